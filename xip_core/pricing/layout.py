@@ -1,0 +1,104 @@
+"""The market vector: where every market object of a snapshot lives, and how a value depends on it.
+
+All market state of one scenario is one column of a float64 matrix `market` of shape (factor_count, scenario_count),
+scenario fastest. A **factor** is one row of it::
+
+    log discount factor at a curve's knot      log survival probability at a hazard curve's knot
+    log FX spot (base currency per unit)        log equity spot
+    commodity forward price at a pillar         volatility, or total variance, at a surface's node
+
+Interpolations used in markets are linear in these factors with weights that depend on dates alone, never on quotes.
+So a date, a strike or a tenor becomes a short list of `(factor, weight)` pairs once, when a trade is resolved, and
+revaluing under any scenario is a sparse dot product followed by an exponential::
+
+    DF(t)        = exp(w0 * market[k0] + w1 * market[k1])
+    forward rate = (exp(log DF(start) - log DF(end)) - 1) / accrual
+    FX forward   = exp(log spot + log DF_foreign(t) - log DF_domestic(t))
+
+and a linear product is a sum of **terms**  amount * (constant + linear . market) * exp(exponent . market).
+The layout is a pure function of the snapshot's definitions (names, dates, conventions), not of its quotes: resolve and
+calibrate build the same one independently.
+
+Knots: a curve has an implicit knot at the as-of date with log DF 0, which is not a factor; before the first knot the
+interpolation runs from there. Beyond the last knot the last forward rate continues (weights outside [0, 1]).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Protocol
+
+import msgspec
+
+Refs = tuple[tuple[int, float], ...]
+"""(factor, weight) pairs, factors ascending and distinct."""
+
+
+class VolatilityRef(msgspec.Struct, frozen=True):
+    """How a volatility follows from factors.
+
+    Attributes:
+        refs: linear in the factors.
+        is_total_variance: the dot product is sigma^2 * t (lognormal surfaces); otherwise it is the volatility itself.
+        is_normal: a normal (Bachelier) volatility in rate units per sqrt(year); otherwise lognormal.
+        time_years: of the expiry on the surface's clock (Act/365F).
+    """
+
+    refs: Refs
+    is_total_variance: bool
+    is_normal: bool
+    time_years: float
+
+
+class MarketLayout(Protocol):
+    """Dates, names and strikes to factors. Raises CellError(MISSING_DATA) naming the object that is not there."""
+
+    @property
+    def as_of(self) -> dt.date: ...
+
+    @property
+    def base_currency(self) -> str: ...
+
+    @property
+    def factor_count(self) -> int: ...
+
+    def time_years(self, date: dt.date) -> float:
+        """Act/365F from the as-of date."""
+
+    def discount_curve(self, currency: str) -> str:
+        """Name of the curve that discounts *currency* under the snapshot's collateral."""
+
+    def index_curve(self, index: str) -> str:
+        """Name of the curve that forecasts a rate index such as "EUR-EURIBOR-6M"."""
+
+    def log_discount(self, curve: str, date: dt.date) -> Refs: ...
+
+    def log_survival(self, name: str, date: dt.date) -> Refs: ...
+
+    def recovery_rate(self, name: str) -> float: ...
+
+    def log_fx(self, currency: str) -> Refs:
+        """Log of the base-currency value of one unit; () for the base currency."""
+
+    def log_equity_spot(self, name: str) -> Refs: ...
+
+    def log_equity_forward(self, name: str, date: dt.date) -> Refs: ...
+
+    def commodity_forward(self, name: str, date: dt.date) -> Refs:
+        """Linear, in price units."""
+
+    def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef: ...
+
+    def equity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
+
+    def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
+
+    def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
+
+    def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
+
+    def fixing(self, index: str, date: dt.date) -> float | None:
+        """The published fixing, or None when the snapshot has none for that day."""
+
+    def objects_of(self, refs: Refs) -> tuple[str, ...]:
+        """Names of the market objects the factors belong to, sorted."""
