@@ -28,8 +28,8 @@ def generate(output_dir: Path) -> list[Path]:
         f"-I{well_known_dir}",
         f"--python_out={output_dir}",
         f"--grpc_python_out={output_dir}",
-        f"--mypy_out={output_dir}",
-        f"--mypy_grpc_out={output_dir}",
+        f"--mypy_out=quiet:{output_dir}",
+        f"--mypy_grpc_out=quiet:{output_dir}",
         *sources,
     ]
     if protoc.main(arguments) != 0:

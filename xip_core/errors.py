@@ -2,6 +2,7 @@
 
     XipError                      a sentence: what must hold, what was got, where
     ├── RequestError              a request refused before anything is stored; carries a machine-readable reason
+    │   └── ArgumentError         arguments of evaluate() that cannot be priced; a ValueError too
     ├── InputError                a file or table that cannot be read; carries path and line
     ├── CellError                 one trade (or one scenario of it) without a number; becomes a quarantined cell
     ├── CalibrationError          a curve or surface that does not fit; names object, instrument and residual
@@ -56,6 +57,10 @@ class RequestError(XipError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ArgumentError(RequestError, ValueError):
+    """Arguments of a call in this process: an unknown kernel, column or output, shapes that do not fit."""
 
 
 class InputError(XipError):

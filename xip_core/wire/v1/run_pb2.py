@@ -26,15 +26,17 @@ _sym_db = _symbol_database.Default()
 from xip_core.wire.v1 import common_pb2 as xip__core_dot_wire_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1axip_core/wire/v1/run.proto\x12\x06xip.v1\x1a\x1dxip_core/wire/v1/common.proto\"\x88\x01\n\x08RiskWork\x12\x13\n\x0b\x62ook_digest\x18\x01 \x01(\x0c\x12\x15\n\rmarket_digest\x18\x02 \x01(\x0c\x12\x18\n\x10scenarios_digest\x18\x03 \x01(\x0c\x12\x10\n\x08measures\x18\x04 \x03(\t\x12\x15\n\rbase_currency\x18\x05 \x01(\t\x12\r\n\x05\x61s_of\x18\x06 \x01(\t\"a\n\tProbeWork\x12\x0e\n\x06kernel\x18\x01 \x01(\t\x12\x12\n\ntile_count\x18\x02 \x01(\x04\x12\x17\n\x0ftile_duration_s\x18\x03 \x01(\x01\x12\x17\n\x0ftiles_per_lease\x18\x04 \x01(\x04\"u\n\x07RunSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12 \n\x04risk\x18\x03 \x01(\x0b\x32\x10.xip.v1.RiskWorkH\x00\x12\"\n\x05probe\x18\x04 \x01(\x0b\x32\x11.xip.v1.ProbeWorkH\x00\x42\x06\n\x04work\"\xa1\x01\n\x0cNodeProgress\x12\x0f\n\x07node_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\x12\x16\n\x0ekernel_version\x18\x05 \x01(\t\x12\x12\n\ntile_count\x18\x06 \x01(\x04\x12\x12\n\ntiles_done\x18\x07 \x01(\x04\x12\x14\n\x0ctiles_leased\x18\x08 \x01(\x04\"\xb2\x03\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x1f\n\x05state\x18\x04 \x01(\x0e\x32\x10.xip.v1.RunState\x12\x16\n\x0esubmitted_at_s\x18\x05 \x01(\x01\x12\x15\n\rfinished_at_s\x18\x06 \x01(\x01\x12\x12\n\ncell_count\x18\x07 \x01(\x04\x12\x12\n\ncells_done\x18\x08 \x01(\x04\x12\x19\n\x11\x63\x65lls_quarantined\x18\t \x01(\x04\x12\x14\n\x0cworker_count\x18\n \x01(\r\x12\x12\n\nslot_count\x18\x0b \x01(\r\x12#\n\x05nodes\x18\x0c \x03(\x0b\x32\x14.xip.v1.NodeProgress\x12\x13\n\x0b\x62ook_digest\x18\r \x01(\x0c\x12\x15\n\rmarket_digest\x18\x0e \x01(\x0c\x12\x18\n\x10scenarios_digest\x18\x0f \x01(\x0c\x12\x13\n\x0bplan_digest\x18\x10 \x01(\x0c\x12\x0f\n\x07message\x18\x11 \x01(\t\x12\x12\n\nepoch_last\x18\x12 \x01(\x04\x12\x1b\n\x13\x66irst_lease_after_s\x18\x13 \x01(\x01\"E\n\x10SubmitRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.xip.v1.RunSpec\">\n\x11SubmitRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"8\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x17\n\x0fwith_quarantine\x18\x02 \x01(\x08\"R\n\x0eGetRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\x12&\n\nquarantine\x18\x02 \x03(\x0b\x32\x12.xip.v1.Quarantine\"8\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"F\n\x10ListRunsResponse\x12\x19\n\x04runs\x18\x01 \x03(\x0b\x32\x0b.xip.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\",\n\x10WatchRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\"6\n\x14StreamResultsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\"U\n\x15StreamResultsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x0c\n\x04tile\x18\x03 \x01(\x04\x12\r\n\x05\x62lock\x18\x04 \x01(\x0c\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x11\x43\x61ncelRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run*\xad\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x17\n\x13RUN_STATE_COMPLETED\x10\x02\x12\'\n#RUN_STATE_COMPLETED_WITH_QUARANTINE\x10\x03\x12\x14\n\x10RUN_STATE_FAILED\x10\x04\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x05\x32\x99\x03\n\nRunService\x12@\n\tSubmitRun\x12\x18.xip.v1.SubmitRunRequest\x1a\x19.xip.v1.SubmitRunResponse\x12\x37\n\x06GetRun\x12\x15.xip.v1.GetRunRequest\x1a\x16.xip.v1.GetRunResponse\x12=\n\x08ListRuns\x12\x17.xip.v1.ListRunsRequest\x1a\x18.xip.v1.ListRunsResponse\x12?\n\x08WatchRun\x12\x17.xip.v1.WatchRunRequest\x1a\x18.xip.v1.WatchRunResponse0\x01\x12N\n\rStreamResults\x12\x1c.xip.v1.StreamResultsRequest\x1a\x1d.xip.v1.StreamResultsResponse0\x01\x12@\n\tCancelRun\x12\x18.xip.v1.CancelRunRequest\x1a\x19.xip.v1.CancelRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1axip_core/wire/v1/run.proto\x12\x06xip.v1\x1a\x1dxip_core/wire/v1/common.proto\"\x88\x01\n\x08RiskWork\x12\x13\n\x0b\x62ook_digest\x18\x01 \x01(\x0c\x12\x15\n\rmarket_digest\x18\x02 \x01(\x0c\x12\x18\n\x10scenarios_digest\x18\x03 \x01(\x0c\x12\x10\n\x08measures\x18\x04 \x03(\t\x12\x15\n\rbase_currency\x18\x05 \x01(\t\x12\r\n\x05\x61s_of\x18\x06 \x01(\t\"a\n\tProbeWork\x12\x0e\n\x06kernel\x18\x01 \x01(\t\x12\x12\n\ntile_count\x18\x02 \x01(\x04\x12\x17\n\x0ftile_duration_s\x18\x03 \x01(\x01\x12\x17\n\x0ftiles_per_lease\x18\x04 \x01(\x04\"u\n\x07RunSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12 \n\x04risk\x18\x03 \x01(\x0b\x32\x10.xip.v1.RiskWorkH\x00\x12\"\n\x05probe\x18\x04 \x01(\x0b\x32\x11.xip.v1.ProbeWorkH\x00\x42\x06\n\x04work\"\x85\x02\n\x0cNodeProgress\x12\x0f\n\x07node_id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\x12\x16\n\x0ekernel_version\x18\x05 \x01(\t\x12\x12\n\ntile_count\x18\x06 \x01(\x04\x12\x12\n\ntiles_done\x18\x07 \x01(\x04\x12\x14\n\x0ctiles_leased\x18\x08 \x01(\x04\x12\x32\n\x07kernels\x18\t \x03(\x0b\x32!.xip.v1.NodeProgress.KernelsEntry\x1a.\n\x0cKernelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb2\x03\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\x1f\n\x05state\x18\x04 \x01(\x0e\x32\x10.xip.v1.RunState\x12\x16\n\x0esubmitted_at_s\x18\x05 \x01(\x01\x12\x15\n\rfinished_at_s\x18\x06 \x01(\x01\x12\x12\n\ncell_count\x18\x07 \x01(\x04\x12\x12\n\ncells_done\x18\x08 \x01(\x04\x12\x19\n\x11\x63\x65lls_quarantined\x18\t \x01(\x04\x12\x14\n\x0cworker_count\x18\n \x01(\r\x12\x12\n\nslot_count\x18\x0b \x01(\r\x12#\n\x05nodes\x18\x0c \x03(\x0b\x32\x14.xip.v1.NodeProgress\x12\x13\n\x0b\x62ook_digest\x18\r \x01(\x0c\x12\x15\n\rmarket_digest\x18\x0e \x01(\x0c\x12\x18\n\x10scenarios_digest\x18\x0f \x01(\x0c\x12\x13\n\x0bplan_digest\x18\x10 \x01(\x0c\x12\x0f\n\x07message\x18\x11 \x01(\t\x12\x12\n\nepoch_last\x18\x12 \x01(\x04\x12\x1b\n\x13\x66irst_lease_after_s\x18\x13 \x01(\x01\"E\n\x10SubmitRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.xip.v1.RunSpec\">\n\x11SubmitRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"8\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x17\n\x0fwith_quarantine\x18\x02 \x01(\x08\"R\n\x0eGetRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\x12&\n\nquarantine\x18\x02 \x03(\x0b\x32\x12.xip.v1.Quarantine\"8\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"F\n\x10ListRunsResponse\x12\x19\n\x04runs\x18\x01 \x03(\x0b\x32\x0b.xip.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\",\n\x10WatchRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run\"6\n\x14StreamResultsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\"U\n\x15StreamResultsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x0c\n\x04tile\x18\x03 \x01(\x04\x12\r\n\x05\x62lock\x18\x04 \x01(\x0c\"2\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x11\x43\x61ncelRunResponse\x12\x18\n\x03run\x18\x01 \x01(\x0b\x32\x0b.xip.v1.Run*\xad\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x17\n\x13RUN_STATE_COMPLETED\x10\x02\x12\'\n#RUN_STATE_COMPLETED_WITH_QUARANTINE\x10\x03\x12\x14\n\x10RUN_STATE_FAILED\x10\x04\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x05\x32\x99\x03\n\nRunService\x12@\n\tSubmitRun\x12\x18.xip.v1.SubmitRunRequest\x1a\x19.xip.v1.SubmitRunResponse\x12\x37\n\x06GetRun\x12\x15.xip.v1.GetRunRequest\x1a\x16.xip.v1.GetRunResponse\x12=\n\x08ListRuns\x12\x17.xip.v1.ListRunsRequest\x1a\x18.xip.v1.ListRunsResponse\x12?\n\x08WatchRun\x12\x17.xip.v1.WatchRunRequest\x1a\x18.xip.v1.WatchRunResponse0\x01\x12N\n\rStreamResults\x12\x1c.xip.v1.StreamResultsRequest\x1a\x1d.xip.v1.StreamResultsResponse0\x01\x12@\n\tCancelRun\x12\x18.xip.v1.CancelRunRequest\x1a\x19.xip.v1.CancelRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xip_core.wire.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATE']._serialized_start=1758
-  _globals['_RUNSTATE']._serialized_end=1931
+  _globals['_NODEPROGRESS_KERNELSENTRY']._loaded_options = None
+  _globals['_NODEPROGRESS_KERNELSENTRY']._serialized_options = b'8\001'
+  _globals['_RUNSTATE']._serialized_start=1858
+  _globals['_RUNSTATE']._serialized_end=2031
   _globals['_RISKWORK']._serialized_start=70
   _globals['_RISKWORK']._serialized_end=206
   _globals['_PROBEWORK']._serialized_start=208
@@ -42,33 +44,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSPEC']._serialized_start=307
   _globals['_RUNSPEC']._serialized_end=424
   _globals['_NODEPROGRESS']._serialized_start=427
-  _globals['_NODEPROGRESS']._serialized_end=588
-  _globals['_RUN']._serialized_start=591
-  _globals['_RUN']._serialized_end=1025
-  _globals['_SUBMITRUNREQUEST']._serialized_start=1027
-  _globals['_SUBMITRUNREQUEST']._serialized_end=1096
-  _globals['_SUBMITRUNRESPONSE']._serialized_start=1098
-  _globals['_SUBMITRUNRESPONSE']._serialized_end=1160
-  _globals['_GETRUNREQUEST']._serialized_start=1162
-  _globals['_GETRUNREQUEST']._serialized_end=1218
-  _globals['_GETRUNRESPONSE']._serialized_start=1220
-  _globals['_GETRUNRESPONSE']._serialized_end=1302
-  _globals['_LISTRUNSREQUEST']._serialized_start=1304
-  _globals['_LISTRUNSREQUEST']._serialized_end=1360
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1362
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1432
-  _globals['_WATCHRUNREQUEST']._serialized_start=1434
-  _globals['_WATCHRUNREQUEST']._serialized_end=1467
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1469
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1513
-  _globals['_STREAMRESULTSREQUEST']._serialized_start=1515
-  _globals['_STREAMRESULTSREQUEST']._serialized_end=1569
-  _globals['_STREAMRESULTSRESPONSE']._serialized_start=1571
-  _globals['_STREAMRESULTSRESPONSE']._serialized_end=1656
-  _globals['_CANCELRUNREQUEST']._serialized_start=1658
-  _globals['_CANCELRUNREQUEST']._serialized_end=1708
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1710
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1755
-  _globals['_RUNSERVICE']._serialized_start=1934
-  _globals['_RUNSERVICE']._serialized_end=2343
+  _globals['_NODEPROGRESS']._serialized_end=688
+  _globals['_NODEPROGRESS_KERNELSENTRY']._serialized_start=642
+  _globals['_NODEPROGRESS_KERNELSENTRY']._serialized_end=688
+  _globals['_RUN']._serialized_start=691
+  _globals['_RUN']._serialized_end=1125
+  _globals['_SUBMITRUNREQUEST']._serialized_start=1127
+  _globals['_SUBMITRUNREQUEST']._serialized_end=1196
+  _globals['_SUBMITRUNRESPONSE']._serialized_start=1198
+  _globals['_SUBMITRUNRESPONSE']._serialized_end=1260
+  _globals['_GETRUNREQUEST']._serialized_start=1262
+  _globals['_GETRUNREQUEST']._serialized_end=1318
+  _globals['_GETRUNRESPONSE']._serialized_start=1320
+  _globals['_GETRUNRESPONSE']._serialized_end=1402
+  _globals['_LISTRUNSREQUEST']._serialized_start=1404
+  _globals['_LISTRUNSREQUEST']._serialized_end=1460
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1462
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1532
+  _globals['_WATCHRUNREQUEST']._serialized_start=1534
+  _globals['_WATCHRUNREQUEST']._serialized_end=1567
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1569
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1613
+  _globals['_STREAMRESULTSREQUEST']._serialized_start=1615
+  _globals['_STREAMRESULTSREQUEST']._serialized_end=1669
+  _globals['_STREAMRESULTSRESPONSE']._serialized_start=1671
+  _globals['_STREAMRESULTSRESPONSE']._serialized_end=1756
+  _globals['_CANCELRUNREQUEST']._serialized_start=1758
+  _globals['_CANCELRUNREQUEST']._serialized_end=1808
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1810
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1855
+  _globals['_RUNSERVICE']._serialized_start=2034
+  _globals['_RUNSERVICE']._serialized_end=2443
 # @@protoc_insertion_point(module_scope)

@@ -157,6 +157,26 @@ Global___RunSpec: _TypeAlias = RunSpec  # noqa: Y015
 class NodeProgress(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class KernelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NODE_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -165,6 +185,7 @@ class NodeProgress(_message.Message):
     TILE_COUNT_FIELD_NUMBER: _builtins.int
     TILES_DONE_FIELD_NUMBER: _builtins.int
     TILES_LEASED_FIELD_NUMBER: _builtins.int
+    KERNELS_FIELD_NUMBER: _builtins.int
     node_id: _builtins.int
     name: _builtins.str
     kind: _builtins.str
@@ -173,6 +194,10 @@ class NodeProgress(_message.Message):
     tile_count: _builtins.int
     tiles_done: _builtins.int
     tiles_leased: _builtins.int
+    @_builtins.property
+    def kernels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Name to version of everything the node's numbers rest on, the operation (kernel, kernel_version) included."""
+
     def __init__(
         self,
         *,
@@ -184,10 +209,11 @@ class NodeProgress(_message.Message):
         tile_count: _builtins.int = ...,
         tiles_done: _builtins.int = ...,
         tiles_leased: _builtins.int = ...,
+        kernels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kernels", b"kernels", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
