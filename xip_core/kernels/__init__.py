@@ -1,0 +1,22 @@
+"""Pricing kernels: columns of numbers in, columns of numbers out; no trade, no date, no currency.
+
+Closed-form kernels are called by name through `evaluate`; `catalogue()` lists them. `terms` values linear products on
+the market vector and is called by its functions. Compiled modules are chosen per CPU level in `xip_core.kernels.level`
+and loaded at first use.
+"""
+
+from __future__ import annotations
+
+import types
+
+COMPILED_DIRECTLY_CALLED = ("terms",)
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    if name in COMPILED_DIRECTLY_CALLED:
+        from xip_core.kernels.level import load_module
+
+        module = load_module(name)
+        globals()[name] = module
+        return module
+    raise AttributeError(f"module 'xip_core.kernels' has no attribute {name!r}")

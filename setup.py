@@ -1,0 +1,116 @@
+"""
+Build of the kernels: every module of xip_core/kernels once per CPU level, from one C file.
+
+    xip_core/kernels/black.pyx -> xip_core.kernels._v2.black, xip_core.kernels._v3.black, xip_core.kernels._v4.black
+
+The level is a folder, not a suffix, so that one cythonized file serves all: a module's init function bears the last
+part of its name. `xip_core.kernels.level` chooses the folder at import. On arm64 there is one level, "arm64".
+
+Everything else about the project is in pyproject.toml. Why these flags: docs/kernels.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("xip_core/kernels")
+MODULES = sorted(path.stem for path in KERNELS.glob("*.pyx"))
+HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in KERNELS.glob(pattern))
+LEVELS = {
+    "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
+    "aarch64": {"arm64": "-march=armv8-a"},
+}
+# Contraction off and no -ffast-math: a*b+c is fused where the source says fma and nowhere else, so all levels agree.
+FLAGS = [
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-mprefer-vector-width=512",
+    "--param=vect-max-version-for-alias-checks=200",  # loops over many columns stay scalar without it
+]
+X86_ONLY = {"-mprefer-vector-width=512"}
+
+
+def levels_here() -> dict[str, str]:
+    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    if machine not in LEVELS:
+        raise SystemExit(f"kernels are built for {sorted(LEVELS)}, this machine is {machine!r}")
+    return LEVELS[machine]
+
+
+def extensions() -> list[Extension]:
+    machine_flags = [flag for flag in FLAGS if "arm64" not in levels_here() or flag not in X86_ONLY]
+    return [
+        Extension(
+            f"xip_core.kernels._{level}.{module}",
+            [str(KERNELS / f"{module}.pyx")],
+            depends=HEADERS,
+            include_dirs=[str(KERNELS)],
+            libraries=["m"],
+            extra_compile_args=[*machine_flags, march, "-g0"],
+        )
+        for level, march in levels_here().items()
+        for module in MODULES
+    ]
+
+
+class BuildKernels(build_ext):
+    """Cythonize each module once, then compile all levels side by side."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def run(self) -> None:
+        from Cython.Build import cythonize
+
+        self._check_compiler()
+        cythonized = cythonize(
+            [Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
+            build_dir=str(Path(self.build_temp) / "cython"),
+            include_path=["."],
+            force=bool(self.force),
+            quiet=True,
+        )
+        generated = {extension.name.rpartition(".")[2]: extension.sources for extension in cythonized}
+        for extension in self.extensions:
+            extension.sources = generated[extension.name.rpartition(".")[2]]
+            if self.inplace:
+                Path(extension.name.replace(".", "/")).parent.mkdir(exist_ok=True)
+        super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        # All levels compile the same file: each needs its own folder for objects.
+        command = copy.copy(self)
+        command.build_temp = str(Path(self.build_temp) / ext.name.split(".")[-2])
+        build_ext.build_extension(command, ext)
+
+    def _check_compiler(self) -> None:
+        compiler = (os.environ.get("CC") or "cc").split()
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "empty.c"
+            source.write_text("int main(void) { return 0; }\n")
+            for level, march in levels_here().items():
+                command = [*compiler, march, "-c", str(source), "-o", str(source.with_suffix(".o"))]
+                try:
+                    done = subprocess.run(command, capture_output=True, text=True, check=False)
+                except FileNotFoundError:
+                    sys.exit(f"a C compiler is needed to build the kernels, {compiler[0]!r} is not there")
+                if done.returncode:
+                    sys.exit(
+                        f"the compiler must know level {level} ({march}; gcc >= 11 or clang >= 12 do), "
+                        f"{' '.join(compiler)} said: {done.stderr.strip()}"
+                    )
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})

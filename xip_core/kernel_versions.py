@@ -1,0 +1,81 @@
+"""Which version of what a number rests on: the one list that planner, workers, scheduler and kernels share.
+
+    planner   writes the versions that each node needs into the plan               `requirements`
+    worker    announces what it has when it attaches                               `announced`
+    scheduler leases a node only to a worker that announced all of it (S14)
+    lineage   of a run is what its nodes needed
+
+Two kinds of entries, in one vocabulary of (name, version):
+
+* **kernels**: compiled functions; `kernels.declarations` describes them;
+* **operations**: what is done with a tile, Python around kernels. Row programs (`pricing.program`) are operations: a
+  resolve tile writes one, a value tile evaluates it.
+
+A version is changed by hand whenever a number may change in any bit, or what a tile puts out changes its form. Old and
+new versions of a worker may then run side by side: each run goes to those that have what it was planned with.
+
+No imports: everything may import this.
+"""
+
+from __future__ import annotations
+
+Versions = tuple[tuple[str, str], ...]
+"""(name, version) pairs by name."""
+
+KERNEL_VERSIONS = {
+    "bachelier.european": "1",
+    "black.european": "1",
+    "credit.cds_flat": "1",
+    "elementary.log": "1",
+    "equity.asian_geometric": "1",
+    "equity.barrier": "1",
+    "equity.digital": "1",
+    "equity.digital_barrier": "1",
+    "equity.european": "1",
+    "equity.margrabe": "1",
+    "equity.merton": "1",
+    "equity.spread": "1",
+    "equity.touch": "1",
+    "fx.european": "1",
+    "implied.bachelier": "1",
+    "implied.black": "1",
+    "terms.rows": "1",
+}
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+
+OPERATION_VERSIONS = {
+    "calibrate": "1",
+    "option": "1",
+    "optionlet": "1",
+    "probe.noop": "1",
+    "probe.spin": "1",
+    "reduce": "1",
+    "swaption": "1",
+    "terms": "1",
+}
+
+_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
+
+KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "option": _OPTION_KERNELS,
+    "optionlet": _OPTION_KERNELS,
+    "probe.noop": (),
+    "probe.spin": (),
+    "reduce": (),
+    "swaption": _OPTION_KERNELS,
+    "terms": ("elementary.log", "terms.rows"),
+}
+"""Kernels that an operation may call; tests/core/pricing/test_kernels_used.py watches what is called."""
+
+
+def requirements(operation: str) -> Versions:
+    """What a worker must have to carry out *operation*: the operation itself and the kernels it uses."""
+    needed = {operation: OPERATION_VERSIONS[operation]}
+    needed |= {name: KERNEL_VERSIONS[name] for name in KERNELS_USED[operation]}
+    return tuple(sorted(needed.items()))
+
+
+def announced() -> dict[str, str]:
+    """Everything this installation has, by name."""
+    return OPERATION_VERSIONS | KERNEL_VERSIONS

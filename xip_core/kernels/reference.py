@@ -1,0 +1,184 @@
+"""Slow and obvious twins of the kernels, for tests: textbook formulas, one row at a time, libm and no tricks.
+
+They take the columns of one row as keyword arguments and return a dict of outputs. Their own error is some 1e-14 of the
+legs; tests that ask for more compare with mpmath.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Row = dict[str, float]
+Floats = npt.NDArray[np.float64]
+
+
+def cumulative(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def density(x: float) -> float:
+    return math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+
+
+def black_european(
+    forward: float, strike: float, time: float, volatility: float, discount: float, is_call: float
+) -> Row:
+    sign = 1.0 if is_call else -1.0
+    total_vol = volatility * math.sqrt(time)
+    d1 = math.log(forward / strike) / total_vol + 0.5 * total_vol
+    d2 = d1 - total_vol
+    pv = sign * discount * (forward * cumulative(sign * d1) - strike * cumulative(sign * d2))
+    vega = discount * forward * density(d1) * math.sqrt(time)
+    rate = -math.log(discount) / time
+    return {
+        "pv": pv,
+        "delta": sign * discount * cumulative(sign * d1),
+        "gamma": discount * density(d1) / (forward * total_vol),
+        "vega": vega,
+        "theta": rate * pv - vega * volatility / (2.0 * time),
+        "rho": -time * pv,
+        "vanna": -discount * density(d1) * d2 / volatility,
+        "volga": vega * d1 * d2 / volatility,
+    }
+
+
+def bachelier_european(
+    forward: float, strike: float, time: float, normal_volatility: float, discount: float, is_call: float
+) -> Row:
+    sign = 1.0 if is_call else -1.0
+    total_vol = normal_volatility * math.sqrt(time)
+    d = (forward - strike) / total_vol
+    pv = discount * (sign * (forward - strike) * cumulative(sign * d) + total_vol * density(d))
+    return {
+        "pv": pv,
+        "delta": sign * discount * cumulative(sign * d),
+        "gamma": discount * density(d) / total_vol,
+        "vega": discount * math.sqrt(time) * density(d),
+        "theta": -math.log(discount) / time * pv - discount * density(d) * total_vol / (2.0 * time),
+    }
+
+
+def equity_european(
+    spot: float, strike: float, time: float, rate: float, dividend_yield: float, volatility: float, is_call: float
+) -> Row:
+    sign = 1.0 if is_call else -1.0
+    total_vol = volatility * math.sqrt(time)
+    d1 = (math.log(spot / strike) + (rate - dividend_yield) * time) / total_vol + 0.5 * total_vol
+    d2 = d1 - total_vol
+    spot_leg = sign * spot * math.exp(-dividend_yield * time) * cumulative(sign * d1)
+    strike_leg = sign * strike * math.exp(-rate * time) * cumulative(sign * d2)
+    weighted = math.exp(-dividend_yield * time) * density(d1)
+    vega = spot * weighted * math.sqrt(time)
+    return {
+        "pv": spot_leg - strike_leg,
+        "delta": spot_leg / spot,
+        "gamma": weighted / (spot * total_vol),
+        "vega": vega,
+        "theta": dividend_yield * spot_leg - rate * strike_leg - vega * volatility / (2.0 * time),
+        "rho": time * strike_leg,
+        "vanna": -weighted * d2 / volatility,
+        "volga": vega * d1 * d2 / volatility,
+    }
+
+
+def fx_european(
+    spot: float,
+    strike: float,
+    time: float,
+    domestic_rate: float,
+    foreign_rate: float,
+    volatility: float,
+    is_call: float,
+) -> Row:
+    row = equity_european(spot, strike, time, domestic_rate, foreign_rate, volatility, is_call)
+    row["rho_domestic"] = row.pop("rho")
+    row["rho_foreign"] = -time * spot * row["delta"]
+    return row
+
+
+def credit_cds_flat(
+    notional: float, coupon: float, time: float, period: float, rate: float, hazard_rate: float, recovery: float
+) -> Row:
+    def value(hazard: float) -> float:
+        total, end = 0.0, time
+        while end > 0.0:
+            start = max(end - period, 0.0)
+            default = math.exp(-hazard * start) - math.exp(-hazard * end)
+            protection = math.exp(-rate * 0.5 * (start + end)) * default
+            total += (1.0 - recovery) * protection
+            total -= coupon * (end - start) * (math.exp(-(rate + hazard) * end) + 0.5 * protection)
+            end -= period
+        return notional * total
+
+    pv = value(hazard_rate)
+    return {"pv": pv, "cs01": value(hazard_rate + 1e-4) - pv, "jtd": notional * (1.0 - recovery) - pv}
+
+
+def root(increasing: Callable[[float], float], high: float) -> float:
+    """Where an increasing function of a positive number passes 0, by bisection."""
+    low = 0.0
+    while high - low > 1e-15 * high:
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        low, high = (low, middle) if increasing(middle) > 0.0 else (middle, high)
+    return high
+
+
+def implied_black(forward: float, strike: float, time: float, discount: float, is_call: float, price: float) -> Row:
+    def excess(volatility: float) -> float:
+        return black_european(forward, strike, time, volatility, discount, is_call)["pv"] - price
+
+    return {"volatility": root(excess, 40.0 / math.sqrt(time))}
+
+
+def implied_bachelier(forward: float, strike: float, time: float, discount: float, is_call: float, price: float) -> Row:
+    def excess(volatility: float) -> float:
+        return bachelier_european(forward, strike, time, volatility, discount, is_call)["pv"] - price
+
+    return {"volatility": root(excess, (5.0 * price / discount + abs(forward - strike)) / math.sqrt(time))}
+
+
+TWINS: dict[str, Callable[..., Row]] = {
+    "black.european": black_european,
+    "bachelier.european": bachelier_european,
+    "equity.european": equity_european,
+    "fx.european": fx_european,
+    "credit.cds_flat": credit_cds_flat,
+    "implied.black": implied_black,
+    "implied.bachelier": implied_bachelier,
+}
+
+
+def sparse_dot(market: Floats, factors: Sequence[int], weights: Sequence[float]) -> Floats:
+    total = np.zeros(market.shape[1])
+    for factor, weight in zip(factors, weights, strict=True):
+        total = total + weight * market[factor]
+    return total
+
+
+def terms_rows(
+    market: Floats,
+    row_begin: Sequence[int],
+    amount: Sequence[float],
+    constant: Sequence[float],
+    exponent_begin: Sequence[int],
+    exponent_factor: Sequence[int],
+    exponent_weight: Sequence[float],
+    linear_begin: Sequence[int],
+    linear_factor: Sequence[int],
+    linear_weight: Sequence[float],
+) -> Floats:
+    pv = np.zeros((len(row_begin) - 1, market.shape[1]))
+    for row in range(len(pv)):
+        for term in range(row_begin[row], row_begin[row + 1]):
+            pairs = slice(exponent_begin[term], exponent_begin[term + 1])
+            exponent = sparse_dot(market, exponent_factor[pairs], exponent_weight[pairs])
+            pairs = slice(linear_begin[term], linear_begin[term + 1])
+            linear = constant[term] + sparse_dot(market, linear_factor[pairs], linear_weight[pairs])
+            pv[row] += amount[term] * linear * np.exp(exponent)
+    return pv
