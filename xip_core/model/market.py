@@ -1,0 +1,318 @@
+"""A market snapshot: quotes, fixings and the definitions of every market object, as immutable data.
+
+A snapshot says what was quoted and how market objects follow from it; it holds no curve that was already built. The
+same bytes therefore give the same curves everywhere, and a scenario is nothing but other quotes (`model.scenario`).
+
+Quotes are named numbers. A quote that is not a finite number keeps its text ("NaN", "inf", "n/a"): only the objects
+that need it fail, with a sentence that shows what was got. Definitions are the opposite: a snapshot whose definitions
+contradict each other, or that has no date, is refused as a whole.
+
+Names. Curves, equities, commodities and hazard curves have one name each; FX volatilities are named by their pair
+("EURUSD" is the price of one EUR in USD), interest-rate volatilities by currency or index. Tenors are "1W" "3M" "1Y3M";
+where a tenor is expected an ISO date stands for itself.
+
+Encoding: JSON with sorted keys (msgspec), so equal snapshots have equal bytes and one digest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from xip_core.errors import CellError, FailureReason, RequestError
+from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.trade import DayCount
+from xip_core.model.unreadable import UNREADABLE, fault_of
+
+SNAPSHOT_SIZE_BYTES_MAX = 64 * 1024 * 1024
+"""Larger than any market we know by a factor of ten; keeps a hostile blob from filling a worker."""
+
+
+# ---- other market objects -------------------------------------------------------------------------------------------
+
+
+class FxSpot(Record, frozen=True, kw_only=True):
+    """Price of one unit of `foreign_currency` in `domestic_currency`; one of the two is the base currency."""
+
+    foreign_currency: str
+    domestic_currency: str
+    quote: str
+
+
+class EquityDefinition(Record, frozen=True, kw_only=True):
+    """Forward = spot * exp(-log DF of the forecast curve - t * q(t)), q linear in time between pillars, flat outside.
+
+    Attributes:
+        forwards: forward prices, from which q follows at their dates; or empty.
+        dividend_yields: continuous yields q; or empty. With both empty q is 0.
+    """
+
+    name: str
+    currency: str
+    spot_quote: str
+    forecast_curve: str
+    forwards: Pillars = ()
+    dividend_yields: Pillars = ()
+
+
+class CommodityDefinition(Record, frozen=True, kw_only=True):
+    """Forward prices by date, linear in between, flat outside; the spot price, where quoted, stands at the
+    as-of date."""
+
+    name: str
+    currency: str
+    forwards: Pillars
+    spot_quote: str = ""
+
+
+class HazardDefinition(Record, frozen=True, kw_only=True):
+    """Survival curve, log-linear between pillars: bootstrapped from CDS spreads, or given as hazard rates.
+
+    Attributes:
+        cds_spreads: running spreads of standard CDS, mid-point valuation; or empty.
+        hazard_rates: piecewise constant up to each pillar; or empty.
+        discount_curve: needed with cds_spreads.
+        protection_delay_days: calendar days after the as-of date on which protection of the quoted CDS begins.
+    """
+
+    name: str
+    currency: str
+    recovery_rate: float
+    cds_spreads: Pillars = ()
+    hazard_rates: Pillars = ()
+    discount_curve: str = ""
+    day_count: DayCount = "A360"
+    calendar: str = "WeekendsOnly"
+    protection_delay_days: int = 1
+
+
+class FxVolatility(Record, frozen=True, kw_only=True):
+    """At-the-money lognormal volatilities by expiry; total variance linear in time, flat volatility outside."""
+
+    foreign_currency: str
+    domestic_currency: str
+    pillars: Pillars
+    calendar: str
+
+    @property
+    def name(self) -> str:
+        return self.foreign_currency + self.domestic_currency
+
+
+class EquityVolatility(Record, frozen=True, kw_only=True):
+    """At-the-money-forward lognormal volatilities by expiry, interpolated as FX volatilities."""
+
+    name: str
+    pillars: Pillars
+    calendar: str = "WeekendsOnly"
+
+
+class CommodityVolatility(Record, frozen=True, kw_only=True):
+    """Lognormal volatilities by expiry and strike; no strikes: at-the-money by expiry.
+
+    Attributes:
+        quotes: row-major, expiries x max(1, strikes).
+    """
+
+    name: str
+    expiries: tuple[str, ...]
+    strikes: tuple[float, ...]
+    quotes: tuple[str, ...]
+    calendar: str = "US"
+
+
+class SwaptionVolatility(Record, frozen=True, kw_only=True):
+    """At-the-money swaption volatilities by expiry and swap tenor, bilinear, flat outside.
+
+    Attributes:
+        quotes: row-major, expiries x swap_tenors.
+    """
+
+    currency: str
+    is_normal: bool
+    expiries: tuple[str, ...]
+    swap_tenors: tuple[str, ...]
+    quotes: tuple[str, ...]
+    calendar: str = "TARGET"
+
+    @property
+    def name(self) -> str:
+        return self.currency
+
+
+class CapVolatility(Record, frozen=True, kw_only=True):
+    """Flat normal volatilities of caps by length and strike, stripped to caplets of `index`.
+
+    Attributes:
+        quotes: row-major, tenors x strikes.
+    """
+
+    index: str
+    discount_curve: str
+    tenors: tuple[str, ...]
+    strikes: tuple[float, ...]
+    quotes: tuple[str, ...]
+    calendar: str = "TARGET"
+
+    @property
+    def name(self) -> str:
+        return self.index
+
+
+class Snapshot(Record, frozen=True, kw_only=True):
+    """All market data of one moment. See the module's head.
+
+    Attributes:
+        quotes: name -> number, or the text that was no finite number.
+        fixings: index -> date -> value.
+        discount_curves: currency -> curve that discounts it under the snapshot's collateral.
+    """
+
+    as_of: dt.date
+    base_currency: str
+    quotes: dict[str, float | str]
+    fixings: dict[str, dict[dt.date, float]] = msgspec.field(default_factory=dict)
+    indices: tuple[RateIndex, ...] = ()
+    curves: tuple[CurveDefinition, ...] = ()
+    discount_curves: dict[str, str] = msgspec.field(default_factory=dict)
+    fx_spots: tuple[FxSpot, ...] = ()
+    equities: tuple[EquityDefinition, ...] = ()
+    commodities: tuple[CommodityDefinition, ...] = ()
+    hazards: tuple[HazardDefinition, ...] = ()
+    fx_volatilities: tuple[FxVolatility, ...] = ()
+    equity_volatilities: tuple[EquityVolatility, ...] = ()
+    commodity_volatilities: tuple[CommodityVolatility, ...] = ()
+    swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
+    cap_volatilities: tuple[CapVolatility, ...] = ()
+
+    def __post_init__(self) -> None:
+        for problem in _contradictions(self):
+            raise RequestError("BAD_SNAPSHOT", problem)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Snapshot, strict=True)
+
+
+def quote_value(text: str) -> float | str:
+    """A quote as it is kept: a finite number, or the text that is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def usable_quote(quotes: Mapping[str, float | str], name: str) -> float:
+    """The number behind a quote.
+
+    Raises:
+        CellError: MISSING_DATA where there is none, BAD_QUOTE where it is not a finite number.
+    """
+    value = quotes.get(name)
+    if value is None:
+        raise CellError(FailureReason.MISSING_DATA, f"quote {name} is missing from the snapshot")
+    if isinstance(value, str) or not math.isfinite(value):
+        raise CellError(FailureReason.BAD_QUOTE, f"quote {name} must be a finite number, got {value!s}")
+    return value
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Canonical bytes: equal snapshots give equal bytes. Quotes that are NaN or infinite are written as text."""
+    quotes = {
+        name: value if isinstance(value, str) or math.isfinite(value) else str(value)
+        for name, value in sorted(snapshot.quotes.items())
+    }
+    fixings = {index: dict(sorted(by_date.items())) for index, by_date in sorted(snapshot.fixings.items())}
+    discount_curves = dict(sorted(snapshot.discount_curves.items()))
+    return _encoder.encode(
+        msgspec.structs.replace(snapshot, quotes=quotes, fixings=fixings, discount_curves=discount_curves)
+    )
+
+
+def snapshot_digest(encoded: bytes) -> str:
+    """SHA-256 of the canonical bytes, hexadecimal."""
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def decode_snapshot(encoded: bytes) -> Snapshot:
+    """Inverse of `encode_snapshot`.
+
+    Raises:
+        RequestError: SNAPSHOT_DATE_MISSING without an as-of date, otherwise BAD_SNAPSHOT with the path to the fault.
+    """
+    if len(encoded) > SNAPSHOT_SIZE_BYTES_MAX:
+        raise RequestError(
+            "BAD_SNAPSHOT", f"a snapshot has at most {SNAPSHOT_SIZE_BYTES_MAX} bytes, got {len(encoded)}"
+        )
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        if "as_of" in message:
+            raise RequestError("SNAPSHOT_DATE_MISSING", f"a snapshot must carry its as-of date: {message}") from error
+        raise RequestError("BAD_SNAPSHOT", f"snapshot does not decode: {message}") from error
+    except UNREADABLE as error:
+        raise RequestError("BAD_SNAPSHOT", f"snapshot is not JSON: {fault_of(encoded, error)}") from error
+
+
+# ---- contradictions -------------------------------------------------------------------------------------------------
+
+
+def _repeated(what: str, names: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield f"{what} must be defined once, {name!r} is defined twice"
+        seen.add(name)
+
+
+def _contradictions(snapshot: Snapshot) -> Iterator[str]:
+    """Sentences on what cannot be meant; the first one refuses the snapshot. Quotes are not looked at."""
+    groups = {
+        "rate index": [i.name for i in snapshot.indices],
+        "curve": [c.name for c in snapshot.curves],
+        "FX spot": [f"{f.foreign_currency}{f.domestic_currency}" for f in snapshot.fx_spots],
+        "equity": [e.name for e in snapshot.equities],
+        "commodity": [c.name for c in snapshot.commodities],
+        "hazard curve": [h.name for h in snapshot.hazards],
+        "FX volatility": [v.name for v in snapshot.fx_volatilities],
+        "equity volatility": [v.name for v in snapshot.equity_volatilities],
+        "commodity volatility": [v.name for v in snapshot.commodity_volatilities],
+        "swaption volatility": [v.name for v in snapshot.swaption_volatilities],
+        "cap volatility": [v.name for v in snapshot.cap_volatilities],
+    }
+    for what, names in groups.items():
+        yield from _repeated(what, names)
+    for spot in snapshot.fx_spots:
+        if (spot.foreign_currency == snapshot.base_currency) == (spot.domestic_currency == snapshot.base_currency):
+            pair = spot.foreign_currency + spot.domestic_currency
+            yield f"one currency of FX spot {pair} must be the base currency {snapshot.base_currency}"
+    for curve in snapshot.curves:
+        if not any(segment.pillars for segment in curve.segments):
+            yield f"curve {curve.name} must have an instrument, got none"
+        if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
+            yield f"curve {curve.name}: zero spreads must be its only segment"
+    for hazard in snapshot.hazards:
+        if bool(hazard.cds_spreads) == bool(hazard.hazard_rates):
+            yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"
+        if not 0.0 <= hazard.recovery_rate < 1.0:
+            yield f"hazard curve {hazard.name}: recovery rate must be in [0, 1), got {hazard.recovery_rate!r}"
+    for grid, row_count, column_count in _grids(snapshot):
+        if row_count * column_count != len(grid.quotes):
+            yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"
+
+
+def _grids(
+    snapshot: Snapshot,
+) -> Iterator[tuple[CommodityVolatility | SwaptionVolatility | CapVolatility, int, int]]:
+    for commodity in snapshot.commodity_volatilities:
+        yield commodity, len(commodity.expiries), max(1, len(commodity.strikes))
+    for swaption in snapshot.swaption_volatilities:
+        yield swaption, len(swaption.expiries), len(swaption.swap_tenors)
+    for cap in snapshot.cap_volatilities:
+        yield cap, len(cap.tenors), len(cap.strikes)

@@ -1,0 +1,216 @@
+"""Market objects and what they are made from: their quotes with maturities, and the objects they need first.
+
+An **object** is what a calibration builds: "curve/EUR1D", "fx/USD", "equity/SP5", "commodity/COMDTY_WTI_USD",
+"hazard/BANK", "fx_volatility/EURUSD", "equity_volatility/SP5", "commodity_volatility/...", "swaption_volatility/EUR",
+"cap_volatility/EUR-EURIBOR-6M". Kind and name, joined by a slash, are unique.
+
+The graph is read off the definitions alone. Scenarios use it to find which quotes a shift means and which objects a
+changed quote reaches; calibration uses its order.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from xip_core.errors import RequestError
+from xip_core.model import market_instruments as instruments
+from xip_core.model.market import Snapshot
+from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Segment
+
+_PERIOD = re.compile(r"(\d+)([DWMY])")
+_YEARS = {"D": 1.0 / 365.0, "W": 7.0 / 365.0, "M": 1.0 / 12.0, "Y": 1.0}
+
+
+class QuoteUse(msgspec.Struct, frozen=True):
+    """One quote in one object.
+
+    Attributes:
+        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility" or
+            "discount".
+        maturity_years: of the instrument, from the as-of date, to the precision buckets need.
+    """
+
+    quote: str
+    role: str
+    maturity_years: float
+
+
+class MarketObject(msgspec.Struct, frozen=True):
+    """An object, its quotes, and the objects it is built on.
+
+    Attributes:
+        currency: of its rates or prices; the index's for cap volatilities.
+    """
+
+    name: str
+    kind: str
+    currency: str
+    quotes: tuple[QuoteUse, ...]
+    parents: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=4096)  # a market names some dozens of tenors a thousand times
+def maturity_years(tenor: str, as_of: dt.date) -> float:
+    """Years a tenor ("1Y3M") or ISO date lies ahead, to about a day.
+
+    Raises:
+        RequestError: BAD_TENOR.
+    """
+    parts = _PERIOD.findall(tenor)
+    if parts and "".join(count + unit for count, unit in parts) == tenor:
+        return sum(int(count) * _YEARS[unit] for count, unit in parts)
+    try:
+        return (dt.date.fromisoformat(tenor) - as_of).days / 365.0
+    except ValueError:
+        raise RequestError("BAD_TENOR", f"a tenor must look like 6M, 1Y3M or 2016-06-15, got {tenor!r}") from None
+
+
+_SEGMENT_ROLES: dict[type[Segment], str] = {
+    instruments.Deposits: "rate",
+    instruments.ForwardRateAgreements: "rate",
+    instruments.OvernightSwaps: "rate",
+    instruments.FixedFloatSwaps: "rate",
+    instruments.ZeroRates: "rate",
+    instruments.TenorBasisSwaps: "spread",
+    instruments.TwoSwapBasis: "spread",
+    instruments.CrossCurrencyBasisSwaps: "spread",
+    instruments.ZeroSpreads: "spread",
+    instruments.FxForwards: "points",
+    instruments.DiscountFactors: "discount",
+}
+
+
+def segment_indices(segment: Segment) -> tuple[str, ...]:
+    """Names of the rate indices a segment's legs are on."""
+    match segment:
+        case instruments.ForwardRateAgreements() | instruments.OvernightSwaps() | instruments.FixedFloatSwaps():
+            return (segment.index,)
+        case instruments.TenorBasisSwaps():
+            return (segment.pay_index, segment.receive_index)
+        case instruments.TwoSwapBasis():
+            return (segment.long_index, segment.short_index)
+        case instruments.CrossCurrencyBasisSwaps():
+            return (segment.flat_index, segment.spread_index)
+        case _:
+            return ()
+
+
+def curve_parents(curve: CurveDefinition, indices: dict[str, RateIndex]) -> tuple[str, ...]:
+    """Names of the curves that must stand before *curve* is solved, sorted."""
+    parents = {curve.discount_curve}
+    for segment in curve.segments:
+        parents.update(indices[name].curve for name in segment_indices(segment) if name in indices)
+        match segment:
+            case instruments.FxForwards() | instruments.CrossCurrencyBasisSwaps():
+                parents.add(segment.other_curve)
+            case instruments.ZeroSpreads():
+                parents.add(segment.reference_curve)
+            case _:
+                pass
+    return tuple(sorted(parents - {"", curve.name}))
+
+
+def _curve_quotes(curve: CurveDefinition, indices: dict[str, RateIndex], as_of: dt.date) -> Iterator[QuoteUse]:
+    for segment in curve.segments:
+        role = _SEGMENT_ROLES[type(segment)]
+        length_years = 0.0
+        if isinstance(segment, instruments.ForwardRateAgreements) and segment.index in indices:
+            length_years = maturity_years(indices[segment.index].tenor, as_of)
+        for pillar in segment.pillars:
+            yield QuoteUse(pillar.quote, role, maturity_years(pillar.tenor, as_of) + length_years)
+        if isinstance(segment, instruments.FxForwards):
+            yield QuoteUse(segment.spot_quote, "spot", 0.0)
+
+
+def _uses(pillars: Pillars, role: str, as_of: dt.date) -> tuple[QuoteUse, ...]:
+    return tuple(QuoteUse(pillar.quote, role, maturity_years(pillar.tenor, as_of)) for pillar in pillars)
+
+
+def _grid_uses(tenors: Iterable[str], quotes: tuple[str, ...], as_of: dt.date) -> tuple[QuoteUse, ...]:
+    """Row-major grid: the row's tenor is the maturity."""
+    rows = list(tenors)
+    column_count = len(quotes) // len(rows) if rows else 0
+    return tuple(
+        QuoteUse(quote, "volatility", maturity_years(rows[position // column_count], as_of))
+        for position, quote in enumerate(quotes)
+    )
+
+
+def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
+    """All objects of a snapshot by name, curves first, in the order of the definitions."""
+    as_of = snapshot.as_of
+    indices = {index.name: index for index in snapshot.indices}
+    found: list[MarketObject] = []
+
+    def add(kind: str, name: str, currency: str, quotes: Iterable[QuoteUse], parents: Iterable[str] = ()) -> None:
+        found.append(MarketObject(f"{kind}/{name}", kind, currency, tuple(quotes), tuple(parents)))
+
+    for curve in snapshot.curves:
+        parents = (f"curve/{parent}" for parent in curve_parents(curve, indices))
+        add("curve", curve.name, curve.currency, _curve_quotes(curve, indices, as_of), parents)
+    for spot in snapshot.fx_spots:
+        is_foreign_base = spot.foreign_currency == snapshot.base_currency
+        currency = spot.domestic_currency if is_foreign_base else spot.foreign_currency
+        add("fx", currency, currency, (QuoteUse(spot.quote, "spot", 0.0),))
+    for equity in snapshot.equities:
+        quotes = (
+            QuoteUse(equity.spot_quote, "spot", 0.0),
+            *_uses(equity.forwards, "price", as_of),
+            *_uses(equity.dividend_yields, "yield", as_of),
+        )
+        add("equity", equity.name, equity.currency, quotes, (f"curve/{equity.forecast_curve}",))
+    for commodity in snapshot.commodities:
+        spot_use = (QuoteUse(commodity.spot_quote, "spot", 0.0),) if commodity.spot_quote else ()
+        forwards = _uses(commodity.forwards, "price", as_of)
+        add("commodity", commodity.name, commodity.currency, spot_use + forwards)
+    for hazard in snapshot.hazards:
+        spreads = _uses(hazard.cds_spreads, "rate", as_of) + _uses(hazard.hazard_rates, "rate", as_of)
+        discount = (f"curve/{hazard.discount_curve}",) if hazard.discount_curve else ()
+        add("hazard", hazard.name, hazard.currency, spreads, discount)
+    for fx in snapshot.fx_volatilities:
+        add("fx_volatility", fx.name, fx.domestic_currency, _uses(fx.pillars, "volatility", as_of))
+    for eq in snapshot.equity_volatilities:
+        add("equity_volatility", eq.name, "", _uses(eq.pillars, "volatility", as_of))
+    for grid in snapshot.commodity_volatilities:
+        add("commodity_volatility", grid.name, "", _grid_uses(grid.expiries, grid.quotes, as_of))
+    for swaption in snapshot.swaption_volatilities:
+        grid_uses = _grid_uses(swaption.expiries, swaption.quotes, as_of)
+        add("swaption_volatility", swaption.currency, swaption.currency, grid_uses)
+    for cap in snapshot.cap_volatilities:
+        index = indices.get(cap.index)
+        curves = sorted({cap.discount_curve, index.curve if index else cap.discount_curve})
+        cap_parents = (f"curve/{curve}" for curve in curves)
+        currency = index.currency if index else ""
+        add("cap_volatility", cap.index, currency, _grid_uses(cap.tenors, cap.quotes, as_of), cap_parents)
+    return {item.name: item for item in found}
+
+
+def build_order(objects: dict[str, MarketObject]) -> tuple[str, ...]:
+    """Names such that parents come before children, otherwise in the order given.
+
+    Raises:
+        RequestError: BAD_SNAPSHOT, naming objects that need each other, or one that needs an undefined object.
+    """
+    order: list[str] = []
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in done:
+            return
+        if name in trail:
+            raise RequestError("BAD_SNAPSHOT", f"objects must not need each other: {' -> '.join((*trail, name))}")
+        if name not in objects:
+            raise RequestError("BAD_SNAPSHOT", f"{trail[-1]} needs {name}, which is not defined")
+        for parent in objects[name].parents:
+            visit(parent, (*trail, name))
+        done.add(name)
+        order.append(name)
+
+    for name in objects:
+        visit(name, ())
+    return tuple(order)

@@ -1,0 +1,50 @@
+"""What a desk asks for: the model side of xip.v1.RunSpec.
+
+Digests are hex names of blobs that are uploaded before the run is submitted.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MEASURES = ("pv", "delta", "vega", "dv01")
+"""Every measure a run may ask for, in the order of the columns; `pv` is always computed."""
+
+
+class RiskWork(msgspec.Struct, frozen=True):
+    """A book valued over scenarios.
+
+    Attributes:
+        measures: subset of `MEASURES`.
+        as_of: ISO 8601 date; must equal the snapshot's.
+    """
+
+    book_digest: str
+    market_digest: str
+    scenarios_digest: str
+    measures: tuple[str, ...]
+    base_currency: str
+    as_of: str
+
+
+class ProbeWork(msgspec.Struct, frozen=True):
+    """Nodes without market or book: probes of capacity and of the engine itself.
+
+    Attributes:
+        kernel: "probe.noop" or "probe.spin".
+        tile_duration_s: for probe.spin, how long one tile keeps a core busy.
+        tiles_per_lease: force leases of this many tiles; 0 lets the cost model size them.
+    """
+
+    kernel: str
+    tile_count: int
+    tile_duration_s: float = 0.0
+    tiles_per_lease: int = 0
+
+
+class RunSpec(msgspec.Struct, frozen=True):
+    """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed."""
+
+    name: str
+    work: RiskWork | ProbeWork
+    tenant: str = ""
