@@ -26,12 +26,34 @@ interpolation runs from there. Beyond the last knot the last forward rate contin
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from xip_core.model.dates import DayNumbers
+from xip_core.model.market_instruments import RateIndex
 
 Refs = tuple[tuple[int, float], ...]
 """(factor, weight) pairs, factors ascending and distinct."""
+
+
+class RefArrays(msgspec.Struct, frozen=True):
+    """Refs of many days: day i has the next sizes[i] pairs of `factors` and `weights`."""
+
+    sizes: npt.NDArray[np.int64]
+    factors: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+
+def ref_arrays(points: Sequence[Refs]) -> RefArrays:
+    """Some refs as arrays."""
+    sizes = np.fromiter(map(len, points), dtype=np.int64, count=len(points))
+    pairs = np.fromiter(chain.from_iterable(chain.from_iterable(points)), dtype=np.float64)
+    return RefArrays(sizes, pairs[::2].astype(np.int64), pairs[1::2])
 
 
 class VolatilityRef(msgspec.Struct, frozen=True):
@@ -62,6 +84,10 @@ class MarketLayout(Protocol):
     @property
     def factor_count(self) -> int: ...
 
+    @property
+    def indices(self) -> Mapping[str, RateIndex]:
+        """Conventions of the rate indices by name."""
+
     def time_years(self, date: dt.date) -> float:
         """Act/365F from the as-of date."""
 
@@ -73,7 +99,13 @@ class MarketLayout(Protocol):
 
     def log_discount(self, curve: str, date: dt.date) -> Refs: ...
 
+    def log_discounts(self, curve: str, days: DayNumbers) -> RefArrays:
+        """`log_discount` of many day numbers at once."""
+
     def log_survival(self, name: str, date: dt.date) -> Refs: ...
+
+    def log_survivals(self, name: str, days: DayNumbers) -> RefArrays:
+        """`log_survival` of many day numbers at once."""
 
     def recovery_rate(self, name: str) -> float: ...
 

@@ -24,7 +24,7 @@ class TileData(Protocol):
     def output(self, node_id: int, tile: int) -> Columns:
         """Output columns of a finished tile of an earlier node."""
 
-    def memo(self, key: tuple[object, ...], make: "Maker") -> object:
+    def memo(self, key: tuple[object, ...], make: Maker) -> object:
         """Process-wide bounded memo for what is derived from blobs (a decoded book, a layout); make() once per key."""
 
 

@@ -1,0 +1,80 @@
+"""What a plan says its nodes need is what their evaluation calls."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from tests.core.pricing.test_evaluate import a_run, good_book
+from xip_core.graph.plan import NodeKind
+from xip_core.kernel_versions import KERNELS_USED, OPERATION_VERSIONS, requirements
+from xip_core.kernels import catalogue as catalogue_module
+from xip_core.model.trade import PROGRAM_OF
+from xip_core.pricing import arithmetic, surfaces_caplets, value, value_tile
+from xip_core.pricing.evaluate import evaluate_tile
+
+KERNEL_OF_MODULE = {
+    "black": "black.european",
+    "bachelier": "bachelier.european",
+    "elementary": "elementary.log",
+    "terms": "terms.rows",
+}
+
+
+class Watched:
+    """Wraps a module of kernels; every look at a function of it is a call of the kernel."""
+
+    def __init__(self, module: ModuleType, name: str, called: set[str]) -> None:
+        self._module, self._name, self._called = module, name, called
+
+    def __getattr__(self, attribute: str) -> object:
+        self._called.add(self._name)
+        return getattr(self._module, attribute)
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    names: set[str] = set()
+    for module in (arithmetic, value, value_tile):
+        monkeypatch.setattr(module, "terms", Watched(module.terms, "terms.rows", names))
+    for module in (arithmetic, value):
+        load = module.load_module
+        monkeypatch.setattr(
+            module, "load_module", lambda name, load=load: Watched(load(name), KERNEL_OF_MODULE[name], names)
+        )
+    evaluate = catalogue_module.evaluate
+
+    def watched(name: str, **columns: object) -> object:
+        names.add(name)
+        return evaluate(name, **columns)
+
+    monkeypatch.setattr(surfaces_caplets, "evaluate", watched)
+    return names
+
+
+def test_every_operation_of_a_run_calls_only_the_kernels_it_declares(called: set[str]) -> None:
+    plan, inputs = a_run(good_book())
+    undeclared: set[tuple[str, str]] = set()
+    priced_with: set[str] = set()
+    for node in plan.nodes:
+        called.clear()
+        for tile in range(node.tile_count):
+            result = evaluate_tile(plan, node.node_id, tile, inputs, lambda: False)
+            inputs.outputs[node.node_id, tile] = result.output
+        undeclared |= {(node.kernel, name) for name in called - set(KERNELS_USED[node.kernel])}
+        priced_with |= called if node.kind is NodeKind.VALUE else set()
+    assert undeclared == set()
+    assert priced_with >= {"terms.rows", "black.european", "bachelier.european"}, "the book must exercise them"
+
+
+def test_every_row_program_and_operation_has_a_version_and_its_kernels() -> None:
+    assert set(PROGRAM_OF.values()) <= set(OPERATION_VERSIONS)
+    assert set(OPERATION_VERSIONS) == set(KERNELS_USED)
+
+
+def test_a_plan_names_what_each_node_needs() -> None:
+    plan, _ = a_run(good_book())
+    for node in plan.nodes:
+        assert node.kernels == requirements(node.kernel)
+        assert (node.kernel, node.kernel_version) in node.kernels

@@ -1,0 +1,495 @@
+"""Quotes to the market matrix: one column of factors per scenario.
+
+Objects are built in dependency order: EUR1D from OIS, then the forward curves under its discounting, then USD, then
+USD under EUR collateral, then hazard curves, equities, volatilities. For each object
+
+1. the base is built first, alone; every scenario that leaves the object's quotes and its parents alone copies it;
+2. the others are built together, once per distinct set of quotes, starting Newton from the base.
+
+So a scenario's column depends on its own quotes and on the base only, never on its neighbours in the block: the bytes
+are the same for any split into blocks (see `curves_system` for the arithmetic). What cannot be built is NaN in its
+factors and has a failure with the object, the quote and the reason; what is built on it fails with it, the rest stands.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from xip_core.errors import CalibrationError, CellError, Failure, FailureReason
+from xip_core.model import market_instruments as instruments
+from xip_core.model.dates import date_of
+from xip_core.model.market import Snapshot, usable_quote
+from xip_core.model.scenario import ScenarioMarket, ScenarioSet
+from xip_core.pricing.arithmetic import RefTable, log_
+from xip_core.pricing.curves_hazard import hazard_system
+from xip_core.pricing.curves_instruments import curve_system
+from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
+from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
+from xip_core.pricing.surfaces_caplets import CapletStripper
+from xip_core.pricing.tile import Columns
+
+Floats = npt.NDArray[np.float64]
+Quotes = Mapping[str, float | str]
+
+START_RATE = 0.01
+"""Zero rate, and hazard rate, Newton starts from in the base: any number of the right size does."""
+
+BASIS_POINT = 1e-4
+
+HAZARD_ROUNDING = 1e-9
+"""A hazard rate of a curve without default risk may come out this much below zero."""
+
+
+class PartialFailure(Failure, frozen=True):
+    """Some factors of an object are NaN, the others stand: nodes of a surface."""
+
+
+class CalibrationFailure(msgspec.Struct, frozen=True):
+    """An object without numbers in one scenario; the JSON of the `failures` column.
+
+    Attributes:
+        is_partial: only some of its factors are NaN; a cell that came out finite is none the worse.
+    """
+
+    scenario: int
+    market_object: str
+    reason: int
+    message: str
+    is_partial: bool = False
+
+
+_failures_encoder = msgspec.json.Encoder()
+_failures_decoder = msgspec.json.Decoder(tuple[CalibrationFailure, ...])
+
+
+def decode_failures(column: npt.NDArray[np.uint8]) -> tuple[CalibrationFailure, ...]:
+    """The `failures` column of a calibrate tile."""
+    return _failures_decoder.decode(column.tobytes())
+
+
+def calibrate_tile(
+    snapshot: Snapshot, layout: SnapshotLayout, scenarios: ScenarioSet, scenario_begin: int, scenario_end: int
+) -> Columns:
+    """Calibrates the scenarios [scenario_begin, scenario_end).
+
+    Args:
+        layout: of this snapshot or of one with the same definitions, whatever its quotes; compiled systems are kept
+            with it, so pass the same object again.
+
+    Returns:
+        `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
+    """
+    if not 0 <= scenario_begin < scenario_end <= len(scenarios.scenarios):
+        raise ValueError(
+            f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
+        )
+    calibrator = calibrator_of(snapshot, layout)
+    block = scenarios.scenarios[scenario_begin:scenario_end]
+    changed = [calibrator.scenario_market.changed_quotes(scenario) for scenario in block]
+    market, failures = calibrator.calibrate(changed)
+    listed = [
+        CalibrationFailure(
+            scenario_begin + column, name, int(failure.reason), failure.message, isinstance(failure, PartialFailure)
+        )
+        for (name, column), failure in failures.items()
+    ]
+    encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
+    return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
+
+
+CALIBRATORS_KEPT_MAX = 8
+"""Markets of one layout whose base is kept: those of the runs that take turns on a worker; 50 kB each."""
+
+_calibrators_lock = threading.Lock()
+
+
+def calibrator_of(snapshot: Snapshot, layout: SnapshotLayout) -> Calibrator:
+    """The calibrator of a snapshot; the latest of a layout are kept as long as the layout lives."""
+    with _calibrators_lock:
+        kept = cast("dict[int, Calibrator]", layout.derived.setdefault("calibrators", {}))
+        found = kept.pop(id(snapshot), None)  # each keeps its snapshot, so no other one has that id
+        if found is None:
+            builder = layout.derived.setdefault("builder", ObjectBuilder(snapshot, layout))
+            found = Calibrator(snapshot, layout, cast("ObjectBuilder", builder))
+        kept[id(snapshot)] = found
+        if len(kept) > CALIBRATORS_KEPT_MAX:
+            del kept[next(iter(kept))]
+        return found
+
+
+class Calibrator:
+    """The base market of a snapshot, and other markets from it. Shared between threads; fills itself at first use."""
+
+    def __init__(self, snapshot: Snapshot, layout: SnapshotLayout, builder: ObjectBuilder) -> None:
+        self._snapshot = snapshot
+        self._layout = layout
+        self.scenario_market = ScenarioMarket(snapshot)
+        self.order = tuple(name for name in layout.order if name in layout.ranges)
+        self._builder = builder
+        self.dv01_shift = _dv01_shift(layout)
+        self._base: Floats | None = None
+        self._base_failures: dict[str, Failure] = {}
+        self._base_lock = threading.Lock()  # slots that start together wait for one base instead of making two
+
+    def calibrate(self, changed: Sequence[Mapping[str, float]]) -> tuple[Floats, dict[tuple[str, int], Failure]]:
+        """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
+        base = self._base_market()
+        market = np.repeat(base[:, None], len(changed), axis=1)
+        failures: dict[tuple[str, int], Failure] = {}
+        versions = _Versions(self._layout, changed)
+        quotes_of = [{**self._snapshot.quotes, **quotes} if quotes else self._snapshot.quotes for quotes in changed]
+        for name in self.order:
+            columns, version_of = versions.of(name)
+            begin, end = self._layout.ranges[name]
+            built, built_failures = np.empty((0, 0)), dict[int, Failure]()
+            if columns:
+                quotes = [quotes_of[column] for column in columns]
+                block = market[:, columns]
+                block[begin:end] = base[begin:end, None]
+                built, built_failures = self._build(name, block, quotes, failures, columns)
+            for column, version in enumerate(version_of):
+                if version < 0:
+                    if name in self._base_failures:
+                        failures[name, column] = self._base_failures[name]
+                    continue
+                market[begin:end, column] = built[:, version]
+                if version in built_failures:
+                    failures[name, column] = built_failures[version]
+        return market, failures
+
+    def _base_market(self) -> Floats:
+        with self._base_lock:
+            if self._base is None:
+                self._base = self._build_base()
+            return self._base
+
+    def _build_base(self) -> Floats:
+        market = np.full((self._layout.factor_count, 1), np.nan)
+        failures: dict[tuple[str, int], Failure] = {}
+        for name in self.order:
+            begin, end = self._layout.ranges[name]
+            built, found = self._build(name, market, [self._snapshot.quotes], failures, [0])
+            market[begin:end] = built
+            if 0 in found:
+                failures[name, 0] = found[0]
+        self._base_failures = {name: failure for (name, _), failure in failures.items()}
+        return market[:, 0]
+
+    def _build(
+        self,
+        name: str,
+        market: Floats,
+        quotes: Sequence[Quotes],
+        failures: Mapping[tuple[str, int], Failure],
+        columns: Sequence[int],
+    ) -> tuple[Floats, dict[int, Failure]]:
+        """Factors of one object in some columns: (n, K), and failures by position in *columns*."""
+        begin, end = self._layout.ranges[name]
+        built = np.full((end - begin, len(columns)), np.nan)
+        found: dict[int, Failure] = {}
+        for position, column in enumerate(columns):
+            for parent in self._layout.objects[name].parents:
+                if (parent, column) in failures:
+                    message = f"{name} needs {parent}, which failed: {failures[parent, column].message}"
+                    found[position] = Failure(FailureReason.CALIBRATION_FAILED, message)
+                    break
+        alive = [position for position in range(len(columns)) if position not in found]
+        if alive:
+            values, failed = self._builder.build(name, market[:, alive], [quotes[position] for position in alive])
+            built[:, alive] = values
+            for position, failure in failed.items():
+                if not isinstance(failure, PartialFailure):
+                    built[:, alive[position]] = np.nan
+                found[alive[position]] = msgspec.structs.replace(failure, message=f"{name}: {failure.message}")
+        return built, found
+
+
+class _Versions:
+    """Which scenarios see a different object than the base, and which of them see the same one."""
+
+    def __init__(self, layout: SnapshotLayout, changed: Sequence[Mapping[str, float]]) -> None:
+        self._layout = layout
+        self._changed = changed
+        self._keys: dict[str, list[int]] = {}
+        self._own_quotes = {
+            name: frozenset(use.quote for use in item.quotes) for name, item in layout.objects.items()
+        }
+
+    def of(self, name: str) -> tuple[list[int], list[int]]:
+        """
+        Returns:
+            columns to build, one per distinct version; and for each column of the block its position among them,
+            -1 for the base.
+        """
+        item = self._layout.objects[name]
+        seen: dict[tuple[object, ...], int] = {}
+        columns: list[int] = []
+        version_of: list[int] = []
+        for column, quotes in enumerate(self._changed):
+            own = tuple(sorted((quote, quotes[quote]) for quote in self._own_quotes[name].intersection(quotes)))
+            above = tuple(self._keys[parent][column] for parent in item.parents)
+            if not own and all(key < 0 for key in above):
+                version_of.append(-1)
+                continue
+            key = (own, above)
+            if key not in seen:
+                seen[key] = len(columns)
+                columns.append(column)
+            version_of.append(seen[key])
+        self._keys[name] = version_of
+        return columns, version_of
+
+
+def _dv01_shift(layout: SnapshotLayout) -> Floats:
+    """Change of each factor when every zero rate rises by one basis point."""
+    shift = np.zeros(layout.factor_count)
+    for slot in layout.curves.values():
+        if not slot.reference:  # a zero spread moves with the curve under it
+            years = (np.array(slot.knot_days) - layout.as_of_day) / YEAR_DAYS
+            shift[slot.begin : slot.begin + len(years)] = -years * BASIS_POINT
+    return shift
+
+
+class ObjectBuilder:
+    """Builds one kind of object after another; holds the compiled systems. Reads definitions, never their quotes."""
+
+    def __init__(self, snapshot: Snapshot, layout: SnapshotLayout) -> None:
+        self._layout = layout
+        self._systems: dict[str, CurveSystem | Failure] = {}
+        self._equities = {item.name: item for item in snapshot.equities}
+        self._commodities = {item.name: item for item in snapshot.commodities}
+        self._hazards = {item.name: item for item in snapshot.hazards}
+        self._caps = {f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities}
+        self._strippers: dict[str, CapletStripper] = {}
+        self._is_foreign_base = {}
+        self._fx_quotes = {}
+        for spot in snapshot.fx_spots:
+            is_foreign_base = spot.foreign_currency == snapshot.base_currency
+            currency = spot.domestic_currency if is_foreign_base else spot.foreign_currency
+            self._fx_quotes[currency] = spot.quote
+            self._is_foreign_base[currency] = is_foreign_base
+
+    def build(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+        """Factors (n, K) of an object for K sets of quotes.
+
+        Args:
+            market: (F, K); parents are built; the object's own rows hold start values or NaN.
+        """
+        kind, short_name = name.split("/", 1)
+        match kind:
+            case "curve":
+                return self._curve(self._layout.curves[short_name], market, quotes)
+            case "fx":
+                spots, failures = quote_matrix(quotes, [self._fx_quotes[short_name]], must_be="positive")
+                sign = -1.0 if self._is_foreign_base[short_name] else 1.0
+                return sign * log_(spots), failures
+            case "equity":
+                return self._equity(short_name, market, quotes)
+            case "commodity":
+                commodity = self._commodities[short_name]
+                names = [pillar.quote for pillar in commodity.forwards]
+                return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
+            case "hazard":
+                return self._hazard(short_name, market, quotes)
+            case _:
+                return self._volatility(name, market, quotes)
+
+    def _curve(self, slot: CurveSlot, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+        names = [item.quote for item in slot.instruments]
+        years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
+        segment = slot.definition.segments[0]
+        if isinstance(segment, instruments.DiscountFactors):
+            factors, failures = quote_matrix(quotes, names, must_be="positive")
+            return log_(factors), failures
+        values, failures = quote_matrix(quotes, names)
+        if isinstance(segment, instruments.ZeroSpreads):
+            return values, failures
+        if isinstance(segment, instruments.ZeroRates):
+            return -years * values, failures
+        values = self._effective_quotes(slot, values, quotes, failures)
+        name = f"curve/{slot.definition.name}"
+        system = self._compiled(name, lambda: curve_system(self._layout, slot))
+        if isinstance(system, Failure):
+            return values, dict.fromkeys(range(len(quotes)), system)
+        days = [f"{item.quote} (pillar {date_of(item.pillar_day)})" for item in slot.instruments]
+        return _solve(system, days, market, values, years, failures)
+
+    def _compiled(self, name: str, make: Callable[[], CurveSystem]) -> CurveSystem | Failure:
+        """The system of an object, compiled at first use; a Failure where its terms cannot be written."""
+        if name not in self._systems:
+            try:
+                self._systems[name] = make()
+            except CalibrationError as error:
+                message = str(error).removeprefix(f"{name}: ")
+                self._systems[name] = Failure(FailureReason.CALIBRATION_FAILED, message)
+        return self._systems[name]
+
+    def _effective_quotes(
+        self, slot: CurveSlot, values: Floats, quotes: Sequence[Quotes], failures: dict[int, Failure]
+    ) -> Floats:
+        """FX points become fractions of the spot."""
+        for position, item in enumerate(slot.instruments):
+            segment = slot.definition.segments[item.segment]
+            if isinstance(segment, instruments.FxForwards):
+                spots, spot_failures = quote_matrix(quotes, [segment.spot_quote], must_be="positive")
+                values[position] = values[position] / (segment.points_factor * spots[0])
+                failures.update(spot_failures)
+        return values
+
+    def _hazard(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+        definition = self._hazards[name]
+        slot = self._layout.hazards[name]
+        pillars = definition.cds_spreads or definition.hazard_rates
+        names = [pillar.quote for pillar in pillars]
+        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
+        if definition.hazard_rates:
+            log_survival = np.empty_like(values)
+            previous_years, total = 0.0, np.zeros(values.shape[1])
+            for row in range(len(values)):
+                total = total - values[row] * (years[row, 0] - previous_years)
+                previous_years = years[row, 0]
+                log_survival[row] = total
+            return log_survival, failures
+        system = self._compiled(f"hazard/{name}", lambda: hazard_system(self._layout, definition))
+        if isinstance(system, Failure):
+            return values, dict.fromkeys(range(len(quotes)), system)
+        knots, failures = _solve(system, names, market, values, years, failures)
+        return knots, {**_rising_survival(knots, names, years), **failures}
+
+    def _equity(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+        definition = self._equities[name]
+        slot = self._layout.equities[name]
+        spots, failures = quote_matrix(quotes, [definition.spot_quote], must_be="positive")
+        log_spot = log_(spots)
+        if definition.dividend_yields:
+            yields, more = quote_matrix(quotes, [pillar.quote for pillar in definition.dividend_yields])
+            return np.vstack([log_spot, yields]), {**failures, **more}
+        if not definition.forwards:
+            return log_spot, failures
+        names = [pillar.quote for pillar in definition.forwards]
+        forwards, more = quote_matrix(quotes, names, must_be="positive")
+        curve = definition.forecast_curve
+        discounts = RefTable([self._layout.log_discount_of_day(curve, day) for day in slot.knot_days]).dot(market)
+        years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
+        yields = (log_spot - discounts - log_(forwards)) / years
+        return np.vstack([log_spot, yields]), {**failures, **more}
+
+    def _volatility(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+        names = [use.quote for use in self._layout.objects[name].quotes]
+        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        if name in self._layout.terms:
+            days = np.array(self._layout.terms[name].knot_days)
+        elif self._layout.grids[name].is_total_variance:
+            grid = self._layout.grids[name]
+            days = np.repeat(np.array(grid.row_days), len(grid.columns))
+        elif name in self._caps:
+            if name not in self._strippers:
+                self._strippers[name] = CapletStripper(self._layout, self._caps[name])
+            nodes, misfits = self._strippers[name].strip(market, values)
+            partial = {column: PartialFailure(misfit.reason, misfit.message) for column, misfit in misfits.items()}
+            return nodes, {**partial, **failures}
+        else:
+            return values, failures
+        years = ((days - self._layout.as_of_day) / YEAR_DAYS)[:, None]
+        return values * values * years, failures
+
+
+def quote_matrix(
+    quotes: Sequence[Quotes], names: Sequence[str], must_be: str = "finite"
+) -> tuple[Floats, dict[int, Failure]]:
+    """Values (n, K) of n quotes in K scenarios, and failures by column; a failed column holds ones.
+
+    Args:
+        must_be: "finite", "positive" or "not negative".
+    """
+    matrix = np.ones((len(names), len(quotes)))
+    failures: dict[int, Failure] = {}
+    for column, values in enumerate(quotes):
+        found = [values.get(name) for name in names]
+        if all(type(value) is float for value in found) and _are_in_domain(np.array(found), must_be):
+            matrix[:, column] = found
+            continue
+        failure = _first_bad_quote(values, names, must_be)
+        if failure is None:
+            matrix[:, column] = found
+        else:
+            failures[column] = failure
+    return matrix, failures
+
+
+def _are_in_domain(numbers: Floats, must_be: str) -> bool:
+    if not np.isfinite(numbers).all():
+        return False
+    match must_be:
+        case "positive":
+            return bool((numbers > 0.0).all())
+        case "not negative":
+            return bool((numbers >= 0.0).all())
+        case _:
+            return True
+
+
+def _first_bad_quote(values: Quotes, names: Sequence[str], must_be: str) -> Failure | None:
+    """Why a column cannot be used; None where it can."""
+    for name in names:
+        try:
+            number = usable_quote(values, name)
+        except CellError as error:
+            return error.failure
+        if not _are_in_domain(np.array([number]), must_be):
+            return Failure(FailureReason.BAD_QUOTE, f"quote {name} must be {must_be}, got {number!r}")
+    return None
+
+
+def _solve(
+    system: CurveSystem,
+    labels: Sequence[str],
+    market: Floats,
+    quotes: Floats,
+    years: Floats,
+    failures: dict[int, Failure],
+) -> tuple[Floats, dict[int, Failure]]:
+    """Newton for the columns that have quotes; a column that does not fit gets a failure with its instrument."""
+    own = slice(system.first_factor, system.first_factor + system.knot_count)
+    start = market.copy()
+    cold = ~np.isfinite(start[own]).all(axis=0)
+    start[own] = np.where(cold, -START_RATE * years, start[own])
+    solvable = [column for column in range(quotes.shape[1]) if column not in failures]
+    knots = np.full(quotes.shape, np.nan)
+    if not solvable:
+        return knots, failures
+    solution = solve_system(system, start[:, solvable], quotes[:, solvable])
+    knots[:, solvable] = solution.knots
+    for position, column in enumerate(solvable):
+        if not solution.is_converged[position]:
+            failures[column] = _misfit(solution, labels, quotes[:, column], position)
+    return knots, failures
+
+
+def _rising_survival(knots: Floats, labels: Sequence[str], years: Floats) -> dict[int, Failure]:
+    """Spreads that only a negative default probability explains; names the first such contract per column."""
+    found: dict[int, Failure] = {}
+    hazards = -np.diff(knots, axis=0, prepend=0.0) / np.diff(years, axis=0, prepend=0.0)
+    for row, column in np.argwhere(hazards < -HAZARD_ROUNDING):
+        if int(column) not in found:
+            message = f"quote {labels[row]} implies a negative hazard rate of {hazards[row, column]:.3g} a year"
+            found[int(column)] = Failure(FailureReason.CALIBRATION_FAILED, message)
+    return found
+
+
+def _misfit(solution: Solution, labels: Sequence[str], quotes: Floats, position: int) -> Failure:
+    """Names the first instrument that does not reprice: the ones before it do not depend on it."""
+    residuals = solution.residuals[:, position]
+    row = next((row for row, value in enumerate(residuals) if not abs(value) < 1e-9), len(residuals) - 1)
+    message = (
+        f"no curve fits instrument {labels[row]} with quote {float(quotes[row])!r}: "
+        f"a residual of {residuals[row]:.3g} of the notional is left after Newton's method"
+    )
+    return Failure(FailureReason.CALIBRATION_FAILED, message)

@@ -1,0 +1,374 @@
+"""The market vector of a snapshot: which factor stands where, and how dates, strikes and tenors become factors.
+
+Implements `pricing.layout.MarketLayout`. Factors follow each other object by object in the order of the definitions:
+
+    curve               log discount factor at each pillar (Act/365F from the as-of date, log-linear between)
+    zero-spread curve   continuous spread at each pillar; its log DF is the reference curve's minus t * spread(t)
+    fx/USD              log of the base-currency value of one unit
+    equity              log spot, then the continuous dividend yield q at each pillar:
+                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside
+    commodity           forward price at each pillar, linear in time, flat outside
+    hazard              log survival probability at each pillar
+    lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
+    vol grids           volatility at each node (row-major), bilinear, flat outside
+
+A layout is built from definitions alone: 23 curves with 1,850 factors take 12 ms; nothing but pillar days is
+computed. An object whose definition cannot be laid out (two instruments with one pillar, an unknown calendar) gets no
+factors and is kept in `broken` with its reason: asking for it raises CellError, the others stand.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+
+import msgspec
+import numpy as np
+
+from xip_core.errors import CalibrationError, CellError, FailureReason
+from xip_core.model import market_instruments as instruments
+from xip_core.model.dates import DayNumbers, date_of, day_number
+from xip_core.model.market import Snapshot
+from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex
+from xip_core.model.market_objects import MarketObject, build_order, market_objects
+from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
+from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.surfaces import (
+    BrokenSurfaceError,
+    VolatilityGrid,
+    VolatilityTerm,
+    flat_weights,
+    layout_cap_grid,
+    layout_commodity,
+    layout_swaption_grid,
+    layout_term,
+)
+
+YEAR_DAYS = 365.0
+
+
+class CurveSlot(msgspec.Struct, frozen=True):
+    """Where a curve's factors are.
+
+    Attributes:
+        knot_days: ascending, after the as-of date.
+        instruments: in pillar order, one per knot.
+        reference: the curve a zero-spread curve stands on, else "".
+    """
+
+    definition: CurveDefinition
+    begin: int
+    knot_days: tuple[int, ...]
+    instruments: tuple[Instrument, ...]
+    reference: str
+
+
+class PillarSlot(msgspec.Struct, frozen=True):
+    """Factors at pillar days: an equity (whose spot comes first), a commodity, a hazard curve."""
+
+    begin: int
+    knot_days: tuple[int, ...]
+
+
+def combine_refs(*parts: tuple[float, Refs]) -> Refs:
+    """Sum of scale * refs, sorted by factor, zero weights dropped."""
+    total: dict[int, float] = {}
+    for scale, refs in parts:
+        for factor, weight in refs:
+            total[factor] = total.get(factor, 0.0) + scale * weight
+    return tuple((factor, weight) for factor, weight in sorted(total.items()) if weight != 0.0)
+
+
+def forward_weights(knot_days: tuple[int, ...], begin: int, as_of_day: int, day: int) -> Refs:
+    """Log-linear interpolation with an implicit knot 0 at the as-of date, last slope continued."""
+    if day <= as_of_day:
+        return ()
+    position = bisect.bisect_left(knot_days, day)
+    if position < len(knot_days) and knot_days[position] == day:
+        return ((begin + position, 1.0),)
+    position = min(position, len(knot_days) - 1)
+    if position == 0:
+        return ((begin, (day - as_of_day) / (knot_days[0] - as_of_day)),)
+    left, right = knot_days[position - 1], knot_days[position]
+    weight = (day - left) / (right - left)
+    return ((begin + position - 1, 1.0 - weight), (begin + position, weight))
+
+
+def forward_weight_arrays(knot_days: tuple[int, ...], begin: int, as_of_day: int, days: DayNumbers) -> RefArrays:
+    """`forward_weights` of many days at once: the same factors, the same weights to the bit."""
+    knots = np.array(knot_days, dtype=np.int64)
+    position = np.minimum(np.searchsorted(knots, days), len(knots) - 1)
+    right = knots[position]
+    left = np.where(position > 0, knots[position - 1], as_of_day)
+    is_future = days > as_of_day
+    is_knot = right == days
+    is_between = is_future & ~is_knot & (position > 0)
+    weight = np.where(is_knot, 1.0, (days - left) / (right - left))
+    is_used = np.stack((is_between, is_future), axis=1)
+    factors = np.stack((begin + position - 1, begin + position), axis=1)[is_used]
+    weights = np.stack((1.0 - weight, weight), axis=1)[is_used]
+    return RefArrays(is_used.sum(axis=1), factors, weights)
+
+
+class SnapshotLayout:
+    """See the module's head. Immutable but for its caches; shared between threads.
+
+    Attributes:
+        broken: object name -> why it has no factors.
+        objects: every object by name; order: their names, parents first.
+        derived: what others compiled for this layout, such as its calibrator; lives and dies with it.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.as_of_day = day_number(snapshot.as_of)
+        self.objects: dict[str, MarketObject] = market_objects(snapshot)
+        self.order = build_order(self.objects)
+        self.indices: dict[str, RateIndex] = {index.name: index for index in snapshot.indices}
+        self.broken: dict[str, str] = {}
+        self.curves: dict[str, CurveSlot] = {}
+        self.spots: dict[str, int] = {}
+        self.equities: dict[str, PillarSlot] = {}
+        self.commodities: dict[str, PillarSlot] = {}
+        self.hazards: dict[str, PillarSlot] = {}
+        self.terms: dict[str, VolatilityTerm] = {}
+        self.grids: dict[str, VolatilityGrid] = {}
+        self.ranges: dict[str, tuple[int, int]] = {}
+        self.derived: dict[str, object] = {}
+        self._discounts: dict[tuple[str, int], Refs] = {}
+        self._next = 0
+        self._forecast_curves = {equity.name: equity.forecast_curve for equity in snapshot.equities}
+        self._recovery_rates = {hazard.name: hazard.recovery_rate for hazard in snapshot.hazards}
+        for name in self.order:
+            try:
+                self._lay_out(name)
+            except (CalibrationError, BrokenSurfaceError, ValueError, OverflowError) as error:
+                self.broken[name] = str(error).removeprefix(f"{name}: ")
+        self._range_ends = [end for _, end in self.ranges.values()]
+        self._range_names = list(self.ranges)
+
+    # ---- laying out ------------------------------------------------------------------------------------------------
+
+    def _lay_out(self, name: str) -> None:
+        item = self.objects[name]
+        short_name = name.split("/", 1)[1]
+        for parent in item.parents:
+            if parent in self.broken:
+                raise CalibrationError(name, "", f"needs {parent}, which is broken: {self.broken[parent]}")
+        snapshot = self._snapshot
+        begin = self._next
+        match item.kind:
+            case "curve":
+                definition = next(curve for curve in snapshot.curves if curve.name == short_name)
+                self._lay_out_curve(definition)
+            case "fx":
+                self.spots[short_name] = self._take(name, 1)
+            case "equity":
+                equity = next(equity for equity in snapshot.equities if equity.name == short_name)
+                knots = self._pillar_days(name, equity.forwards or equity.dividend_yields)
+                self.equities[short_name] = PillarSlot(self._take(name, 1 + len(knots)), knots)
+            case "commodity":
+                commodity = next(item for item in snapshot.commodities if item.name == short_name)
+                knots = self._pillar_days(name, commodity.forwards)
+                if commodity.spot_quote:
+                    knots = (self.as_of_day, *knots)
+                self.commodities[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case "hazard":
+                hazard = next(hazard for hazard in snapshot.hazards if hazard.name == short_name)
+                knots = hazard_knot_days(hazard, self.as_of_day)
+                self.hazards[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case "fx_volatility" | "equity_volatility":
+                self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
+                self._take(name, len(self.terms[name].knot_days))
+            case "commodity_volatility":
+                self.grids[name] = layout_commodity(snapshot, name, self.as_of_day, begin)
+                self._take(name, self.grids[name].node_count)
+            case "swaption_volatility":
+                self.grids[name] = layout_swaption_grid(snapshot, name, self.as_of_day, begin)
+                self._take(name, self.grids[name].node_count)
+            case _:
+                self.grids[name] = layout_cap_grid(snapshot, name, self.indices, self.as_of_day, begin)
+                self._take(name, self.grids[name].node_count)
+
+    def _lay_out_curve(self, definition: CurveDefinition) -> None:
+        found = curve_instruments(definition, self.indices, self.as_of_day)
+        knots = tuple(item.pillar_day for item in found)
+        first = definition.segments[0]
+        reference = first.reference_curve if isinstance(first, instruments.ZeroSpreads) else ""
+        begin = self._take(f"curve/{definition.name}", len(knots))
+        self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference)
+
+    def _pillar_days(self, name: str, pillars: Pillars) -> tuple[int, ...]:
+        days = add_tenors("NullCalendar", self.as_of_day, [p.tenor for p in pillars], "unadjusted", False).tolist()
+        for position, day in enumerate(days):
+            if day <= ([self.as_of_day, *days])[position]:
+                message = f"pillars must ascend from the as-of date, got {date_of(day)}"
+                raise CalibrationError(name, pillars[position].quote, message)
+        return tuple(days)
+
+    def _take(self, name: str, count: int) -> int:
+        begin = self._next
+        self._next = begin + count
+        self.ranges[name] = (begin, self._next)
+        return begin
+
+    # ---- MarketLayout ----------------------------------------------------------------------------------------------
+
+    @property
+    def as_of(self) -> dt.date:
+        return self._snapshot.as_of
+
+    @property
+    def base_currency(self) -> str:
+        return self._snapshot.base_currency
+
+    @property
+    def factor_count(self) -> int:
+        return self._next
+
+    def time_years(self, date: dt.date) -> float:
+        """Act/365F from the as-of date."""
+        return (day_number(date) - self.as_of_day) / YEAR_DAYS
+
+    def discount_curve(self, currency: str) -> str:
+        """Name of the curve that discounts *currency* under the snapshot's collateral."""
+        curve = self._snapshot.discount_curves.get(currency)
+        if curve is None:
+            raise _missing(f"no discount curve for {currency}")
+        return curve
+
+    def index_curve(self, index: str) -> str:
+        """Name of the curve that forecasts a rate index."""
+        found = self.indices.get(index)
+        if found is None:
+            raise _missing(f"no rate index {index}")
+        return found.curve
+
+    def log_discount(self, curve: str, date: dt.date) -> Refs:
+        return self.log_discount_of_day(curve, day_number(date))
+
+    def log_discount_of_day(self, curve: str, day: int) -> Refs:
+        """`log_discount` for a day number."""
+        known = self._discounts.get((curve, day))
+        if known is not None:
+            return known
+        slot = self.curves.get(curve)
+        if slot is None:
+            raise self._absent(f"curve/{curve}")
+        if slot.reference:
+            years = (day - self.as_of_day) / YEAR_DAYS
+            spread = flat_weights(slot.knot_days, slot.begin, day)
+            refs = combine_refs((1.0, self.log_discount_of_day(slot.reference, day)), (-max(years, 0.0), spread))
+        else:
+            refs = forward_weights(slot.knot_days, slot.begin, self.as_of_day, day)
+        self._discounts[(curve, day)] = refs
+        return refs
+
+    def log_discounts(self, curve: str, days: DayNumbers) -> RefArrays:
+        """`log_discount` of many day numbers at once."""
+        slot = self.curves.get(curve)
+        if slot is None:
+            raise self._absent(f"curve/{curve}")
+        if slot.reference:
+            return ref_arrays([self.log_discount_of_day(curve, day) for day in days.tolist()])
+        return forward_weight_arrays(slot.knot_days, slot.begin, self.as_of_day, days)
+
+    def log_survivals(self, name: str, days: DayNumbers) -> RefArrays:
+        """`log_survival` of many day numbers at once."""
+        slot = self.hazards.get(name)
+        if slot is None:
+            raise self._absent(f"hazard/{name}")
+        return forward_weight_arrays(slot.knot_days, slot.begin, self.as_of_day, days)
+
+    def log_survival(self, name: str, date: dt.date) -> Refs:
+        return self.log_survival_of_day(name, day_number(date))
+
+    def log_survival_of_day(self, name: str, day: int) -> Refs:
+        """`log_survival` for a day number."""
+        slot = self.hazards.get(name)
+        if slot is None:
+            raise self._absent(f"hazard/{name}")
+        return forward_weights(slot.knot_days, slot.begin, self.as_of_day, day)
+
+    def recovery_rate(self, name: str) -> float:
+        if name not in self._recovery_rates:
+            raise self._absent(f"hazard/{name}")
+        return self._recovery_rates[name]
+
+    def log_fx(self, currency: str) -> Refs:
+        """Log of the base-currency value of one unit; () for the base currency."""
+        if currency == self.base_currency:
+            return ()
+        factor = self.spots.get(currency)
+        if factor is None:
+            raise self._absent(f"fx/{currency}")
+        return ((factor, 1.0),)
+
+    def log_equity_spot(self, name: str) -> Refs:
+        slot = self.equities.get(name)
+        if slot is None:
+            raise self._absent(f"equity/{name}")
+        return ((slot.begin, 1.0),)
+
+    def log_equity_forward(self, name: str, date: dt.date) -> Refs:
+        spot = self.log_equity_spot(name)
+        slot = self.equities[name]
+        day = day_number(date)
+        forecast = self.log_discount_of_day(self._forecast_curves[name], day)
+        dividends = flat_weights(slot.knot_days, slot.begin + 1, day)
+        return combine_refs((1.0, spot), (-1.0, forecast), (-max(self.time_years(date), 0.0), dividends))
+
+    def commodity_forward(self, name: str, date: dt.date) -> Refs:
+        """Linear, in price units."""
+        slot = self.commodities.get(name)
+        if slot is None:
+            raise self._absent(f"commodity/{name}")
+        return flat_weights(slot.knot_days, slot.begin, day_number(date))
+
+    def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef:
+        for pair in (foreign + domestic, domestic + foreign):  # the volatility of a rate is that of its inverse
+            found = self.terms.get(f"fx_volatility/{pair}")
+            if found is not None:
+                return found.at(self.as_of_day, day_number(expiry))
+        raise self._absent(f"fx_volatility/{foreign}{domestic}")
+
+    def equity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef:
+        found = self.terms.get(f"equity_volatility/{name}")
+        if found is None:
+            raise self._absent(f"equity_volatility/{name}")
+        return found.at(self.as_of_day, day_number(expiry))
+
+    def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef:
+        return self._grid(f"commodity_volatility/{name}").at(self.as_of_day, day_number(expiry), strike)
+
+    def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
+        grid = self._grid(f"swaption_volatility/{currency}")
+        return grid.at(self.as_of_day, day_number(expiry), swap_length_years)
+
+    def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
+        return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)
+
+    def fixing(self, index: str, date: dt.date) -> float | None:
+        """The published fixing, or None when the snapshot has none for that day."""
+        return self._snapshot.fixings.get(index, {}).get(date)
+
+    def objects_of(self, refs: Refs) -> tuple[str, ...]:
+        """Names of the market objects the factors belong to, sorted."""
+        names = {self._range_names[bisect.bisect_right(self._range_ends, factor)] for factor, _ in refs}
+        return tuple(sorted(names))
+
+    def _grid(self, name: str) -> VolatilityGrid:
+        grid = self.grids.get(name)
+        if grid is None:
+            raise self._absent(name)
+        return grid
+
+    def _absent(self, name: str) -> CellError:
+        kind, short_name = name.split("/", 1)
+        if name in self.broken:
+            return CellError(FailureReason.CALIBRATION_FAILED, f"{name} is broken: {self.broken[name]}")
+        return _missing(f"no {kind.replace('_', ' ')} {short_name or repr(short_name)}")
+
+
+def _missing(what: str) -> CellError:
+    return CellError(FailureReason.MISSING_DATA, f"{what} in the snapshot")

@@ -1,0 +1,208 @@
+"""Row programs under scenarios: the arithmetic of value tiles, all of it in kernels.
+
+A cell's number depends on its row and its column of the market alone: term sums, gathers and option kernels work column
+by column in a fixed order, and what is left to NumPy is elementwise +, -, *, / and sqrt. So any split of rows or
+scenarios into tiles gives the same bytes.
+
+Sensitivities are those of the base column: vega from the option kernels, delta from them and from the terms that carry
+the trade's own underlying (a term is proportional to it, so 1 % of the underlying is 1 % of the term), DV01 by
+revaluing with every zero rate one basis point up.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from xip_core.kernels import terms
+from xip_core.kernels.level import load_module
+from xip_core.pricing.program import (
+    KIND_NORMAL,
+    KIND_RATIO,
+    KIND_TOTAL_VARIANCE,
+    Floats,
+    Sparse,
+    TermList,
+    sparse_of,
+    term_list_of,
+)
+from xip_core.pricing.tile import Columns
+
+UNDERLYING_STEP = 0.01  # report delta is for +1 % of the underlying
+LOGNORMAL_STEP = 0.01  # report vega is for +0.01 of a lognormal volatility
+NORMAL_STEP = 1e-4  # and for +1 bp of a normal one
+
+
+class OptionValues(msgspec.Struct, frozen=True):
+    """Options of a program under a market; arrays (O, S), None where not asked for."""
+
+    pv: Floats
+    delta: Floats | None
+    vega: Floats | None
+    forward: Floats
+
+
+def row_values(columns: Columns, market: Floats) -> Floats:
+    """
+    PV of every row under every scenario.
+
+    Args:
+        columns: of a resolve tile (program.py).
+        market: float64 (factor_count, scenario_count), C order.
+
+    Returns:
+        float64 (row_count, scenario_count), base currency; NaN where the market is.
+    """
+    values = term_values(term_list_of(columns, "terms"), market)
+    if len(columns["quotient_row"]):
+        _add_quotients(values, columns, market)
+    if len(columns["option_amount"]):
+        options = option_values(columns, market)
+        values += sum_options(columns, columns["option_amount"], options.pv)
+    return values
+
+
+def row_delta(columns: Columns, base: Floats) -> Floats:
+    """Change of each row for +1 % of its own underlying, in base currency; *base* is one column (factor_count, 1)."""
+    weights = columns["terms_delta_weight"]
+    listed = term_list_of(columns, "terms")
+    if weights.any():
+        weighted = msgspec.structs.replace(listed, amount=listed.amount * weights)
+        delta = term_values(weighted, base)
+    else:
+        delta = np.zeros((len(listed.ptr) - 1, 1))
+    if columns["option_delta_weight"].any():
+        options = option_values(columns, base, with_greeks=True)
+        assert options.delta is not None
+        weighted_amounts = columns["option_amount"] * columns["option_delta_weight"]
+        delta += sum_options(columns, weighted_amounts, options.delta * options.forward)
+    scaled: Floats = delta[:, 0] * UNDERLYING_STEP
+    return scaled
+
+
+def row_vega(columns: Columns, base: Floats) -> Floats:
+    """Change of each row for +0.01 of lognormal or +1 bp of normal volatility; *base* is one column."""
+    if not len(columns["option_amount"]):
+        return np.zeros(len(columns["option_ptr"]) - 1)
+    options = option_values(columns, base, with_greeks=True)
+    assert options.vega is not None
+    steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
+    summed: Floats = sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
+    return summed
+
+
+def term_values(listed: TermList, market: Floats) -> Floats:
+    """Sum of the terms of each item, (items, scenarios)."""
+    exponent, linear = listed.exponent, listed.linear
+    return terms.rows(
+        market,
+        listed.ptr,
+        listed.amount,
+        listed.constant,
+        exponent.ptr,
+        exponent.factor,
+        exponent.weight,
+        linear.ptr,
+        linear.factor,
+        linear.weight,
+    )
+
+
+def spot_values(columns: Columns, base: Floats) -> Floats:
+    """Base currency per unit of each row's own currency, (rows,)."""
+    spot: Floats = _exp(sparse_of(columns, "spot"), base)[:, 0]
+    return spot
+
+
+def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -> OptionValues:
+    """Each option per unit of its amount, in base currency."""
+    kind = columns["option_kind"]
+    forward = term_values(term_list_of(columns, "forward"), market)
+    discount = term_values(term_list_of(columns, "discount"), market)
+    is_ratio = (kind & KIND_RATIO) != 0
+    if is_ratio.any():
+        forward[is_ratio] /= discount[is_ratio]
+    if len(columns["cash_option"]):
+        discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
+    volatility = _volatilities(columns, market)
+    is_normal = (kind & KIND_NORMAL) != 0
+    pv = np.empty_like(forward)
+    delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)
+    for module, chosen in (("black", ~is_normal), ("bachelier", is_normal)):
+        if not chosen.any():
+            continue
+        inputs = (forward, columns["option_strike"], columns["option_time"], volatility, discount)
+        found = _price(module, [values[chosen] for values in (*inputs, columns["option_is_call"])], with_greeks)
+        pv[chosen] = found[0]
+        if delta is not None and vega is not None:
+            delta[chosen], vega[chosen] = found[1], found[2]
+    return OptionValues(pv, delta, vega, forward)
+
+
+def sum_options(columns: Columns, amounts: Floats, values: Floats) -> Floats:
+    """Sum of amount * value over the options of each row, in their order: (O, S) to (R, S)."""
+    positions = np.arange(len(amounts), dtype=np.int32)
+    return terms.gather_linear(values, columns["option_ptr"], positions, amounts)
+
+
+def _price(module: str, inputs: list[Floats], with_greeks: bool) -> list[Floats]:
+    """pv, delta and vega (the latter two where wanted) of options; inputs are (n, S) or (n,)."""
+    kernel = load_module(module)
+    shape = inputs[0].shape
+    flat = [np.ascontiguousarray(np.broadcast_to(v if v.ndim == 2 else v[:, None], shape)).ravel() for v in inputs]
+    size = shape[0] * shape[1]
+    wanted = ("pv", "delta", "vega") if with_greeks else ("pv",)
+    outputs = {name: np.empty(size) for name in wanted}
+    ordered = tuple(outputs.get(name) for name in kernel.OUTPUTS)
+    kernel.european(tuple(flat), ordered, np.empty(size, dtype=np.uint8))
+    return [outputs[name].reshape(shape) for name in wanted]
+
+
+def _volatilities(columns: Columns, market: Floats) -> Floats:
+    """(O, S); 0 where the option has no time left, NaN where a total variance is negative."""
+    sparse = sparse_of(columns, "volatility")
+    volatility = terms.gather_linear(market, sparse.ptr, sparse.factor, sparse.weight)
+    time = columns["option_time"]
+    is_variance = (columns["option_kind"] & KIND_TOTAL_VARIANCE) != 0
+    if is_variance.any():
+        years = np.where(time > 0.0, time, 1.0)[is_variance, None]
+        with np.errstate(invalid="ignore"):  # negative variances become NaN, which the caller reports
+            volatility[is_variance] = np.sqrt(volatility[is_variance] / years)
+    volatility[time <= 0.0] = 0.0
+    return volatility
+
+
+def _cash_annuities(columns: Columns, forward: Floats, market: Floats) -> Floats:
+    """Par-yield annuities (C, S): discount * sum of accrual * (1 + forward)^-time."""
+    growth = 1.0 + forward
+    log_growth, status = np.empty(growth.size), np.empty(growth.size, dtype=np.uint8)
+    load_module("elementary").apply("log_", (growth.ravel(),), log_growth, status)
+    coupon_count = len(columns["cash_amount"])
+    each = np.arange(coupon_count + 1, dtype=np.int32)
+    annuities = terms.rows(
+        log_growth.reshape(growth.shape),
+        columns["cash_ptr"],
+        columns["cash_amount"],
+        np.ones(coupon_count),
+        each,
+        columns["cash_factor"],
+        columns["cash_weight"],
+        np.zeros(coupon_count + 1, dtype=np.int32),
+        np.empty(0, dtype=np.int32),
+        np.empty(0),
+    )
+    return annuities * _exp(sparse_of(columns, "cash_discount"), market)
+
+
+def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
+    """Add notional * D * (F - K) * tau / (1 + F * tau) of each FRA to its row."""
+    discount = _exp(sparse_of(columns, "quotient_discount"), market)
+    growth = _exp(sparse_of(columns, "quotient_growth"), market)
+    accrual = columns["quotient_accrual"][:, None]
+    forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
+    payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
+    values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+
+
+def _exp(sparse: Sparse, market: Floats) -> Floats:
+    return terms.gather_exp(market, sparse.ptr, sparse.factor, sparse.weight)

@@ -1,0 +1,231 @@
+"""A value tile: numbers, statuses, quarantine and sums of some rows under some scenarios.
+
+A cell has a number, or a status and a reason, never a silent NaN. Reasons, the first that holds:
+
+    the row could not be resolved                            its own reason, all scenarios
+    a market object it needs failed in this scenario         CALIBRATION_FAILED or BAD_QUOTE, from calibration
+    the result is not a finite number                        NUMERICAL
+    a measure of the base is not                             NUMERICAL, in the base
+
+A row that has no number in the base takes part in no sum. Sums run over rows in order, left to right (a kernel adds
+them), so they do not depend on how many scenarios a tile has. docs/tile-outputs.md lists the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from xip_core.errors import FailureReason
+from xip_core.graph.plan import Plan
+from xip_core.kernels import terms
+from xip_core.pricing.program import Floats
+from xip_core.pricing.resolve import json_value
+from xip_core.pricing.tile import Columns, QuarantinedCells, TileValue
+from xip_core.pricing.value import row_delta, row_values, row_vega, spot_values
+
+Statuses = npt.NDArray[np.uint8]
+
+
+class MarketBlock(msgspec.Struct, frozen=True):
+    """The calibrate tiles a value tile reads: that of its scenarios [begin, end) and that of the base."""
+
+    calibrated: Columns
+    base: Columns
+    begin: int
+    end: int
+
+    @property
+    def has_base(self) -> bool:
+        return self.begin == 0
+
+
+def value_tile(plan: Plan, rows: npt.NDArray[np.int32], resolved: Columns, block: MarketBlock) -> TileValue:
+    """
+    Value the rows of a resolve tile under a block of scenarios.
+
+    Args:
+        rows: book row numbers, (R,).
+        resolved: columns of the resolve tile; none at all if that tile was given up.
+    """
+    if not resolved or not block.calibrated or not block.base:
+        return _given_up(plan, rows, block)
+    base_market = np.ascontiguousarray(block.base["market"][:, :1])
+    market = block.calibrated["market"]
+    if not block.has_base:
+        market = np.concatenate((base_market, market), axis=1)
+    with np.errstate(all="ignore"):  # what is not finite is found and named below
+        values = row_values(resolved, market)
+        measures = _measures(plan, resolved, block, base_market, values[:, 0]) if block.has_base else {}
+        cells = CellStatuses(resolved, block, values)
+        for measure in measures.values():
+            cells.refuse_base(~np.isfinite(measure))
+        output = _sums(values, cells.statuses, block)
+    pv, status = cells.of_block(values)
+    detail: Columns = {
+        "row": rows.astype(np.int32),
+        "scenario": np.arange(block.begin, block.end, dtype=np.int32),
+        "pv": pv,
+        "status": status,
+    }
+    if block.has_base:
+        failed = status[:, 0] != 0
+        for name in measures:
+            measures[name] = np.where(failed, np.nan, measures[name])
+        detail |= measures
+        wanted = [measures[name] for name in plan.measures if name != "pv"]
+        output["measure_sum"] = _ordered_sums(np.stack(wanted, axis=1), failed) if wanted else np.zeros(0)
+    return TileValue(
+        output=output,
+        detail=detail,
+        cell_count=len(rows) * plan.cells_of_row(block.begin, block.end),
+        quarantine=tuple(cells.quarantine(rows)),
+    )
+
+
+def _measures(plan: Plan, resolved: Columns, block: MarketBlock, base_market: Floats, base_pv: Floats) -> Columns:
+    """The measures of the base that the plan asks for, and PV in each trade's own currency; (R,) each."""
+    measures: Columns = {"pv_trade_currency": base_pv / spot_values(resolved, base_market)}
+    if "delta" in plan.measures:
+        measures["delta"] = row_delta(resolved, base_market)
+    if "vega" in plan.measures:
+        measures["vega"] = row_vega(resolved, base_market)
+    if "dv01" in plan.measures:
+        shifted = base_market + block.base["dv01_shift"][:, None]
+        measures["dv01"] = row_values(resolved, shifted)[:, 0] - base_pv
+    return measures
+
+
+class CellStatuses:
+    """Statuses of base and block, (R, 1 + S) with the base in front, or (R, S) where the block holds the base."""
+
+    def __init__(self, resolved: Columns, block: MarketBlock, values: Floats) -> None:
+        self._resolved, self._block = resolved, block
+        self._failures: dict[tuple[int, int], str] = {}
+        self.statuses: Statuses = np.where(np.isfinite(values), 0, FailureReason.NUMERICAL).astype(np.uint8)
+        for calibrated in (block.calibrated,) if block.has_base else (block.base, block.calibrated):
+            self._apply_calibration(calibrated)
+        unresolved = resolved["row_status"] != 0
+        self.statuses[unresolved] = resolved["row_status"][unresolved, None]
+        listed: list[tuple[int, int, str]] = json_value(resolved["failures"])
+        self._row_messages = {position: message for position, _, message in listed}
+
+    def refuse_base(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Rows whose base lacks a measure have no number there."""
+        base = self.statuses[:, 0]
+        base[rows & (base == 0)] = FailureReason.NUMERICAL
+
+    def of_block(self, values: Floats) -> tuple[Floats, Statuses]:
+        """PVs, NaN where there is none, and statuses of the block's own scenarios."""
+        own = slice(0 if self._block.has_base else 1, None)
+        statuses = np.ascontiguousarray(self.statuses[:, own])
+        return np.where(statuses == 0, values[:, own], np.nan), statuses
+
+    def quarantine(self, rows: npt.NDArray[np.int32]) -> Iterator[QuarantinedCells]:
+        """Runs of scenarios without a number, row by row."""
+        offset = 0 if self._block.has_base else 1
+        ids: list[str] = json_value(self._resolved["trade_ids"])
+        own = self.statuses[:, offset:]
+        for position in np.flatnonzero(own.any(axis=1)).tolist():
+            reasons = own[position].tolist()
+            messages = [self._message(position, ids[position], s + offset, r) for s, r in enumerate(reasons)]
+            begin = 0
+            for end in range(1, len(reasons) + 1):
+                if end < len(reasons) and messages[end] == messages[begin]:
+                    continue
+                if reasons[begin]:
+                    yield QuarantinedCells(
+                        row=int(rows[position]),
+                        scenario_begin=self._block.begin + begin,
+                        scenario_end=self._block.begin + end,
+                        trade_id=ids[position],
+                        reason=reasons[begin],
+                        message=messages[begin],
+                    )
+                begin = end
+
+    def _message(self, position: int, trade_id: str, column: int, reason: int) -> str:
+        if not reason:
+            return ""
+        if position in self._row_messages:
+            return self._row_messages[position]
+        return self._failures.get((position, column), f"trade {trade_id}: value or measure is not a finite number")
+
+    def _apply_calibration(self, calibrated: Columns) -> None:
+        """Mark the cells whose row needs an object that failed in their scenario."""
+        failures = json_value(calibrated["failures"])
+        if not failures:
+            return
+        names: list[str] = json_value(self._resolved["object_names"])
+        ids: list[str] = json_value(self._resolved["trade_ids"])
+        for failure in failures:
+            column = self._column(failure["scenario"])
+            if column is None or failure["market_object"] not in names:
+                continue
+            for position in self._rows_that_need(names.index(failure["market_object"])):
+                if failure["is_partial"] and self.statuses[position, column] == 0:
+                    continue  # of a surface some nodes failed, and this cell stands on others
+                if (position, column) not in self._failures:
+                    self.statuses[position, column] = failure["reason"]
+                    self._failures[position, column] = f"trade {ids[position]}: {failure['message']}"
+
+    def _column(self, scenario: int) -> int | None:
+        if self._block.begin <= scenario < self._block.end:
+            return scenario - self._block.begin + (0 if self._block.has_base else 1)
+        return 0 if scenario == 0 else None
+
+    def _rows_that_need(self, market_object: int) -> list[int]:
+        entries = np.flatnonzero(self._resolved["object_index"] == market_object)
+        found: list[int] = (np.searchsorted(self._resolved["object_ptr"], entries, side="right") - 1).tolist()
+        return found
+
+
+def _sums(values: Floats, statuses: Statuses, block: MarketBlock) -> Columns:
+    """Sums over rows that have a number in the base and in the scenario."""
+    own = slice(0 if block.has_base else 1, None)
+    unused = (statuses[:, own] != 0) | (statuses[:, :1] != 0)
+    scenario_count = block.end - block.begin
+    return {
+        "pv_sum": _ordered_sums(values[:, own], unused),
+        "pnl_sum": _ordered_sums(values[:, own] - values[:, :1], unused),
+        "rows_used": np.count_nonzero(~unused, axis=0).astype(np.int64),
+        "rows_expected": np.full(scenario_count, len(values), dtype=np.int64),
+    }
+
+
+def _ordered_sums(values: Floats, unused: npt.NDArray[np.bool_]) -> Floats:
+    """Sum of the rows of (R, n), in order, without those marked in (R, n) or (R,)."""
+    mask = unused if unused.ndim == 2 else unused[:, None]
+    count = len(values)
+    kept = np.ascontiguousarray(np.where(mask, 0.0, values))
+    pointers, positions = np.array([0, count], dtype=np.int32), np.arange(count, dtype=np.int32)
+    summed: Floats = terms.gather_linear(kept, pointers, positions, np.ones(count))[0]
+    return summed
+
+
+def _given_up(plan: Plan, rows: npt.NDArray[np.int32], block: MarketBlock) -> TileValue:
+    """Every cell without a number, because an input tile was given up."""
+    row_count, scenario_count = len(rows), block.end - block.begin
+    reason = int(FailureReason.EVALUATION_FAILED)
+    sums: Columns = {
+        "pv_sum": np.zeros(scenario_count),
+        "pnl_sum": np.zeros(scenario_count),
+        "rows_used": np.zeros(scenario_count, dtype=np.int64),
+        "rows_expected": np.full(scenario_count, row_count, dtype=np.int64),
+    }
+    detail: Columns = {
+        "row": rows.astype(np.int32),
+        "scenario": np.arange(block.begin, block.end, dtype=np.int32),
+        "pv": np.full((row_count, scenario_count), np.nan),
+        "status": np.full((row_count, scenario_count), reason, dtype=np.uint8),
+    }
+    if block.has_base:
+        wanted = [name for name in plan.measures if name != "pv"]
+        sums["measure_sum"] = np.zeros(len(wanted))
+        detail |= {name: np.full(row_count, np.nan) for name in ("pv_trade_currency", *wanted)}
+    message = "a tile this one depends on was given up"
+    cells = (QuarantinedCells(int(row), block.begin, block.end, "", reason, message) for row in rows)
+    return TileValue(sums, detail, row_count * plan.cells_of_row(block.begin, block.end), tuple(cells))
