@@ -20,7 +20,7 @@ node that does not have to::
 Invariants (checked by `Plan.check`): node ids are 0..n-1 in topological order; every input id is smaller than the
 node's own; every needed tile exists.
 
-Sizes: a plan of 2,000 trades is about 10 kB, dominated by the row numbers (4 bytes a trade).
+Sizes: a plan of 2,000 trades is 23 kB, mostly row numbers (4 bytes a trade in its resolve and in its value node).
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import enum
 import hashlib
 
 import msgspec
+
+from xip_core.kernel_versions import Versions
 
 PLAN_VERSION = 1
 
@@ -57,8 +59,10 @@ class Node(msgspec.Struct, frozen=True):
     """One operation over a grid of tiles.
 
     Attributes:
-        kernel: for value nodes the row program ("terms", "options", ...), for others the operation; with its version
-            part of a number's lineage.
+        kernel: the operation: of resolve and value nodes the row program ("terms", "option", ...).
+        kernel_version: of the operation.
+        kernels: (name, version) of everything a worker must have to evaluate the node, the operation included, by name
+            (`kernel_versions.requirements`); with it a number's lineage.
         cost_s: declared seconds of one tile on a v3 core, the cost model's first guess.
         asset_class: of every row of a value node, "" elsewhere; a node never mixes asset classes.
         row_count, rows_per_tile: rows of the node; the last row block may be shorter.
@@ -82,6 +86,7 @@ class Node(msgspec.Struct, frozen=True):
     scenarios_per_tile: int = 0
     rows: bytes = b""
     tiles_per_lease: int = 0
+    kernels: Versions = ()
 
     @property
     def scenario_block_count(self) -> int:
@@ -99,16 +104,24 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class PlannedQuarantine(msgspec.Struct, frozen=True):
-    """A row the planner already knows to have no number (unknown type, duplicate id)."""
+    """A row the planner already knows to have no number (unknown type, duplicate id).
+
+    It has none under any scenario nor of any measure; *asset_class* is "" where not even that could be read.
+    """
 
     row: int
     trade_id: str
     reason: int
     message: str
+    asset_class: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The graph of one run and everything a worker needs to evaluate any tile of it. Digests are hex."""
+    """The graph of one run and everything a worker needs to evaluate any tile of it. Digests are hex.
+
+    Cells: a row has one per scenario (its pv) and one per other measure; the measures belong to the base, scenario 0.
+    *cell_count* covers every row of the book, quarantined ones included; of a probe it is the number of tiles.
+    """
 
     nodes: tuple[Node, ...]
     cell_count: int
@@ -121,6 +134,11 @@ class Plan(msgspec.Struct, frozen=True):
     quarantine: tuple[PlannedQuarantine, ...] = ()
     tile_duration_s: float = 0.0
     plan_version: int = PLAN_VERSION
+
+    def cells_of_row(self, scenario_begin: int, scenario_end: int) -> int:
+        """Cells of one row in a range of scenarios: a pv each, and at the base the other measures with it."""
+        measure_count = len(self.measures) - 1 if scenario_begin == 0 < scenario_end else 0
+        return scenario_end - scenario_begin + measure_count
 
     def check(self) -> None:
         """Assert the invariants named at the head of this module."""

@@ -1,0 +1,124 @@
+"""What a tile costs, declared: the shapes of tiles and the scheduler's first guess of their time.
+
+Tile shapes must never follow from a measurement at run time: the same request would be cut differently on a busy day,
+and the last bits of every sum would follow. So each group of rows (row program and asset class) declares a **cost
+class**, seconds of one core of a v3 machine (AVX2, about 3 GHz), and everything below is arithmetic on it. The
+scheduler's own averages only size leases.
+
+Resolving a row, schedules and look-ups in Python, costs a thousand times as much as one of its cells, compiled sums of
+exponentials. A run over some hundred scenarios is so resolved for most of its time, and one over 10,000 is not. Row
+blocks are shared by resolve and value tiles, scenario blocks by calibrate and value tiles (value tile (i, j) waits for
+calibrate tile j), which leaves one shape to choose, rows x scenarios, by six wishes:
+
+* **Early first result.** Values wait for one scenario block of calibrating, so a block is an eighth of the scenarios,
+  32 of 251, 60 ms; and at least 32 because kernels run along scenarios: four AVX-512 registers hide their latency.
+* **Overhead below 5 %.** Fetching inputs, encoding and recording a tile costs about 300 us whatever is in it. A row
+  block is resolved once and then valued once per scenario block, so 300 us a tile are weighed against the block's
+  resolving and valuing together: a block of 60 ms and eight scenario blocks loses 4.5 %. What is cheaper than that in
+  full messages (forwards, options, credit) loses more, of less.
+* **All cores busy on a small book.** A group is cut into at least four row blocks, as long as each resolves for 60 ms.
+* **Little lost when a worker dies or a run is cancelled.** A resolve tile takes at most 250 ms, a value tile 30 ms.
+* **Details travel together.** The detail of a tile (8 bytes of number and 1 of status a cell, 36 a row) stays within
+  256 kB, so that several tiles of a lease share a message of 1 MiB.
+* **One message, even for heavy rows.** Resolved rows are 0.2 kB (a forward) to 6.5 kB (a cap); a block of typical ones
+  stays within 384 kB, so that rows ten times as heavy, thirty years quarterly and amortising, still fit the 4 MiB a
+  message may have. A block of calibrated scenarios, 8 bytes a factor, stays within 768 kB for the failures beside it.
+
+Worked sizes: 742 swaps and FRAs over 251 scenarios are nine blocks of 87 rows, each resolved in 60 ms to 380 kB and
+valued in eight tiles of 0.25 ms, 28 kB. A book of 10^8 swaps over them is 1.2 million row blocks, 9.4 million value
+tiles, and its plan 800 MB of row numbers. 10,000 scenarios (a historical VaR) over 1,200 factors are 157 blocks of 64;
+overhead then reaches 40 %, the price of calibrate and value tiles sharing their scenario blocks.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SCENARIO_BLOCKS_WANTED = 8
+SCENARIOS_PER_TILE_MIN = 32
+SCENARIOS_PER_TILE_MAX = 256
+ROW_BLOCKS_WANTED = 4
+RESOLVE_TILE_S_MIN = 60e-3
+RESOLVE_TILE_S_MAX = 250e-3
+VALUE_TILE_S_MAX = 30e-3
+RESOLVED_SIZE_BYTES_MAX = 384 * 1024
+CALIBRATED_SIZE_BYTES_MAX = 768 * 1024
+CALIBRATED_BYTES_PER_FACTOR = 8
+DETAIL_SIZE_BYTES_MAX = 256 * 1024
+DETAIL_BYTES_PER_CELL = 9  # pv f8 and status u1
+DETAIL_BYTES_PER_ROW = 36  # row i4; pv_trade_currency, delta, vega, dv01 f8 on the base block
+
+
+class CostClass(msgspec.Struct, frozen=True):
+    """Declared cost of a group: resolving a row, valuing a cell (a row under one scenario), size of a resolved row."""
+
+    resolve_s_per_row: float
+    value_s_per_cell: float
+    resolved_bytes_per_row: int
+
+
+_FORWARD = CostClass(resolve_s_per_row=30e-6, value_s_per_cell=6e-9, resolved_bytes_per_row=220)
+"""Two terms: one look-up each, one exponential each."""
+
+_OPTION = CostClass(resolve_s_per_row=50e-6, value_s_per_cell=60e-9, resolved_bytes_per_row=300)
+"""Forward, discount factor, volatility; one price with its logarithm and two normal distributions."""
+
+COST_CLASSES: dict[tuple[str, str], CostClass] = {
+    ("terms", "commodity"): _FORWARD,
+    ("terms", "equity"): _FORWARD,
+    ("terms", "fx"): _FORWARD,
+    ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
+    ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
+    ("option", "commodity"): _OPTION,
+    ("option", "equity"): _OPTION,
+    ("option", "fx"): _OPTION,
+    ("optionlet", "bonds"): CostClass(600e-6, 120e-9, 3800),  # as half a swap; few have caps or floors
+    ("optionlet", "rates"): CostClass(1200e-6, 1100e-9, 6500),  # 25 optionlets, each an option with its own volatility
+    ("swaption", "rates"): CostClass(800e-6, 140e-9, 4700),  # the terms of a swap and one price
+}
+"""By (row program, asset class)."""
+
+CALIBRATE_S_PER_SCENARIO = 2e-3
+"""Newton from the base solution and caplets stripped again, all scenarios of a tile together; a spot takes nothing."""
+
+REDUCE_S_PER_TILE = 20e-6
+"""Reading one block and adding four short vectors."""
+
+PROBE_NOOP_S = 1e-6
+
+
+FACTOR_COUNT_MAX = CALIBRATED_SIZE_BYTES_MAX // CALIBRATED_BYTES_PER_FACTOR
+"""Factors of a market of which one scenario still is one message; thirty times a large bank's day."""
+
+
+def scenarios_per_tile(scenario_count: int, factor_count: int) -> int:
+    """Scenarios of a calibrate or value tile: an eighth of all, at least 32, as far as *factor_count* allows."""
+    wanted = max(-(-scenario_count // SCENARIO_BLOCKS_WANTED), SCENARIOS_PER_TILE_MIN)
+    fitting = FACTOR_COUNT_MAX // factor_count if factor_count else wanted
+    step = SCENARIOS_PER_TILE_MIN
+    largest = fitting // step * step or fitting
+    return min(-(-wanted // step) * step, largest, SCENARIOS_PER_TILE_MAX)
+
+
+def rows_per_tile(program: str, asset_class: str, row_count: int, scenarios: int) -> int:
+    """Rows of a tile of *scenarios* scenarios in a group of *row_count* rows; the module's head says why."""
+    cost = COST_CLASSES[program, asset_class]
+    largest = min(
+        int(RESOLVE_TILE_S_MAX / cost.resolve_s_per_row),
+        int(VALUE_TILE_S_MAX / (cost.value_s_per_cell * scenarios)),
+        RESOLVED_SIZE_BYTES_MAX // cost.resolved_bytes_per_row,
+        DETAIL_SIZE_BYTES_MAX // (DETAIL_BYTES_PER_CELL * scenarios + DETAIL_BYTES_PER_ROW),
+    )
+    worth_a_tile = int(RESOLVE_TILE_S_MIN / cost.resolve_s_per_row)
+    spread = -(-row_count // ROW_BLOCKS_WANTED)
+    return min(largest, max(spread, worth_a_tile))
+
+
+def resolve_tile_s(program: str, asset_class: str, rows: int) -> float:
+    """Seconds to resolve *rows* rows."""
+    return COST_CLASSES[program, asset_class].resolve_s_per_row * rows
+
+
+def value_tile_s(program: str, asset_class: str, rows: int, scenarios: int) -> float:
+    """Seconds to value *rows* rows under *scenarios* scenarios."""
+    return COST_CLASSES[program, asset_class].value_s_per_cell * rows * scenarios
