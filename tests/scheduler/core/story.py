@@ -1,0 +1,212 @@
+"""Golden scenarios: stories of commands and the orders they lead to, readable by a person.
+
+    submit run=r1 tiles=2
+    attach worker=w1 slots=1
+    ----
+    PersistRun r1
+    ReserveEpochs until=10001
+    GrantLease r1/0[0,1) -> w1#1 epoch=1
+    ====
+
+A block is commands, `----`, the orders they must give, and a blank line or `====` before the next block; `#` starts a
+comment. After every command the invariants are checked and the orders are committed to a store in memory, which must
+then agree with the core (S19).
+
+Commands (times in seconds):
+    submit run= [tiles=] [per_lease=] [kernels=NAME@VERSION,...] | submit run= rows= scenarios= [per_lease=]
+    attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
+    detach worker= [connection=] [orderly]      drain worker=
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=]
+    fail worker= epoch= tile= [reason=] [message=]
+    return worker= epoch=                       heartbeat worker= [epochs=1,2]
+    cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
+    restart                                     a new core from the store
+    show run=                                   the view of a run, as an order
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan
+from xip_core.errors import FailureReason
+from xip_core.kernel_versions import Versions
+from xip_scheduler.core.actions import (
+    Action,
+    GrantLease,
+    PersistRun,
+    RecordFailedTiles,
+    RecordRunState,
+    RecordTiles,
+    ReserveEpochs,
+    RevokeLease,
+    RunChanged,
+)
+from xip_scheduler.core.core import Core
+from xip_scheduler.core.events import (
+    Event,
+    HeartbeatReceived,
+    HeldLease,
+    LeaseReturned,
+    RunCancelled,
+    RunSubmitted,
+    Tick,
+    TileFailed,
+    TilesReported,
+    WorkerAttached,
+    WorkerDetached,
+    WorkerDraining,
+)
+from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+
+HELD = re.compile(r"(\d+):(\w+)/(\d+)\[(\d+),(\d+)\)")
+
+
+def describe(action: Action) -> str:
+    """One order as one line."""
+    match action:
+        case PersistRun():
+            return f"PersistRun {action.run_id}"
+        case ReserveEpochs():
+            return f"ReserveEpochs until={action.epoch_end}"
+        case RecordTiles():
+            quarantined = f" quarantined={action.quarantined_count}" if action.quarantined_count else ""
+            return f"RecordTiles {_tiles(action)} epoch={action.epoch} cells={action.cell_count}{quarantined}"
+        case RecordFailedTiles():
+            return (
+                f"RecordFailedTiles {_tiles(action)} cells={action.cell_count} {action.reason.name}: {action.message}"
+            )
+        case RecordRunState():
+            return f"RecordRunState {action.run_id} {action.state.name} {action.message}".rstrip()
+        case GrantLease():
+            return f"GrantLease {_tiles(action)} -> {action.worker_id}#{action.connection_id} epoch={action.epoch}"
+        case RevokeLease():
+            return f"RevokeLease {action.worker_id}#{action.connection_id} epoch={action.epoch}"
+        case RunChanged():
+            return f"RunChanged {action.run_id}"
+
+
+def _tiles(action: RecordTiles | RecordFailedTiles | GrantLease) -> str:
+    return f"{action.run_id}/{action.node_id}[{action.tile_begin},{action.tile_end})"
+
+
+class Story:
+    """Plays commands against a core and its store."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.core = Core()
+        self.now_s = 0.0
+        self.connections: dict[str, int] = {}
+
+    def play(self, command: str) -> list[str]:
+        word, *rest = command.split(maxsplit=1)
+        options = dict(re.findall(r"(\w+)=(\"[^\"]*\"|\S+)", rest[0])) if rest else {}
+        if word == "advance":
+            return self._advance(float(rest[0]))
+        if word == "restart":
+            self.core = self.store.restart(self.now_s)
+            self.core.check_invariants()
+            return []
+        if word == "show":
+            return self._show(options["run"])
+        if word == "attach" and "connection" not in options:
+            self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
+        return self._handle(self._event(word, options, is_orderly="orderly" in command))
+
+    def _handle(self, event: Event) -> list[str]:
+        actions = self.core.handle(event, self.now_s)
+        self.store.commit(actions)
+        self.core.check_invariants()
+        assert self.core.durable_runs() == self.store.live_runs()
+        return [describe(action) for action in actions]
+
+    def _advance(self, duration_s: float) -> list[str]:
+        end_s, lines = self.now_s + duration_s, []
+        while (deadline_s := self.core.next_deadline_s()) is not None and deadline_s <= end_s:
+            self.now_s = max(self.now_s, deadline_s)
+            lines += self._handle(Tick())
+        self.now_s = end_s
+        return lines
+
+    def _show(self, run_id: str) -> list[str]:
+        view = self.core.run(RunId(run_id))
+        assert view is not None
+        nodes = " ".join(
+            f"{node.node_id}:{node.tiles_done}+{node.tiles_leased}/{node.tile_count}" for node in view.nodes
+        )
+        cells = f"cells={view.cells_done}/{view.cell_count} quarantined={view.cells_quarantined}"
+        waiting = f" {view.message}" if view.message.startswith("waits") else ""
+        return [f"{view.run_id} {view.state.name} {cells} nodes {nodes}{waiting}"]
+
+    def _event(self, word: str, options: dict[str, str], *, is_orderly: bool) -> Event:
+        worker = WorkerId(options.get("worker", ""))
+        epoch = Epoch(int(options.get("epoch", 0)))
+        connection = ConnectionId(int(options.get("connection", self.connections.get(worker, 1))))
+        if word == "submit":
+            return _submission(options)
+        if word == "attach":
+            held = tuple(
+                HeldLease(Epoch(int(epoch)), RunId(run), int(node), int(begin), int(end))
+                for epoch, run, node, begin, end in HELD.findall(options.get("held", ""))
+            )
+            return WorkerAttached(worker, connection, int(options.get("slots", 1)), held, _versions(options))
+        if word == "detach":
+            return WorkerDetached(worker, connection, is_orderly)
+        if word == "report":
+            begin, _, end = options["tiles"].partition("-")
+            span = (int(begin), int(end or int(begin) + 1))
+            cells = int(options.get("cells", 1))
+            quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
+            return TilesReported(worker, epoch, *span, cells, quarantined, (span[1] - span[0]) * 10_000_000)
+        if word == "fail":
+            reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]
+            return TileFailed(worker, epoch, int(options["tile"]), reason, options.get("message", "boom").strip('"'))
+        if word == "heartbeat":
+            epochs = options.get("epochs", "")
+            return HeartbeatReceived(worker, tuple((Epoch(int(text)), 0) for text in epochs.split(",") if text))
+        match word:
+            case "drain":
+                return WorkerDraining(worker)
+            case "return":
+                return LeaseReturned(worker, epoch)
+            case "cancel":
+                return RunCancelled(RunId(options["run"]), options.get("reason", ""))
+        raise ValueError(f"unknown command {word!r}")
+
+
+def _submission(options: dict[str, str]) -> RunSubmitted:
+    per_lease = int(options.get("per_lease", 1))
+    if "rows" in options:
+        plan = a_book_plan(int(options["rows"]), int(options["scenarios"]), per_lease)
+    else:
+        tile_count, cost_s = int(options.get("tiles", 2)), float(options.get("cost", 0.01))
+        plan = a_probe_plan(tile_count, per_lease, cost_s, _versions(options))
+    run = options["run"]
+    return RunSubmitted(RunId(run), "desk", run, f"q-{run}", plan, "plan", "hash")
+
+
+def _versions(options: dict[str, str]) -> Versions:
+    pairs = (text.partition("@") for text in options.get("kernels", "").split(",") if text)
+    return tuple((name, version) for name, _, version in pairs)
+
+
+def retell(text: str) -> str:
+    """The story with the orders as they are now."""
+    story, lines, is_answer = Story(), [], False
+    answers: list[str] = []
+    for line in text.splitlines():
+        command = line.strip()
+        if command == "----":
+            lines += [line, *answers]
+            answers, is_answer = [], True
+        elif not command:
+            lines.append(line)
+            is_answer = False
+        elif command.startswith("#"):
+            lines.append(line)
+        elif not is_answer:
+            lines.append(line)
+            answers += story.play(command)
+    assert not answers, f"orders without a '----' to stand under: {answers}"
+    return "\n".join(lines) + "\n"

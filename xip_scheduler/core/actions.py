@@ -1,0 +1,120 @@
+"""What the core orders: frozen, in the imperative.
+
+Two kinds, and the order between them is the contract with the driver:
+
+    persistent   PersistRun  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordRunState
+    soft         GrantLease  RevokeLease    RunChanged
+
+**Commit every persistent action of a batch in one transaction, in the order given, before any soft action of the batch
+is carried out.** A lease may rest on a tile recorded in the same batch and on an epoch reserved in it. If the commit
+fails, memory is ahead of the store: exit, and start again from the store.
+
+Soft actions may be lost with the process; they are made again from the store and from what workers present.
+
+Every persistent action and every GrantLease names its run: each of them means that the run changed and its watchers
+are to be woken after the commit. `RunChanged` is for the changes no other action shows (leases that came back).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from xip_core.errors import FailureReason
+from xip_core.graph.plan import Plan
+from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
+
+
+class PersistRun(msgspec.Struct, frozen=True, gc=False):
+    """Store a new run; SubmitRun may answer when this is committed."""
+
+    run_id: RunId
+    tenant: str
+    name: str
+    request_id: str
+    plan: Plan
+    plan_digest: str
+    payload_hash: str
+    submitted_at_s: float
+    payload: object
+
+
+class ReserveEpochs(msgspec.Struct, frozen=True, gc=False):
+    """Epochs below *epoch_end* may be in use: after a restart the first new epoch is *epoch_end* or more.
+
+    One write for a block of grants, so a grant costs no write of its own. *epoch_end* only grows.
+    """
+
+    epoch_end: Epoch
+
+
+class RecordTiles(msgspec.Struct, frozen=True, gc=False):
+    """Store the outcome of tiles [tile_begin, tile_end). No tile is ever recorded twice, here or as failed."""
+
+    run_id: RunId
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    epoch: Epoch
+    worker_id: WorkerId
+    cell_count: int
+    quarantined_count: int
+    payload: object
+
+
+class RecordFailedTiles(msgspec.Struct, frozen=True, gc=False):
+    """Store that tiles [tile_begin, tile_end) are given up: done, without output.
+
+    For value nodes every row x scenario of the tiles goes to quarantine with this reason and message
+    (`xip_scheduler.core.failures.failed_cells` lists them); other nodes have no cells. Whoever downloads the output of
+    such a tile gets a block without columns; only a `reduce` ever asks, and counts its rows as expected, not used.
+
+    Attributes:
+        cell_count: cells decided by giving up; all of them are quarantined.
+    """
+
+    run_id: RunId
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    cell_count: int
+    reason: FailureReason
+    message: str
+
+
+class RecordRunState(msgspec.Struct, frozen=True, gc=False):
+    """Store the final state of a run. Always the last persistent action of its run."""
+
+    run_id: RunId
+    state: RunState
+    message: str
+
+
+class GrantLease(msgspec.Struct, frozen=True, gc=False):
+    """Send the worker tiles [tile_begin, tile_end) of a node, under a new epoch."""
+
+    worker_id: WorkerId
+    connection_id: ConnectionId
+    epoch: Epoch
+    run_id: RunId
+    node_id: int
+    tile_begin: int
+    tile_end: int
+
+
+class RevokeLease(msgspec.Struct, frozen=True, gc=False):
+    """Tell the worker that nothing more is wanted of this lease."""
+
+    worker_id: WorkerId
+    connection_id: ConnectionId
+    epoch: Epoch
+
+
+class RunChanged(msgspec.Struct, frozen=True, gc=False):
+    """Wake the watchers of a run."""
+
+    run_id: RunId
+
+
+PersistentAction = PersistRun | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordRunState
+SoftAction = GrantLease | RevokeLease | RunChanged
+Action = PersistentAction | SoftAction

@@ -1,0 +1,211 @@
+"""Who gets what, and how much: leases are carved at the moment a worker can take one.
+
+Size (guided self-scheduling): a lease is what remains of its node, by the cost model, over twice the slots of the grid,
+between 50 ms and 2 s of work: large while much is left, small at the tail, so the last leases end together. Until a
+tile of its class has been measured, leases are as small as allowed, because a declared cost may be wrong by 10x. A node
+with `tiles_per_lease` has its way.
+
+Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
+per slot and only when less than 60 ms a slot is left of these (so that deeper tiles, ready by then, come first), then
+(tiny leases) up to 50 ms of work per slot. At the tail of the grid, when all that is ready is less than
+a smallest lease per slot, queueing stops, for a queued tile would wait while another worker's slot stands idle; only
+work shorter than the round trip it saves is still queued. The tail of one run while others have work is no tail: no
+slot would fall idle, and the small run would wait for the large one's end.
+
+Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
+alive, even when every tile fails), then the deepest node with a ready tile at its head.
+
+Cost: a round makes one grant per step and ends at the first worker that gets nothing for a reason that holds for all.
+Only when what is left are retries which that worker has tried already, or kernels that it does not have, are all the
+others asked; of workers that announced the same kernels only the first, the others cost 0.2 us each.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from xip_scheduler.core.actions import Action, GrantLease
+from xip_scheduler.core.fleets import KernelSet
+from xip_scheduler.core.leases import Lease, Retry, Worker
+from xip_scheduler.core.run_state import LiveRun, NodeState
+from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
+from xip_scheduler.core.words import Epoch
+
+RETRIES_LOOKED_AT_MAX = 8
+"""Waiting retries looked at for one grant; the ones beyond come up when these have found their worker."""
+
+
+def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
+    """Give work to every worker that wants some, as long as there is any."""
+    if state.last_chances:
+        _reserve_worker(state)
+    if not state.queue.runs and not state.last_chances:
+        return
+    for appetite in (IDLE, QUEUE, DEEP):
+        pool = state.hungry[appetite]
+        passed_over_count = 0
+        nothing_for: set[KernelSet] | None = None
+        while pool:
+            if appetite is DEEP and len(state.leases) >= state.limits.deep_leases_max:
+                break
+            worker = next(iter(pool.values()))
+            if nothing_for is not None and worker.kernels in nothing_for and not worker.is_reserved:
+                lease = None
+            else:
+                lease = _lease_for(state, worker, now_s, actions)
+            if lease is not None:
+                _send(state, lease, now_s, actions)
+                continue
+            passed_over_count += 1
+            is_personal = bool(state.last_chances) or state.queue.has_retries()
+            if passed_over_count >= len(pool) or not (is_personal or state.fleets.is_mixed):
+                break
+            if not is_personal:
+                nothing_for = (nothing_for or set()) | {worker.kernels}
+            pool.move_to_end(worker.worker_id)
+
+
+def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Action]) -> None:
+    run, worker = lease.run, lease.worker
+    state.open_lease(lease)
+    if run.first_lease_s is None:
+        run.first_lease_s = now_s
+    run.epoch_last = lease.epoch
+    state.counters.leases_granted += 1
+    actions.append(
+        GrantLease(
+            worker.worker_id,
+            worker.connection_id,
+            lease.epoch,
+            run.run_id,
+            lease.node.node_id,
+            lease.tile_begin,
+            lease.tile_end,
+        )
+    )
+    state.settle(worker)
+    if worker.appetite is not NONE:
+        state.hungry[worker.appetite].move_to_end(worker.worker_id)
+
+
+def _lease_for(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
+    """Carve the next lease for a worker, not yet sent; None when there is nothing it may have."""
+    if state.last_chances and not worker.leases:
+        for retry in state.last_chances.values():
+            if _may_try(state, worker, retry):
+                return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=True)
+    if worker.is_reserved:
+        state.release(worker)
+    return _next_lease(state, worker, now_s, actions)
+
+
+def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
+    """A lease of the run whose turn it is; for a worker with busy slots only while more than a tail is left."""
+    limits, slot_count = state.limits, state.slot_count
+    first: tuple[LiveRun, NodeState, int, int] | None = None
+    lease_count, work_s = 0, 0.0
+    for _ in range(len(state.queue.runs)):
+        run = state.queue.turn()
+        if run.retries:
+            for retry in itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX):
+                if _may_try(state, worker, retry):
+                    return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=False)
+        is_blocked = True
+        for node in run.grant_order:
+            pending_count = node.pending.count
+            if not pending_count:
+                continue
+            begin, end = node.ready_head()
+            if begin == end:
+                continue
+            if node.kernels and not worker.can(node.kernels):
+                is_blocked = is_blocked and not state.fleets.count(node.kernels)
+                continue
+            if worker.appetite is IDLE:
+                return _carve(state, worker, run, node, begin, end, now_s, actions)
+            is_blocked = False
+            first = first or (run, node, begin, end)
+            lease_count += pending_count // (node.tiles_per_lease or 1)
+            work_s += pending_count * node.cost.tile_s
+            if lease_count >= slot_count and work_s >= slot_count * limits.lease_work_s_min:
+                if run is not first[0]:
+                    state.queue.keep_turn(run)
+                return _carve(state, worker, *first, now_s, actions)
+        if is_blocked and not run.retries:
+            state.queue.leave(run)
+    if first is not None and worker.queued_s < worker.slot_count * limits.prefetch_tail_s:
+        return _carve(state, worker, *first, now_s, actions)
+    return None
+
+
+def _may_try(state: SchedulerState, worker: Worker, retry: Retry) -> bool:
+    """A worker that failed at a tile gets it again only when everybody else who could try has failed as well."""
+    needed = retry.node.kernels
+    if not worker.can(needed):
+        return False
+    return worker.worker_id not in retry.tried or len(set(retry.tried)) >= state.fleets.count(needed)
+
+
+def _carve(
+    state: SchedulerState,
+    worker: Worker,
+    run: LiveRun,
+    node: NodeState,
+    begin: int,
+    end: int,
+    now_s: float,
+    actions: list[Action],
+) -> Lease:
+    tile_count = node.tiles_per_lease or _guided_tile_count(state, node)
+    if end - begin > tile_count:
+        end = begin + tile_count
+    node.pending.take_ready(begin, end)
+    work_s = (end - begin) * node.cost.tile_s
+    deadline_s = now_s + state.limits.lease_duration_s
+    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s)
+
+
+def _guided_tile_count(state: SchedulerState, node: NodeState) -> int:
+    limits, cost = state.limits, node.cost
+    work_s = limits.lease_work_s_min
+    if cost.is_measured:
+        share_s = node.pending.count * cost.tile_s / (2 * state.slot_count)
+        work_s = min(max(share_s, work_s), limits.lease_work_s_max)
+    return max(1, int(work_s / cost.tile_s))
+
+
+def _lease_of_retry(
+    state: SchedulerState, worker: Worker, retry: Retry, now_s: float, actions: list[Action], *, is_alone: bool
+) -> Lease:
+    state.take_retry(retry)
+    retry.suspected_under = Epoch(0)  # from here on the tile belongs to somebody else
+    lease = Lease(
+        state.new_epoch(actions),
+        worker,
+        retry.run,
+        retry.node,
+        retry.tile,
+        retry.tile + 1,
+        retry.node.cost.tile_s,
+        now_s + state.limits.lease_duration_s,
+    )
+    lease.retry = retry
+    if is_alone:
+        lease.is_alone = True
+        state.counters.leases_alone += 1
+        state.release(worker)
+        worker.is_reserved = True  # until this lease closes
+    return lease
+
+
+def _reserve_worker(state: SchedulerState) -> None:
+    """Keep a worker free for a tile on its last chance: one that may try it, of those that want work now."""
+    if state.reserved is not None:
+        return
+    for retry in itertools.islice(state.last_chances.values(), RETRIES_LOOKED_AT_MAX):
+        for appetite in (IDLE, QUEUE, DEEP):
+            for worker in state.hungry[appetite].values():
+                if _may_try(state, worker, retry):
+                    state.reserve(worker)
+                    state.settle(worker)
+                    return

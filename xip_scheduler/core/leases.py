@@ -1,0 +1,196 @@
+"""Leases, the workers that hold them, and tiles that failed before.
+
+A lease lives from its grant (or adoption) until every tile of it has been reported, or until it is lost: returned by
+the worker, expired, detached with its worker, cancelled. A lost lease gives its unreported tiles back and its epoch is
+dead for good, unless the worker comes back and the lease is adopted again.
+
+A worker evaluates its leases in the order it got them, `slot_count` at a time; the rest are prefetched. So the suspects
+of a death are the first unreported tiles of its first `slot_count` leases.
+
+A tile that failed (the evaluation raised) or is a suspect (the worker died) becomes a **retry**. It is leased alone, to
+a worker that has not tried it while there is one::
+
+    first attempt    in a lease of many tiles
+    second           a lease of its own; if that worker dies, only its retries are blamed
+    last             after a crash: on a worker that holds nothing else, so nobody else can be to blame
+    given up         after `attempts_max` workers; its cells go to quarantine, its neighbours are not touched
+"""
+
+from __future__ import annotations
+
+import enum
+
+from xip_core.errors import FailureReason
+from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
+from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.run_state import LiveRun, NodeState
+from xip_scheduler.core.words import ConnectionId, Epoch, WorkerId
+
+
+class Retry:
+    """A tile that has failed: who tried it, and why the last one failed.
+
+    Attributes:
+        tried: the workers, in order; never empty while the retry waits.
+        has_crashed: one of them died or fell silent.
+        suspected_under: the epoch of the last attempt when it ended so, else 0; a worker that comes back with that very
+            lease has not died of the tile and is acquitted.
+    """
+
+    __slots__ = ("has_crashed", "message", "node", "reason", "run", "suspected_under", "tile", "tried")
+
+    def __init__(self, run: LiveRun, node: NodeState, tile: int) -> None:
+        self.run = run
+        self.node = node
+        self.tile = tile
+        self.tried: tuple[WorkerId, ...] = ()
+        self.has_crashed = False
+        self.suspected_under = Epoch(0)
+        self.reason = FailureReason.EVALUATION_FAILED
+        self.message = ""
+
+
+class Lease:
+    """Tiles [tile_begin, tile_end) of a node, at one worker.
+
+    Attributes:
+        open_count: tiles neither done nor failed; the lease closes when it reaches 0.
+        work_s: estimated work when it was granted.
+        failed: tiles of it that failed and so do not belong to it any more; None while there are none.
+        retry: the failed tile this lease was made for alone, or None.
+        is_alone: nothing else runs on the worker meanwhile.
+    """
+
+    __slots__ = (
+        "deadline_s",
+        "epoch",
+        "failed",
+        "is_alone",
+        "node",
+        "open_count",
+        "retry",
+        "run",
+        "tile_begin",
+        "tile_end",
+        "work_s",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        epoch: Epoch,
+        worker: Worker,
+        run: LiveRun,
+        node: NodeState,
+        tile_begin: int,
+        tile_end: int,
+        work_s: float,
+        deadline_s: float,
+    ) -> None:
+        self.epoch = epoch
+        self.worker = worker
+        self.run = run
+        self.node = node
+        self.tile_begin = tile_begin
+        self.tile_end = tile_end
+        self.open_count = tile_end - tile_begin
+        self.work_s = work_s
+        self.deadline_s = deadline_s
+        self.failed: IntervalSet | None = None
+        self.retry: Retry | None = None
+        self.is_alone = False
+
+    def open_ranges(self) -> list[tuple[int, int]]:
+        """Tiles that belong to the lease and are not decided, ascending."""
+        ranges = self.node.done.gaps(self.tile_begin, self.tile_end)
+        if self.failed is None:
+            return ranges
+        return [part for begin, end in ranges for part in self.failed.gaps(begin, end)]
+
+    def let_go(self, tile: int) -> None:
+        """The tile, an open one, does not belong to the lease any more."""
+        if self.failed is None:
+            self.failed = IntervalSet()
+        self.failed.add_new(tile, tile + 1)
+        self.open_count -= 1
+
+
+class Appetite(enum.IntEnum):
+    """What a worker can take, the most urgent last."""
+
+    NONE = 0
+    DEEP = 1
+    """Tiny leases only: one per slot is queued already, but all of them are little work."""
+    QUEUE = 2
+    """A lease to queue behind those that run."""
+    IDLE = 3
+    """A lease for a slot that stands idle."""
+
+
+class Worker:
+    """A worker with an open stream.
+
+    Attributes:
+        leases: in the order granted, which is the order of evaluation.
+        queued_s: estimated work of all of them.
+        is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
+        is_reserved: gets nothing until it holds nothing, then a retry to be evaluated alone.
+        attached_s, heard_s: scheduler clock.
+        kernels: (name, version) of what it announced.
+    """
+
+    __slots__ = (
+        "_can",
+        "appetite",
+        "attached_s",
+        "connection_id",
+        "heard_s",
+        "is_draining",
+        "is_reserved",
+        "is_silent",
+        "kernels",
+        "leases",
+        "memory_bytes",
+        "queued_s",
+        "slot_count",
+        "tiles_done",
+        "worker_id",
+    )
+
+    def __init__(self, worker_id: WorkerId, now_s: float) -> None:
+        self.worker_id = worker_id
+        self.connection_id = ConnectionId(0)
+        self.slot_count = 0
+        self.leases: dict[Epoch, Lease] = {}
+        self.queued_s = 0.0
+        self.appetite = Appetite.NONE
+        self.is_draining = False
+        self.is_silent = False
+        self.is_reserved = False
+        self.attached_s = now_s
+        self.heard_s = now_s
+        self.tiles_done = 0
+        self.memory_bytes = 0
+        self.kernels: KernelSet = frozenset()
+        self._can: dict[KernelSet, bool] = {}
+
+    @property
+    def is_active(self) -> bool:
+        return not (self.is_draining or self.is_silent)
+
+    def announce(self, kernels: KernelSet) -> None:
+        self.kernels = kernels
+        self._can = {}
+
+    def can(self, needed: KernelSet) -> bool:
+        """Did it announce all of *needed*? Asked at every grant."""
+        can = self._can.get(needed)
+        if can is None:
+            if len(self._can) >= REQUIREMENTS_KEPT_MAX:
+                self._can.clear()
+            can = self._can[needed] = needed <= self.kernels
+        return can
+
+    def running(self) -> list[Lease]:
+        """The leases its slots are at, in order."""
+        return [lease for lease, _ in zip(self.leases.values(), range(self.slot_count), strict=False)]

@@ -1,0 +1,39 @@
+"""The numbers the core decides by, each with its reason; a simulator or a test may choose others."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """
+    Attributes:
+        lease_duration_s: a worker silent for so long loses its leases. Work of a dead machine must be leased again
+            within 16 s; heartbeats come three times in this span, so two may be lost.
+        lease_work_s_min: below 50 ms of work per lease the message and the commit are a visible share.
+        lease_work_s_max: above 2 s a dead worker costs too much and the tail is ragged.
+        prefetch_behind_s: a lease is queued behind running ones only when what is left of those is less than this per
+            slot. Work is so bound late: a tile that becomes ready, deeper in its run, waits for one lease and not for
+            two. A longer lease ends without a successor at hand; the round trip of 2 ms is then 3 % of it at most.
+        prefetch_s: tiny leases a slot may have queued beyond the first: a few round trips with their commits.
+        prefetch_tail_s: the same when little is left: queued work must not outlast the round trip that would bring
+            it to an idle slot elsewhere.
+        leases_per_slot_max: bound of a worker's queue when leases are forced to be tiny.
+        deep_leases_max: leases alive beyond which nobody queues more than one per slot: 30,000 leases a second, what
+            one scheduler is built for, outlast 50 ms of round trip and commit; 0.5 kB each, so under 1 MB.
+        attempts_max: workers that may fail at or die from one tile before it is given up.
+        epoch_block: epochs reserved per write; a grant so costs 1/10,000 write, and a restart skips 10,000 of 2**64.
+        finished_runs_max: finished runs whose last snapshot is kept for watchers; older ones are read from the store.
+    """
+
+    lease_duration_s: float = 15.0
+    lease_work_s_min: float = 0.050
+    lease_work_s_max: float = 2.0
+    prefetch_behind_s: float = 0.060
+    prefetch_s: float = 0.050
+    prefetch_tail_s: float = 0.005
+    leases_per_slot_max: int = 256
+    deep_leases_max: int = 1_500
+    attempts_max: int = 3
+    epoch_block: int = 10_000
+    finished_runs_max: int = 1_000

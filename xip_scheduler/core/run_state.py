@@ -1,0 +1,282 @@
+"""Where a run stands: per node, intervals of tiles, and which tiles may be started.
+
+A tile is **ready** when every tile it needs is done. Needs are arithmetic (`InputRef`), so readiness is a question to
+the inputs' done intervals, not a count per tile: from a ready tile on, `ready_end` walks along the inputs' intervals.
+Value tiles run row-major, so the head of what is pending follows calibrate through the first row block, and from the
+second block on every tile is ready when its resolve tile is.
+
+The head is asked first. When it is not ready (one calibrate tile is late: its worker is slow, silent or dead), the
+first `LOOK_AHEAD_MAX` pending intervals are searched for a tile that is, by jumping from one finished input to the next
+(at most `JUMPS_MAX` jumps). Each late input so leaves one interval behind per row block that was started without it; a
+search sees only the first intervals, so at most LOOK_AHEAD_MAX are left behind before the node waits for its head
+again: one late tile holds up at most so many row blocks, and memory stays bounded. A node that found nothing keeps the
+run out of the queue until something is recorded, so the search is paid once per event, 20 us at the worst.
+
+A given-up tile counts as done, without output. What cannot do without it (everything but `reduce`) is given up at once,
+down to the values, whose cells go to quarantine; `reduce` adds what is there and says rows_used < rows_expected.
+
+Order inside a run: deepest node first (what is nearest to a number the desk sees, and what lets memory go), then node
+id.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_scheduler.core.costs import CostModel, TileCost
+from xip_scheduler.core.fleets import kernel_set
+from xip_scheduler.core.intervals import IntervalSet, PendingTiles
+from xip_scheduler.core.words import RunId
+
+if TYPE_CHECKING:
+    from xip_scheduler.core.leases import Retry
+
+
+LOOK_AHEAD_MAX = 32
+"""Pending intervals searched for a ready tile behind a head that is not."""
+
+JUMPS_MAX = 64
+"""Steps of one search, over all intervals."""
+
+
+class Need:
+    """An input of a node: tile t needs tile `(t // divisor) % modulus` of *source*, every tile when modulus is 0."""
+
+    __slots__ = ("divisor", "modulus", "source")
+
+    def __init__(self, source: NodeState, divisor: int, modulus: int) -> None:
+        self.source = source
+        self.divisor = divisor
+        self.modulus = modulus
+
+    def met_until(self, tile: int, limit: int) -> int:
+        """End of the tiles from *tile* on, at most *limit*, whose needed tile is done; *tile* when its own is not."""
+        divisor, modulus, done = self.divisor, self.modulus, self.source.done
+        if modulus == 0:
+            return tile  # the source is not finished, or this need would have been forgotten
+        if done.end_at(0) >= modulus:
+            return limit
+        while tile < limit:
+            quotient = tile // divisor
+            needed = quotient % modulus
+            done_end = min(done.end_at(needed), modulus)
+            if done_end == needed:
+                return tile
+            tile = (quotient + done_end - needed) * divisor
+        return limit
+
+    def next_met(self, tile: int, limit: int) -> int:
+        """The first tile from *tile* on whose needed tile is done, at most *limit*."""
+        divisor, modulus, done = self.divisor, self.modulus, self.source.done
+        if modulus == 0:
+            return limit
+        quotient = tile // divisor
+        needed = quotient % modulus
+        if needed in done:
+            return tile
+        found = done.next_begin(needed, modulus)
+        if found >= modulus:  # none in the rest of this round: the first one of the next
+            found = modulus + (0 if 0 in done else done.next_begin(0, modulus))
+            if found >= 2 * modulus:
+                return limit
+        return min(limit, (quotient + found - needed) * divisor)
+
+    def dependents(self, needed: int, tile_count: int) -> list[tuple[int, int]]:
+        """Tiles, out of *tile_count*, that need tile *needed*."""
+        if self.modulus and needed >= self.modulus:
+            return []
+        if self.modulus <= 1:
+            return [(0, tile_count)]
+        divisor, period = self.divisor, self.divisor * self.modulus
+        return [(begin, min(begin + divisor, tile_count)) for begin in range(needed * divisor, tile_count, period)]
+
+
+class NodeState:
+    """Tiles of one node of a live run.
+
+    Attributes:
+        done: recorded tiles, given-up ones included.
+        failed: the given-up ones.
+        pending: tiles nobody works at; tiles in leases and retries are in neither.
+        needs: inputs that are not finished yet.
+        kernels: what a worker must have announced.
+        dependents: (node, need) of the nodes that read this one.
+        depth: length of the longest chain of inputs.
+        leased_count: tiles in live leases that are not decided.
+    """
+
+    __slots__ = (
+        "_ready_begin",
+        "_ready_end",
+        "cost",
+        "dependents",
+        "depth",
+        "done",
+        "failed",
+        "kernels",
+        "leased_count",
+        "needs",
+        "node_id",
+        "pending",
+        "plan_node",
+        "tile_count",
+        "tiles_per_lease",
+    )
+
+    def __init__(self, plan_node: Node, cost: TileCost, done: IntervalSet, failed: IntervalSet) -> None:
+        self.plan_node = plan_node
+        self.node_id = plan_node.node_id
+        self.tile_count = plan_node.tile_count
+        self.tiles_per_lease = plan_node.tiles_per_lease
+        self.kernels = kernel_set(plan_node.kernels)
+        self.cost = cost
+        self.done = done
+        self.failed = failed
+        self.pending = PendingTiles(plan_node.tile_count, done)
+        self.needs: list[Need] = []
+        self.dependents: list[tuple[NodeState, Need]] = []
+        self.depth = 0
+        self.leased_count = 0
+        self._ready_begin = self._ready_end = 0  # what was found ready last; a ready tile stays ready
+
+    @property
+    def is_done(self) -> bool:
+        return self.done.count == self.tile_count
+
+    @property
+    def goes_on_without_inputs(self) -> bool:
+        return self.plan_node.kind is NodeKind.REDUCE
+
+    @property
+    def carries_cells(self) -> bool:
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE)
+
+    def ready_head(self) -> tuple[int, int]:
+        """The first ready tiles of what is pending; empty when there are none within reach."""
+        begin, end = self.pending.head()
+        if self.needs:
+            if not self._ready_begin <= begin < self._ready_end:
+                self._ready_begin = begin
+                self._ready_end = self.ready_until(begin, end)
+            if self._ready_end == begin:
+                return self._ready_behind()
+            end = min(end, self._ready_end)
+        return begin, end
+
+    def _ready_behind(self) -> tuple[int, int]:
+        """Ready tiles among the next pending ones; empty when the search finds none."""
+        jumps = 0
+        for begin, end in itertools.islice(self.pending, LOOK_AHEAD_MAX):
+            while begin < end and jumps < JUMPS_MAX:
+                jumps += 1
+                found = begin
+                for need in self.needs:
+                    found = need.next_met(found, end)
+                if found == begin:
+                    return begin, self.ready_until(begin, end)
+                begin = found
+        return 0, 0
+
+    def ready_until(self, begin: int, end: int) -> int:
+        """End of the ready tiles from *begin* on, at most *end*."""
+        self.needs = [need for need in self.needs if not need.source.is_done]
+        for need in self.needs:
+            end = need.met_until(begin, end)
+        return end
+
+
+class LiveRun:
+    """A run that is not final.
+
+    Attributes:
+        nodes: by node id.
+        grant_order: deepest first.
+        retries: failed tiles waiting for another worker, by (node id, tile).
+        open_count: tiles not done, over all nodes; 0 ends the run.
+        submitted_s, first_lease_s: scheduler clock.
+        message: what the final state will say; the first given-up tile of a node without cells.
+        waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
+    """
+
+    __slots__ = (
+        "cells_done",
+        "cells_quarantined",
+        "epoch_last",
+        "first_lease_s",
+        "grant_order",
+        "is_queued",
+        "message",
+        "name",
+        "nodes",
+        "open_count",
+        "plan",
+        "plan_digest",
+        "retries",
+        "run_id",
+        "submitted_at_s",
+        "submitted_s",
+        "tenant",
+        "waits_for",
+    )
+
+    def __init__(
+        self,
+        run_id: RunId,
+        tenant: str,
+        name: str,
+        plan: Plan,
+        plan_digest: str,
+        submitted_at_s: float,
+        submitted_s: float,
+        nodes: tuple[NodeState, ...],
+    ) -> None:
+        self.run_id = run_id
+        self.tenant = tenant
+        self.name = name
+        self.plan = plan
+        self.plan_digest = plan_digest
+        self.submitted_at_s = submitted_at_s
+        self.submitted_s = submitted_s
+        self.nodes = nodes
+        self.grant_order = tuple(sorted(nodes, key=lambda node: (-node.depth, node.node_id)))
+        self.retries: dict[tuple[int, int], Retry] = {}
+        self.open_count = sum(node.tile_count - node.done.count for node in nodes)
+        self.cells_done = 0
+        self.cells_quarantined = 0
+        self.epoch_last = 0
+        self.first_lease_s: float | None = None
+        self.is_queued = False
+        self.message = ""
+        self.waits_for = ""
+
+    @property
+    def tiles_failed(self) -> int:
+        return sum(node.failed.count for node in self.nodes)
+
+
+Intervals = tuple[tuple[int, int], ...]
+
+
+def build_nodes(
+    plan: Plan, costs: CostModel, done: tuple[Intervals, ...] = (), failed: tuple[Intervals, ...] = ()
+) -> tuple[NodeState, ...]:
+    """Node states of a plan, wired to their inputs; *done* and *failed* by node id, nothing when empty."""
+    nodes = tuple(
+        NodeState(
+            node,
+            costs.cost_of(node),
+            IntervalSet(done[node.node_id] if done else ()),
+            IntervalSet(failed[node.node_id] if failed else ()),
+        )
+        for node in plan.nodes
+    )
+    for node in nodes:
+        for ref in node.plan_node.inputs:
+            source = nodes[ref.node_id]
+            need = Need(source, ref.divisor, ref.modulus)
+            node.needs.append(need)
+            source.dependents.append((node, need))
+            node.depth = max(node.depth, source.depth + 1)
+    return nodes

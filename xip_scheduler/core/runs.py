@@ -1,0 +1,142 @@
+"""Runs begin, are cancelled, and are rebuilt from the store.
+
+Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts. Everything
+else (leases, attempts, costs) is soft and starts anew: a tile that kills workers may so kill `attempts_max` more after
+each restart of the scheduler, which is rarer than a write for every failed attempt would be dear to get right (an
+acquittal takes an attempt back). `durable_runs` is the projection of memory to what is durable:
+after every commit it equals what the store would hand to `restore` (S19).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from xip_core.graph.plan import Plan
+from xip_scheduler.core.actions import Action, PersistRun, RevokeLease
+from xip_scheduler.core.events import RunCancelled, RunSubmitted
+from xip_scheduler.core.failures import cells_of_tiles
+from xip_scheduler.core.kernels import look_again
+from xip_scheduler.core.results import close_run, finish_run
+from xip_scheduler.core.run_state import Intervals, LiveRun, build_nodes
+from xip_scheduler.core.state import SchedulerState
+from xip_scheduler.core.words import RunId, RunState
+
+
+class RestoredRun(msgspec.Struct, frozen=True):
+    """A run that was not final when the scheduler stopped, as the store knows it.
+
+    Attributes:
+        done: per node, by node id: recorded tiles as ascending, disjoint, merged half-open intervals, given-up ones
+            included.
+        failed: likewise, the given-up ones.
+        cells_done, cells_quarantined: sums over the records of tiles; the planner's quarantine is not in them.
+    """
+
+    run_id: RunId
+    tenant: str
+    name: str
+    plan: Plan
+    plan_digest: str
+    submitted_at_s: float
+    done: tuple[Intervals, ...]
+    failed: tuple[Intervals, ...]
+    cells_done: int = 0
+    cells_quarantined: int = 0
+
+
+def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions: list[Action]) -> None:
+    if event.run_id in state.runs or event.run_id in state.finished:
+        return
+    actions.append(
+        PersistRun(
+            event.run_id,
+            event.tenant,
+            event.name,
+            event.request_id,
+            event.plan,
+            event.plan_digest,
+            event.payload_hash,
+            event.submitted_at_s,
+            event.payload,
+        )
+    )
+    state.counters.runs_submitted += 1
+    run = LiveRun(
+        event.run_id,
+        event.tenant,
+        event.name,
+        event.plan,
+        event.plan_digest,
+        event.submitted_at_s,
+        now_s,
+        build_nodes(event.plan, state.costs),
+    )
+    _enter(state, run)
+    if run.open_count == 0:
+        finish_run(state, run, actions)
+
+
+def _enter(state: SchedulerState, run: LiveRun) -> None:
+    cells_without_tile = planned_cells(run.plan)
+    run.cells_done += cells_without_tile
+    run.cells_quarantined += cells_without_tile
+    state.runs[run.run_id] = run
+    state.queue.enter(run)
+    look_again(state, run)
+
+
+def planned_cells(plan: Plan) -> int:
+    """Cells of rows the planner quarantined: those that no tile will decide."""
+    if not plan.quarantine:
+        return 0
+    return plan.cell_count - sum(cells_of_tiles(plan, node, 0, node.tile_count) for node in plan.nodes)
+
+
+def cancelled(state: SchedulerState, event: RunCancelled, actions: list[Action]) -> None:
+    """The run leaves at once: no lease of it lives on, so whatever its workers still send is refused."""
+    run = state.runs.get(event.run_id)
+    if run is None:
+        return
+    for lease in [lease for lease in state.leases.values() if lease.run is run]:
+        worker = lease.worker
+        lease.node.leased_count -= lease.open_count
+        state.close_lease(lease)
+        state.settle(worker)
+        actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+    close_run(state, run, RunState.CANCELLED, event.reason, actions)
+
+
+def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> None:
+    run = LiveRun(
+        restored.run_id,
+        restored.tenant,
+        restored.name,
+        restored.plan,
+        restored.plan_digest,
+        restored.submitted_at_s,
+        now_s,
+        build_nodes(restored.plan, state.costs, restored.done, restored.failed),
+    )
+    run.cells_done = restored.cells_done
+    run.cells_quarantined = restored.cells_quarantined
+    assert run.open_count, f"run {run.run_id}: every tile is recorded but no final state"
+    _enter(state, run)
+
+
+def durable_runs(state: SchedulerState) -> tuple[RestoredRun, ...]:
+    """The durable part of what is in memory, in order of submission."""
+    return tuple(
+        RestoredRun(
+            run.run_id,
+            run.tenant,
+            run.name,
+            run.plan,
+            run.plan_digest,
+            run.submitted_at_s,
+            tuple(tuple(node.done) for node in run.nodes),
+            tuple(tuple(node.failed) for node in run.nodes),
+            run.cells_done - planned_cells(run.plan),
+            run.cells_quarantined - planned_cells(run.plan),
+        )
+        for run in state.runs.values()
+    )

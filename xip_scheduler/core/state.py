@@ -1,0 +1,239 @@
+"""Everything the scheduler knows, and the moves every handler is made of.
+
+Handlers (`results`, `workers`, `granting`, `submitting`) are functions of (state, event, now_s, actions): they change
+the state by the moves below and append orders. No handler calls another module's private parts, nothing here looks at
+events.
+
+Orders that matter:
+
+* `leases` is ordered by deadline: all last equally long and a renewed one goes to the end. So the next deadline is the
+  first one's, and expiry looks at the expired ones only.
+* `hungry` holds the workers that want work, by appetite, in the order they came to want it, and each grant sends the
+  worker to the end: a grant round touches as many workers as it makes grants.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
+from xip_scheduler.core.costs import CostModel
+from xip_scheduler.core.fairness import RunQueue
+from xip_scheduler.core.fleets import Fleets
+from xip_scheduler.core.leases import Appetite, Lease, Retry, Worker
+from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.run_state import LiveRun, NodeState
+from xip_scheduler.core.views import RunView
+from xip_scheduler.core.words import Epoch, RunId, WorkerId
+
+NONE, DEEP, QUEUE, IDLE = Appetite  # looking a member up in its enum takes ten times as long
+
+
+Pool = OrderedDict[WorkerId, Worker]
+
+
+class Counters(msgspec.Struct):
+    """What happened since the start, for metrics and `explain`; only ever counts up.
+
+    `refused_*` are results that came too late or twice: normal in a grid, told apart to see when they are not.
+    """
+
+    leases_granted: int = 0
+    leases_adopted: int = 0
+    leases_alone: int = 0
+    leases_returned: int = 0
+    leases_expired: int = 0
+    leases_lost: int = 0
+    tiles_recorded: int = 0
+    tiles_failed_once: int = 0
+    tiles_given_up: int = 0
+    suspects: int = 0
+    refused_stale: int = 0
+    refused_outside: int = 0
+    refused_duplicate: int = 0
+    runs_submitted: int = 0
+    runs_finished: int = 0
+
+
+class SchedulerState:
+    """
+    Attributes:
+        runs: not final, in order of submission.
+        finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
+        epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
+        last_chances: retries that wait for a worker of their own, by (run id, node id, tile).
+        hungry: workers by appetite; that of NONE stays empty.
+        reserved: the worker that gets nothing more until it holds nothing and can take one of them.
+        slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
+    """
+
+    __slots__ = (
+        "active_count",
+        "costs",
+        "counters",
+        "epoch_end",
+        "epoch_next",
+        "finished",
+        "fleets",
+        "hungry",
+        "last_chances",
+        "leases",
+        "limits",
+        "queue",
+        "reserved",
+        "runs",
+        "slot_count",
+        "term",
+        "workers",
+    )
+
+    def __init__(self, limits: Limits, epoch_next: int, term: int) -> None:
+        self.limits = limits
+        self.term = term
+        self.runs: dict[RunId, LiveRun] = {}
+        self.finished: dict[RunId, RunView] = {}
+        self.workers: dict[WorkerId, Worker] = {}
+        self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
+        self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
+        self.queue = RunQueue()
+        self.fleets = Fleets()
+        self.costs = CostModel()
+        self.counters = Counters()
+        self.epoch_next = epoch_next
+        self.epoch_end = epoch_next
+        self.reserved: Worker | None = None
+        self.slot_count = 0
+        self.active_count = 0
+        self.last_chances: dict[tuple[RunId, int, int], Retry] = {}
+
+    # --- epochs and leases
+
+    def new_epoch(self, actions: list[Action]) -> Epoch:
+        epoch = self.epoch_next
+        if epoch >= self.epoch_end:
+            self.epoch_end = epoch + self.limits.epoch_block
+            actions.append(ReserveEpochs(Epoch(self.epoch_end)))
+        self.epoch_next = epoch + 1
+        return Epoch(epoch)
+
+    def open_lease(self, lease: Lease) -> None:
+        """The lease's tiles have been taken from where they were; the caller settles the worker."""
+        self.leases[lease.epoch] = lease
+        worker = lease.worker
+        worker.leases[lease.epoch] = lease
+        worker.queued_s += lease.work_s
+        lease.node.leased_count += lease.open_count
+
+    def close_lease(self, lease: Lease) -> None:
+        """Forget the lease; its open tiles have been dealt with. The caller settles the worker."""
+        del self.leases[lease.epoch]
+        worker = lease.worker
+        del worker.leases[lease.epoch]
+        worker.queued_s = worker.queued_s - lease.work_s if worker.leases else 0.0
+        if lease.is_alone and self.reserved is not worker:
+            worker.is_reserved = False
+
+    def lose_lease(self, lease: Lease, actions: list[Action]) -> None:
+        """Close the lease and return its open tiles. The caller settles the worker."""
+        run, node = lease.run, lease.node
+        ranges = lease.open_ranges()
+        node.leased_count -= lease.open_count
+        self.close_lease(lease)
+        if not ranges:
+            return
+        if lease.retry is not None:
+            self.keep_retry(lease.retry)
+        else:
+            for begin, end in ranges:
+                node.pending.put_back(begin, end, lease.epoch)
+            self.queue.enter(run)
+        actions.append(RunChanged(run.run_id))
+
+    def renew(self, lease: Lease, now_s: float) -> None:
+        lease.deadline_s = now_s + self.limits.lease_duration_s
+        self.leases.move_to_end(lease.epoch)
+
+    # --- retries
+
+    def keep_retry(self, retry: Retry) -> None:
+        """The tile waits for another worker, for one of its own when it is its last chance after a crash."""
+        if retry.has_crashed and len(retry.tried) >= self.limits.attempts_max - 1:
+            self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile] = retry
+        else:
+            retry.run.retries[retry.node.node_id, retry.tile] = retry
+            self.queue.enter(retry.run)
+
+    def find_retries(self, run: LiveRun, node: NodeState, begin: int, end: int) -> list[Retry]:
+        """Retries waiting among tiles [begin, end) of a node, by tile."""
+        waiting = [*run.retries.values(), *(retry for retry in self.last_chances.values() if retry.run is run)]
+        found = [retry for retry in waiting if retry.node is node and begin <= retry.tile < end]
+        return sorted(found, key=lambda retry: retry.tile)
+
+    def take_retry(self, retry: Retry) -> None:
+        if retry.run.retries.pop((retry.node.node_id, retry.tile), None) is None:
+            del self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile]
+
+    # --- workers
+
+    def settle(self, worker: Worker) -> None:
+        """Put the worker where it belongs among those that want work; to be called after every change to it."""
+        appetite = self.appetite(worker)
+        before = worker.appetite
+        if appetite is before:
+            return
+        worker.appetite = appetite
+        if before is not NONE:
+            del self.hungry[before][worker.worker_id]
+        if appetite is not NONE:
+            self.hungry[appetite][worker.worker_id] = worker
+
+    def appetite(self, worker: Worker) -> Appetite:
+        """What the worker could take now; whether there is anything for it is for `granting` to say."""
+        if worker.is_draining or worker.is_silent:
+            return NONE
+        lease_count, slot_count = len(worker.leases), worker.slot_count
+        if worker.is_reserved:
+            return NONE if lease_count else IDLE
+        if lease_count < slot_count:
+            return IDLE
+        limits = self.limits
+        if lease_count < 2 * slot_count:
+            return QUEUE if worker.queued_s < slot_count * limits.prefetch_behind_s else NONE
+        is_full = lease_count >= slot_count * limits.leases_per_slot_max
+        return NONE if is_full or worker.queued_s >= slot_count * limits.prefetch_s else DEEP
+
+    def activate(self, worker: Worker) -> None:
+        self.active_count += 1
+        self.fleets.enter(worker.kernels)
+        self.slot_count += worker.slot_count
+
+    def deactivate(self, worker: Worker) -> None:
+        self.active_count -= 1
+        self.fleets.leave(worker.kernels)
+        self.slot_count -= worker.slot_count
+        self.release(worker)
+
+    def reserve(self, worker: Worker) -> None:
+        """Nothing more for this worker until it holds nothing."""
+        worker.is_reserved = True
+        self.reserved = worker
+
+    def release(self, worker: Worker) -> None:
+        worker.is_reserved = False
+        if self.reserved is worker:
+            self.reserved = None
+
+    # --- runs
+
+    def finish(self, run: LiveRun, view: RunView) -> None:
+        """Forget a final run but for its last view; it has no lease left."""
+        self.queue.leave(run)
+        for key in [key for key in self.last_chances if key[0] == run.run_id]:
+            del self.last_chances[key]
+        del self.runs[run.run_id]
+        self.finished[run.run_id] = view
+        while len(self.finished) > self.limits.finished_runs_max:
+            del self.finished[next(iter(self.finished))]
+        self.counters.runs_finished += 1

@@ -1,0 +1,208 @@
+"""Workers come, speak, fall silent and go; leases follow them.
+
+A lease is soft state and belongs to a connection only as long as the worker vouches for it:
+
+* A worker that attaches says what it holds. What is still its own is kept, what can be its own again is **adopted**
+  under its old epoch, the rest is revoked. Adoption needs: the run lives, no tile of it is in another lease or was
+  granted under a newer epoch since, the inputs are done, the epoch is below the high-water mark, and the worker has
+  announced the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it;
+  recording stays once only, because tiles do.
+* A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
+  tiles it was at are suspects (`leases`). A worker that comes back with them is acquitted.
+* The detach of a connection that is not the worker's current one is old news.
+"""
+
+from __future__ import annotations
+
+from xip_core.errors import FailureReason
+from xip_scheduler.core.actions import Action, RevokeLease
+from xip_scheduler.core.events import HeartbeatReceived, HeldLease, LeaseReturned, WorkerAttached, WorkerDetached
+from xip_scheduler.core.fleets import kernel_set
+from xip_scheduler.core.leases import Lease, Retry, Worker
+from xip_scheduler.core.results import fail_tile
+from xip_scheduler.core.state import SchedulerState
+from xip_scheduler.core.words import Epoch, WorkerId
+
+
+def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions: list[Action]) -> None:
+    assert event.slot_count >= 1, event
+    announced = kernel_set(event.kernels)
+    worker = state.workers.get(event.worker_id)
+    if worker is None:
+        worker = state.workers[event.worker_id] = Worker(event.worker_id, now_s)
+    else:
+        if worker.is_active:
+            state.deactivate(worker)
+        held_epochs = {held.epoch for held in event.held}
+        for lease in list(worker.leases.values()):
+            if lease.epoch not in held_epochs or not lease.node.kernels <= announced:
+                state.lose_lease(lease, actions)
+    worker.connection_id = event.connection_id
+    worker.slot_count = event.slot_count
+    worker.announce(announced)
+    worker.heard_s = now_s
+    worker.is_draining = worker.is_silent = False
+    state.activate(worker)
+    for held in event.held:
+        known = state.leases.get(held.epoch)
+        if known is not None and known.worker is worker and _is_same(known, held):
+            state.renew(known, now_s)
+        elif not _adopt(state, worker, held, now_s):
+            actions.append(RevokeLease(worker.worker_id, worker.connection_id, held.epoch))
+    state.settle(worker)
+
+
+def _is_same(lease: Lease, held: HeldLease) -> bool:
+    return (lease.run.run_id, lease.node.node_id, lease.tile_begin, lease.tile_end) == (
+        held.run_id,
+        held.node_id,
+        held.tile_begin,
+        held.tile_end,
+    )
+
+
+def _adopt(state: SchedulerState, worker: Worker, held: HeldLease, now_s: float) -> bool:
+    """Take the open tiles of a lease that was lost, if nobody else has had them since."""
+    run = state.runs.get(held.run_id)
+    if run is None or held.epoch in state.leases or not 0 < held.epoch < state.epoch_next:
+        return False
+    if not 0 <= held.node_id < len(run.nodes):
+        return False
+    node = run.nodes[held.node_id]
+    if not worker.can(node.kernels):
+        return False
+    if not 0 <= held.tile_begin < held.tile_end <= node.tile_count:
+        return False
+    if node.needs and node.ready_until(held.tile_begin, held.tile_end) < held.tile_end:
+        return False
+    retries = state.find_retries(run, node, held.tile_begin, held.tile_end)
+    suspects = [retry for retry in retries if retry.suspected_under == held.epoch]
+    lease = Lease(held.epoch, worker, run, node, held.tile_begin, held.tile_end, 0.0, 0.0)
+    for retry in retries:
+        lease.let_go(retry.tile)
+    ranges = lease.open_ranges()
+    if not ranges and not suspects:
+        return False
+    if not all(node.pending.may_take(begin, end, held.epoch) for begin, end in ranges):
+        return False
+    for begin, end in ranges:
+        node.pending.take(begin, end)
+    _acquit(state, lease, retries, suspects)
+    lease.open_count = sum(end - begin for begin, end in lease.open_ranges())
+    lease.work_s = lease.open_count * node.cost.tile_s
+    state.open_lease(lease)
+    state.renew(lease, now_s)
+    run.epoch_last = max(run.epoch_last, held.epoch)
+    state.counters.leases_adopted += 1
+    return True
+
+
+def _acquit(state: SchedulerState, lease: Lease, retries: list[Retry], suspects: list[Retry]) -> None:
+    """Tiles the worker was thought to have died of belong to its lease again; those it failed at do not."""
+    lease.failed = None
+    for retry in retries:
+        if retry in suspects:
+            state.take_retry(retry)
+            retry.tried = retry.tried[:-1]
+            retry.suspected_under = Epoch(0)
+            if retry.tried:
+                lease.retry = retry
+        else:
+            lease.let_go(retry.tile)
+
+
+def detached(state: SchedulerState, event: WorkerDetached, actions: list[Action]) -> None:
+    worker = state.workers.get(event.worker_id)
+    if worker is None or worker.connection_id != event.connection_id:
+        return
+    message = f"worker {worker.worker_id} left while it evaluated the tile"
+    leases = list(worker.leases.values())
+    if worker.is_active:
+        state.deactivate(worker)
+    worker.is_draining = True
+    _lose(state, worker, leases, not event.is_orderly, message, actions)
+    state.counters.leases_lost += len(leases)
+    state.settle(worker)
+    del state.workers[worker.worker_id]
+
+
+def _lose(
+    state: SchedulerState, worker: Worker, leases: list[Lease], is_suspicious: bool, message: str, actions: list[Action]
+) -> None:
+    """Return leases of a worker that died or fell silent; the tiles its slots were at are suspects."""
+    suspects: list[Lease] = []
+    if is_suspicious:
+        running = worker.running()
+        retried = [lease for lease in running if lease.retry is not None]
+        suspects = retried or running
+    for lease in leases:
+        if lease in suspects:
+            ranges = lease.open_ranges()
+            state.counters.suspects += 1
+            fail_tile(state, lease, ranges[0][0], FailureReason.CRASHED, message, is_suspect=True, actions=actions)
+        state.lose_lease(lease, actions)
+
+
+def draining(state: SchedulerState, worker_id: WorkerId) -> None:
+    worker = state.workers.get(worker_id)
+    if worker is None or worker.is_draining:
+        return
+    if worker.is_active:
+        state.deactivate(worker)
+    worker.is_draining = True
+    state.settle(worker)
+
+
+def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, actions: list[Action]) -> None:
+    worker = state.workers.get(event.worker_id)
+    if worker is None:
+        return
+    heard(state, worker, now_s)
+    worker.memory_bytes = event.memory_bytes
+    for epoch, _ in event.progress:
+        lease = worker.leases.get(epoch)
+        if lease is not None:
+            state.renew(lease, now_s)
+        else:
+            actions.append(RevokeLease(worker.worker_id, worker.connection_id, epoch))
+
+
+def heard(state: SchedulerState, worker: Worker, now_s: float) -> None:
+    worker.heard_s = now_s
+    if worker.is_silent:
+        worker.is_silent = False
+        if worker.is_active:
+            state.activate(worker)
+        state.settle(worker)
+
+
+def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, actions: list[Action]) -> None:
+    lease = state.leases.get(event.epoch)
+    if lease is None or lease.worker.worker_id != event.worker_id:
+        state.counters.refused_stale += 1
+        return
+    lease.worker.heard_s = now_s
+    state.counters.leases_returned += 1
+    state.lose_lease(lease, actions)
+    state.settle(lease.worker)
+
+
+def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
+    """Return every lease whose deadline has passed; a holder not heard of either gets nothing until it speaks."""
+    expired: dict[WorkerId, list[Lease]] = {}
+    for lease in state.leases.values():
+        if lease.deadline_s > now_s:
+            break
+        expired.setdefault(lease.worker.worker_id, []).append(lease)
+    for leases in expired.values():
+        worker = leases[0].worker
+        is_silent = worker.heard_s + state.limits.lease_duration_s <= now_s
+        if is_silent and worker.is_active:
+            state.deactivate(worker)
+        worker.is_silent = worker.is_silent or is_silent
+        message = f"worker {worker.worker_id} fell silent while it evaluated the tile"
+        for lease in leases:
+            actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+        _lose(state, worker, leases, is_silent, message, actions)
+        state.counters.leases_expired += len(leases)
+        state.settle(worker)
