@@ -1,0 +1,235 @@
+"""What every store must do, whatever database is behind it (xip_scheduler.store.protocol)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scheduler.store.builders import a_batch_with_run, a_record, a_run, finished
+from tests.scheduler.store.conftest import StoreHarness
+from xip_core.errors import NotFoundError, StoreError
+from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally, QuarantineRow, Store
+
+
+def test_a_new_store_is_empty_and_has_reserved_no_epoch(store: Store) -> None:
+    assert (store.epoch_end, store.runs(10), store.live_runs()) == (0, [], [])
+
+
+def test_every_opening_raises_the_term(harness: StoreHarness) -> None:
+    terms = []
+    for _ in range(3):
+        store = harness.open()
+        terms.append(store.term)
+        store.close()
+    assert terms == sorted(set(terms))
+
+
+def test_reserved_epochs_survive_a_restart(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(Batch(epoch_end=5000))
+    store.close()
+    store = harness.open()
+    assert store.epoch_end == 5000
+    store.close()
+
+
+def test_reserved_epochs_never_shrink(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(Batch(epoch_end=5000))
+    store.commit(Batch(epoch_end=4000))
+    store.close()
+    store = harness.open()
+    assert store.epoch_end == 5000
+    store.close()
+
+
+def test_everything_committed_is_there_after_a_restart(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(
+        a_batch_with_run(
+            records=[a_record(0), a_record(1, cell_count=7, quarantined_count=2)],
+            outputs=[("r1", 0, 1, b"output")],
+            details=[("r1", 0, 1, b"detail")],
+            quarantine=[("r1", 4, 0, 251, 5, "no curve", "T4")],
+        )
+    )
+    store.close()
+    store = harness.open()
+    assert [run.run_id for run in store.live_runs()] == ["r1"]
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 2)]
+    assert store.tallies("r1") == [NodeTally(0, 2, 17, 2)]
+    assert store.outputs("r1", 0, 0, 2, 1000) == [b"", b"output"]
+    assert [detail.block for detail in store.details("r1", 0, 1000)] == [b"detail"]
+    assert store.quarantine("r1", 10) == [QuarantineRow(4, 0, 251, 5, "no curve", "T4")]
+    store.close()
+
+
+def test_a_refused_batch_leaves_nothing_behind(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(a_batch_with_run(records=[a_record(0, epoch=1)]))
+    with pytest.raises(StoreError, match="recorded once"):
+        store.commit(
+            Batch(
+                runs=[a_run("r2")],
+                epoch_end=77,
+                records=[a_record(5), a_record(0, epoch=2)],
+                details=[("r1", 0, 5, b"detail")],
+            )
+        )
+    store.close()
+    store = harness.open()
+    assert store.epoch_end == 0
+    assert [run.run_id for run in store.runs(10)] == ["r1"]
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 1)]
+    assert store.details("r1", 0, 1000) == []
+    store.close()
+
+
+@pytest.mark.parametrize(("begin", "end"), [(4, 5), (0, 5), (9, 12), (5, 6), (0, 20), (4, 10)])
+def test_a_record_that_overlaps_another_is_refused(store: Store, begin: int, end: int) -> None:
+    store.commit(a_batch_with_run(records=[a_record(4, 10)]))
+    with pytest.raises(StoreError, match="recorded once"):
+        store.commit(Batch(records=[a_record(begin, end, epoch=2)]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 4, 10)]
+
+
+def test_a_record_beside_another_and_on_another_node_is_kept(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(4, 10)]))
+    store.commit(Batch(records=[a_record(10, 12), a_record(0, 4), a_record(4, 10, node_id=1)]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 12), DoneInterval(1, 4, 10)]
+
+
+def test_given_up_tiles_are_told_apart(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0), a_record(1, 3, epoch=0, worker_id=""), a_record(3)]))
+    assert list(store.done_intervals("r1")) == [
+        DoneInterval(0, 0, 1),
+        DoneInterval(0, 1, 3, is_failed=True),
+        DoneInterval(0, 3, 4),
+    ]
+
+
+def test_the_same_record_again_changes_nothing(store: Store) -> None:
+    batch = Batch(records=[a_record(3)], outputs=[("r1", 0, 3, b"o")], details=[("r1", 0, 3, b"d")])
+    store.commit(a_batch_with_run())
+    store.commit(batch)
+    store.commit(batch)
+    store.commit(Batch(records=[a_record(3), a_record(4)]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 3, 5)]
+    assert store.tallies("r1") == [NodeTally(0, 2, 20, 0)]
+    assert [detail.block for detail in store.details("r1", 0, 1000)] == [b"d"]
+
+
+def test_two_overlapping_records_of_one_batch_are_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="recorded once"):
+        store.commit(a_batch_with_run(records=[a_record(0, 3, epoch=1), a_record(2, 4, epoch=2)]))
+    assert store.runs(10) == []
+
+
+@pytest.mark.parametrize("count", [1, 7, 33, 3000])
+def test_any_number_of_records_is_kept_whole(store: Store, count: int) -> None:
+    store.commit(a_batch_with_run(records=[a_record(tile, epoch=tile + 1) for tile in range(count)]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, count)]
+    assert store.tallies("r1") == [NodeTally(0, count, 10 * count, 0)]
+
+
+def test_nothing_is_recorded_of_a_run_that_is_not_stored(store: Store) -> None:
+    with pytest.raises(StoreError, match="must be stored"):
+        store.commit(Batch(records=[a_record(0)]))
+
+
+def test_nothing_is_recorded_of_a_final_run(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0)], finished=[finished(state=5)]))
+    with pytest.raises(StoreError, match="not final"):
+        store.commit(Batch(records=[a_record(1)]))
+
+
+def test_a_run_finishes_once(store: Store) -> None:
+    store.commit(a_batch_with_run())
+    store.commit(Batch(finished=[finished(state=5)]))
+    with pytest.raises(StoreError, match="only once"):
+        store.commit(Batch(finished=[finished(state=2)]))
+    stored = store.run("r1")
+    assert stored is not None
+    assert (stored.state, stored.finished_at_s) == (5, 200.0)
+
+
+def test_a_finished_run_is_not_resumed(store: Store) -> None:
+    store.commit(Batch(runs=[a_run("r1"), a_run("r2")]))
+    store.commit(Batch(finished=[finished("r1")]))
+    assert [run.run_id for run in store.live_runs()] == ["r2"]
+
+
+def test_a_request_id_names_one_run_per_tenant(store: Store) -> None:
+    store.commit(Batch(runs=[a_run("r1", request_id="q", tenant="a"), a_run("r2", request_id="q", tenant="b")]))
+    found = store.find_request("b", "q")
+    assert found is not None
+    assert found.run_id == "r2"
+    assert store.find_request("c", "q") is None
+    with pytest.raises(StoreError):
+        store.commit(Batch(runs=[a_run("r3", request_id="q", tenant="a")]))
+    assert store.run("r3") is None
+
+
+def test_runs_come_newest_first_in_pages(store: Store) -> None:
+    store.commit(Batch(runs=[a_run(f"r{number}") for number in range(5)]))
+    first = store.runs(2)
+    second = store.runs(2, before_run_key=first[-1].run_key)
+    third = store.runs(2, before_run_key=second[-1].run_key)
+    assert [[run.run_id for run in page] for page in (first, second, third)] == [["r4", "r3"], ["r2", "r1"], ["r0"]]
+    assert store.runs(2, before_run_key=third[-1].run_key) == []
+
+
+def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
+    store.commit(Batch(runs=[a_run("r1", name="n\u00e9", spec=b"\0\xff", submitted_at_s=1e9 + 0.25)]))
+    stored = store.run("r1")
+    assert stored is not None
+    assert (stored.name, stored.spec, stored.submitted_at_s, stored.state) == ("n\u00e9", b"\0\xff", 1e9 + 0.25, 1)
+    assert store.run("r2") is None
+
+
+def test_details_continue_from_the_last_cursor(store: Store) -> None:
+    store.commit(a_batch_with_run(details=[("r1", 0, tile, b"%d" % tile) for tile in range(4)]))
+    first = store.details("r1", 0, size_limit_bytes=2)
+    store.commit(Batch(details=[("r1", 1, 0, b"later")]))
+    rest = store.details("r1", first[-1].cursor, size_limit_bytes=1000)
+    assert [detail.block for detail in first + rest] == [b"0", b"1", b"2", b"3", b"later"]
+    cursors = [detail.cursor for detail in first + rest]
+    assert cursors == sorted(set(cursors))
+    assert store.details("r1", cursors[-1], 1000) == []
+
+
+def test_details_of_another_run_are_not_seen(store: Store) -> None:
+    store.commit(Batch(runs=[a_run("r1"), a_run("r2")], details=[("r1", 0, 0, b"one"), ("r2", 0, 0, b"two")]))
+    assert [detail.block for detail in store.details("r2", 0, 1000)] == [b"two"]
+
+
+def test_a_detail_above_the_size_limit_is_still_read(store: Store) -> None:
+    store.commit(a_batch_with_run(details=[("r1", 0, 0, b"x" * 100), ("r1", 0, 1, b"y")]))
+    assert [len(detail.block) for detail in store.details("r1", 0, size_limit_bytes=10)] == [100]
+
+
+def test_outputs_come_in_tile_order_until_the_size_limit(store: Store) -> None:
+    blocks = [("r1", 0, tile, b"%d" % tile) for tile in (2, 0, 1)]
+    store.commit(a_batch_with_run(records=[a_record(0, 4)], outputs=blocks))
+    assert store.outputs("r1", 0, 0, 4, size_limit_bytes=2) == [b"0", b"1"]
+    assert store.outputs("r1", 0, 2, 4, size_limit_bytes=2) == [b"2", b""]
+
+
+def test_outputs_of_tiles_not_recorded_are_not_found(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0, 2), a_record(3)]))
+    with pytest.raises(NotFoundError, match="tile 2 of node 0"):
+        store.outputs("r1", 0, 1, 4, 1000)
+    with pytest.raises(NotFoundError, match="tile 0 of node 1"):
+        store.outputs("r1", 1, 0, 1, 1000)
+    assert store.outputs("r1", 0, 3, 4, 1000) == [b""]
+
+
+def test_quarantine_is_read_in_pages_in_order(store: Store) -> None:
+    cells = [("r1", row, 0, 1, 5, "m", f"T{row}") for row in range(5)]
+    store.commit(a_batch_with_run(quarantine=cells))
+    pages = [store.quarantine("r1", 2, offset) for offset in (0, 2, 4)]
+    assert [[cell.row for cell in page] for page in pages] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_second_scheduler_is_refused_while_the_store_is_open(harness: StoreHarness, store: Store) -> None:
+    with pytest.raises(StoreError, match="another"):
+        harness.open()

@@ -1,0 +1,181 @@
+"""Orders of one batch, sorted by who carries them out: the store, the workers' streams, the watchers.
+
+The core speaks of runs, tiles and leases; the store takes rows. Here one becomes the other, 30,000 times a second, in
+one pass over the actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from xip_core.graph.plan import Plan
+from xip_scheduler.core.actions import (
+    Action,
+    GrantLease,
+    PersistRun,
+    RecordFailedTiles,
+    RecordRunState,
+    RecordTiles,
+    ReserveEpochs,
+    RevokeLease,
+    RunChanged,
+)
+from xip_scheduler.core.failures import failed_cells
+from xip_scheduler.core.views import RunView
+from xip_scheduler.core.words import RunId, RunState
+from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells
+
+
+class TilePayload(msgspec.Struct, frozen=True, gc=False):
+    """What a tile result carries beside its counts; results without any of it have no payload at all.
+
+    Attributes:
+        output, detail: serialized blocks, b"" for none.
+        quarantine: (row, scenario_begin, scenario_end, reason, message, trade_id).
+    """
+
+    output: bytes
+    detail: bytes
+    quarantine: tuple[tuple[int, int, int, int, str, str], ...] = ()
+
+
+class Orders(msgspec.Struct):
+    """
+    Attributes:
+        batch: to be committed before anything else of this is carried out.
+        changed: runs whose watchers are to be woken, in order, each once.
+    """
+
+    batch: Batch
+    grants: list[GrantLease] = []
+    revokes: list[RevokeLease] = []
+    changed: dict[str, None] = {}
+
+
+class Journal:
+    """Sorts orders. Remembers the plans of live runs: given-up tiles are quarantined row by row, leases name plans."""
+
+    def __init__(self, view: Callable[[RunId], RunView | None] = lambda run_id: None) -> None:
+        """*view* is the core's view of a run, asked for the last figures of a final one."""
+        self.view = view
+        self.plans: dict[str, Plan] = {}
+        self.plan_digests: dict[str, bytes] = {}
+
+    def remember(self, run_id: str, plan: Plan, plan_digest: str) -> None:
+        self.plans[run_id] = plan
+        self.plan_digests[run_id] = bytes.fromhex(plan_digest)
+
+    def sort(self, actions: Iterable[Action], wall_clock_s: float) -> Orders:
+        """
+        Args:
+            wall_clock_s: seconds since the Unix epoch, written as the time runs finished.
+        """
+        batch = Batch()
+        orders = Orders(batch)
+        records, grants, changed = batch.records, orders.grants, orders.changed
+        for action in actions:
+            match action:
+                case RecordTiles():
+                    run_id = action.run_id
+                    records.append(
+                        (
+                            run_id,
+                            action.node_id,
+                            action.tile_begin,
+                            action.tile_end,
+                            action.epoch,
+                            action.worker_id,
+                            action.cell_count,
+                            action.quarantined_count,
+                        )
+                    )
+                    changed[run_id] = None
+                    if action.payload is not None:
+                        _keep_payload(batch, action)
+                case GrantLease():
+                    grants.append(action)
+                    changed[action.run_id] = None
+                case RevokeLease():
+                    orders.revokes.append(action)
+                case RunChanged():
+                    changed[action.run_id] = None
+                case ReserveEpochs():
+                    batch.epoch_end = action.epoch_end
+                case RecordFailedTiles():
+                    self._give_up(batch, action)
+                    changed[action.run_id] = None
+                case PersistRun():
+                    self._accept(batch, action)
+                    changed[action.run_id] = None
+                case RecordRunState():
+                    batch.finished.append(self._finished(action, wall_clock_s))
+                    del self.plans[action.run_id], self.plan_digests[action.run_id]
+                    changed[action.run_id] = None
+        return orders
+
+    def _finished(self, action: RecordRunState, wall_clock_s: float) -> FinishedRun:
+        view = self.view(action.run_id)
+        return FinishedRun(
+            run_id=action.run_id,
+            state=int(action.state),
+            message=action.message,
+            finished_at_s=wall_clock_s,
+            epoch_last=view.epoch_last if view else 0,
+            first_lease_after_s=view.first_lease_after_s if view else 0.0,
+        )
+
+    def _accept(self, batch: Batch, action: PersistRun) -> None:
+        self.remember(action.run_id, action.plan, action.plan_digest)
+        assert isinstance(action.payload, bytes), "the payload of a run is its serialized spec"
+        batch.runs.append(
+            NewRun(
+                run_id=action.run_id,
+                tenant=action.tenant,
+                request_id=action.request_id,
+                payload_hash=action.payload_hash,
+                name=action.name,
+                spec=action.payload,
+                plan_digest=action.plan_digest,
+                state=int(RunState.RUNNING),
+                submitted_at_s=action.submitted_at_s,
+            )
+        )
+        scenario_count = max((node.scenario_count for node in action.plan.nodes), default=0)
+        batch.quarantine.extend(
+            (action.run_id, row.row, 0, scenario_count, int(row.reason), row.message, row.trade_id)
+            for row in action.plan.quarantine
+        )
+
+    def _give_up(self, batch: Batch, action: RecordFailedTiles) -> None:
+        run_id, reason = action.run_id, int(action.reason)
+        batch.records.append(
+            (
+                run_id,
+                action.node_id,
+                action.tile_begin,
+                action.tile_end,
+                0,
+                "",
+                action.cell_count,
+                action.cell_count,
+            )
+        )
+        node = self.plans[run_id].nodes[action.node_id]
+        batch.quarantine.extend(
+            (run_id, row, scenario_begin, scenario_end, reason, action.message, "")
+            for row, scenario_begin, scenario_end in failed_cells(node, action.tile_begin, action.tile_end)
+        )
+
+
+def _keep_payload(batch: Batch, action: RecordTiles) -> None:
+    payload = action.payload
+    assert isinstance(payload, TilePayload), payload
+    tile = (action.run_id, action.node_id, action.tile_begin)
+    if payload.output:
+        batch.outputs.append((*tile, payload.output))
+    if payload.detail:
+        batch.details.append((*tile, payload.detail))
+    rows: list[QuarantinedCells] = [(action.run_id, *cells) for cells in payload.quarantine]
+    batch.quarantine.extend(rows)

@@ -1,0 +1,122 @@
+"""xip.v1.BlobService: uploads, downloads, and the outputs of recorded tiles.
+
+Disk and hashing run in threads; at most `UPLOADS_MAX` uploads are under way, the others wait. A reader that stops
+reading holds one chunk: the next is read from disk when gRPC has taken the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc.aio
+
+from xip_core.errors import RequestError
+from xip_core.wire import convert
+from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc
+from xip_scheduler.store.blobs import FileBlobs
+from xip_scheduler.store.thread import StoreThread
+
+DIGESTS_PER_CALL_MAX = 10_000
+"""A run names four; 10,000 digests are 340 kB."""
+
+UPLOADS_MAX = 16
+"""Each holds a file and a chunk."""
+
+UPLOAD_PATIENCE_S = 30.0
+"""Between two messages of an upload: 1 MiB in 30 s is slower than any line a desk has."""
+
+READ_SIZE_LIMIT_BYTES = convert.CHUNK_SIZE_BYTES
+"""Outputs read from the store at a time, so that no reader holds up a commit."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BlobService(blob_pb2_grpc.BlobServiceServicer):
+    """See the head of this module."""
+
+    def __init__(self, blobs: FileBlobs, store: StoreThread, upload_size_limit_bytes: int) -> None:
+        self._blobs = blobs
+        self._store = store
+        self._upload_size_limit_bytes = upload_size_limit_bytes
+        self._uploads = asyncio.Semaphore(UPLOADS_MAX)
+
+    async def FindMissing(  # noqa: N802 - the name is the wire's
+        self, request: blob_pb2.FindMissingRequest, context: Context
+    ) -> blob_pb2.FindMissingResponse:
+        if len(request.digests) > DIGESTS_PER_CALL_MAX:
+            sentence = f"a call must name at most {DIGESTS_PER_CALL_MAX} digests, got {len(request.digests)}"
+            raise RequestError("TOO_MANY_DIGESTS", sentence)
+        digests = [_digest(digest) for digest in request.digests]
+        missing = await asyncio.to_thread(lambda: [digest for digest in digests if not self._blobs.has(digest)])
+        return blob_pb2.FindMissingResponse(digests=[convert.digest_to_wire(digest) for digest in missing])
+
+    async def Upload(  # noqa: N802 - the name is the wire's
+        self, request_iterator: AsyncIterator[blob_pb2.UploadRequest], context: Context
+    ) -> blob_pb2.UploadResponse:
+        async with self._uploads:
+            requests = aiter(request_iterator)
+            head = await _next_request(requests)
+            if head is None:
+                raise RequestError("BAD_DIGEST", "the first message of an upload must carry the digest, got none")
+            digest = _digest(head.digest)
+            if head.size_bytes > self._upload_size_limit_bytes:
+                raise RequestError(
+                    "MESSAGE_TOO_LARGE",
+                    f"a blob must have at most {self._upload_size_limit_bytes} bytes, got {head.size_bytes}",
+                )
+            with await asyncio.to_thread(self._blobs.writer, digest, head.size_bytes) as writer:
+                request: blob_pb2.UploadRequest | None = head
+                while request is not None:
+                    await asyncio.to_thread(writer.write, request.chunk)
+                    request = await _next_request(requests)
+                await asyncio.to_thread(writer.commit)
+        return blob_pb2.UploadResponse(digest=convert.digest_to_wire(digest))
+
+    async def Download(  # noqa: N802 - the name is the wire's
+        self, request: blob_pb2.DownloadRequest, context: Context
+    ) -> AsyncIterator[blob_pb2.DownloadResponse]:
+        chunks = self._blobs.chunks(_digest(request.digest))
+        while (chunk := await asyncio.to_thread(_next_chunk, chunks)) is not None:
+            yield blob_pb2.DownloadResponse(chunk=chunk)
+
+    async def DownloadOutputs(  # noqa: N802 - the name is the wire's
+        self, request: blob_pb2.DownloadOutputsRequest, context: Context
+    ) -> AsyncIterator[blob_pb2.DownloadOutputsResponse]:
+        if request.tile_begin >= request.tile_end:
+            raise RequestError(
+                "BAD_TILE_RANGE", f"tiles must be a range, got [{request.tile_begin}, {request.tile_end})"
+            )
+        tile = request.tile_begin
+        while tile < request.tile_end:
+            blocks = await self._store.outputs(
+                request.run_id, request.node_id, tile, request.tile_end, READ_SIZE_LIMIT_BYTES
+            )
+            for block in blocks:
+                pieces = list(convert.chunks(block))
+                for position, piece in enumerate(pieces, start=1):
+                    yield blob_pb2.DownloadOutputsResponse(
+                        tile=tile, chunk=piece, last_chunk=position == len(pieces)
+                    )
+                tile += 1
+
+
+async def _next_request(requests: AsyncIterator[blob_pb2.UploadRequest]) -> blob_pb2.UploadRequest | None:
+    """The next message of an upload, None at its end; one that stalls makes room for others."""
+    try:
+        async with asyncio.timeout(UPLOAD_PATIENCE_S):
+            return await anext(requests, None)
+    except TimeoutError:
+        sentence = f"an upload must send its next chunk within {UPLOAD_PATIENCE_S:g} s, got none"
+        raise RequestError("UPLOAD_STALLED", sentence) from None
+
+
+def _next_chunk(chunks: Iterator[bytes]) -> bytes | None:
+    return next(chunks, None)
+
+
+def _digest(wire: bytes) -> str:
+    if len(wire) != convert.DIGEST_SIZE_BYTES:
+        raise RequestError("BAD_DIGEST", f"a digest must have {convert.DIGEST_SIZE_BYTES} bytes, got {len(wire)}")
+    return wire.hex()

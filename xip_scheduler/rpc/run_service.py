@@ -1,0 +1,320 @@
+"""xip.v1.RunService: submit, look, watch, stream, cancel.
+
+A run passes three doors before it is answered: the request id (is it a repeat?), the planner (does it make sense?), the
+driver (is it durable?). What is refused at a door leaves nothing behind but blobs.
+
+Repeats of one request that cross each other pass the doors one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from weakref import WeakValueDictionary
+
+import grpc.aio
+import msgspec
+
+from xip_core.errors import RequestError
+from xip_core.graph.plan import Plan, digest_of
+from xip_core.model.result import Quarantine, Run
+from xip_core.wire import convert
+from xip_core.wire.v1 import run_pb2, run_pb2_grpc
+from xip_scheduler.core.events import RunCancelled, RunSubmitted
+from xip_scheduler.core.views import RunView
+from xip_scheduler.core.words import RunId
+from xip_scheduler.driver import Driver
+from xip_scheduler.logs import logger
+from xip_scheduler.rpc.changes import RunChanges
+from xip_scheduler.rpc.run_views import PlanCache, run_of_store, run_of_view, unknown_run
+from xip_scheduler.store.blobs import FileBlobs
+from xip_scheduler.store.protocol import StoredRun
+from xip_scheduler.store.thread import StoreThread
+
+TEXT_LENGTH_MAX = 128
+"""Characters of request ids, names and tenants: they become labels on screens and in metrics."""
+
+REASON_LENGTH_MAX = 1_000
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1_000
+
+WATCH_INTERVAL_S = 0.25
+"""Between two states of a run on one stream, but for the final one: four a second is what an eye follows."""
+
+WATCH_HEARTBEAT_S = 15.0
+"""The state is sent again after so long without change: proxies cut idle streams after 30 s or more."""
+
+DETAILS_SIZE_LIMIT_BYTES = 1 << 20
+"""Blocks read ahead of a client; also what a client that stops reading keeps in memory here."""
+
+QUARANTINE_ROWS_MAX = 10_000
+QUARANTINE_SIZE_LIMIT_BYTES = 3 << 20
+"""Rows in one answer and their size, below the 4 MiB of a message; `cells_quarantined` tells the whole count."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CoreQueries(msgspec.Struct, frozen=True):
+    """What the service asks of the core, at a moment when all it knows is durable."""
+
+    run: Callable[[RunId], RunView | None]
+    live_run_count: Callable[[], int]
+    worker_count: Callable[[], int]
+    slot_count: Callable[[], int]
+
+
+class RunService(run_pb2_grpc.RunServiceServicer):
+    """See the head of this module."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        core: CoreQueries,
+        store: StoreThread,
+        blobs: FileBlobs,
+        changes: RunChanges,
+        live_runs_max: int,
+    ) -> None:
+        self._driver = driver
+        self._core = core
+        self._store = store
+        self._blobs = blobs
+        self._changes = changes
+        self._live_runs_max = live_runs_max
+        self._plans = PlanCache(blobs)
+        self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
+        self._submissions: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._log = logger("runs")
+
+    def close(self) -> None:
+        self._planner.shutdown(wait=False, cancel_futures=True)
+
+    async def warm_up(self) -> None:
+        """Load the planner before the first run needs it (0.2 s)."""
+        await asyncio.get_running_loop().run_in_executor(self._planner, _load_planner)
+
+    # ---- submit and cancel
+
+    async def SubmitRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.SubmitRunRequest, context: Context
+    ) -> run_pb2.SubmitRunResponse:
+        tenant, request_id = request.spec.tenant, request.request_id
+        _check_text("request_id", request_id, length_min=1)
+        _check_text("tenant", tenant)
+        _check_text("name", request.spec.name)
+        spec = request.spec.SerializeToString(deterministic=True)
+        async with self._submissions.setdefault((tenant, request_id), asyncio.Lock()):
+            known = await self._store.find_request(tenant, request_id)
+            if known is None:
+                run_id = await self._accept(request, spec)
+            else:
+                run_id = _same_run(known, digest_of(spec))
+        return run_pb2.SubmitRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+
+    async def _accept(self, request: run_pb2.SubmitRunRequest, spec: bytes) -> RunId:
+        """Plan and store a new run."""
+        live_run_count = await self._driver.query(self._core.live_run_count)
+        if live_run_count >= self._live_runs_max:
+            sentence = f"at most {self._live_runs_max} runs may be live, got {live_run_count}; try again later"
+            raise RequestError("TOO_MANY_RUNS", sentence)
+        begin_s = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs)
+        run_id = _run_id(request.spec.tenant, request.request_id)
+        await self._driver.submit(
+            RunSubmitted(
+                run_id=run_id,
+                tenant=request.spec.tenant,
+                name=request.spec.name,
+                request_id=request.request_id,
+                plan=plan,
+                plan_digest=plan_digest,
+                payload_hash=digest_of(spec),
+                submitted_at_s=time.time(),
+                payload=spec,
+            )
+        )
+        self._log.info(
+            "run accepted",
+            run_id=run_id,
+            tenant=request.spec.tenant,
+            nodes=len(plan.nodes),
+            tiles=sum(node.tile_count for node in plan.nodes),
+            accepted_after_s=round(time.perf_counter() - begin_s, 4),
+        )
+        return run_id
+
+    async def CancelRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.CancelRunRequest, context: Context
+    ) -> run_pb2.CancelRunResponse:
+        run = await self._run(request.run_id)
+        if not run.state.is_final:
+            reason = request.reason[:REASON_LENGTH_MAX]
+            self._log.info("run cancelled", run_id=run.run_id, reason=reason)
+            await self._driver.submit(RunCancelled(RunId(request.run_id), reason))
+            run = await self._run(request.run_id)
+        return run_pb2.CancelRunResponse(run=convert.run_to_wire(run))
+
+    # ---- look
+
+    async def GetRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.GetRunRequest, context: Context
+    ) -> run_pb2.GetRunResponse:
+        response = run_pb2.GetRunResponse(run=convert.run_to_wire(await self._run(request.run_id)))
+        if request.with_quarantine:
+            size_bytes = 0
+            for row in await self._store.quarantine(request.run_id, QUARANTINE_ROWS_MAX):
+                quarantine = Quarantine(
+                    row=row.row,
+                    scenario_begin=row.scenario_begin,
+                    scenario_end=row.scenario_end,
+                    trade_id=row.trade_id,
+                    reason=row.reason,
+                    message=row.message,
+                )
+                message = convert.quarantine_to_wire(quarantine)
+                size_bytes += message.ByteSize()
+                if size_bytes > QUARANTINE_SIZE_LIMIT_BYTES:
+                    break
+                response.quarantine.append(message)
+        return response
+
+    async def ListRuns(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.ListRunsRequest, context: Context
+    ) -> run_pb2.ListRunsResponse:
+        page_size = request.page_size or PAGE_SIZE_DEFAULT
+        if page_size > PAGE_SIZE_MAX:
+            raise RequestError("BAD_PAGE_SIZE", f"page_size must be at most {PAGE_SIZE_MAX}, got {page_size}")
+        stored = await self._store.runs(page_size + 1, _run_key_of(request.page_token))
+        runs = [await self._described(run) for run in stored[:page_size]]
+        token = _page_token(stored[page_size - 1].run_key) if len(stored) > page_size else ""
+        return run_pb2.ListRunsResponse(runs=[convert.run_to_wire(run) for run in runs], next_page_token=token)
+
+    async def _run(self, run_id: str) -> Run:
+        """
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        view = await self._driver.query(lambda: self._core.run(RunId(run_id)))
+        if view is not None and not view.state.is_final:
+            return self._of_view(view)
+        stored = await self._store.run(run_id)
+        if stored is None:
+            raise unknown_run(run_id)
+        return await self._described(stored)
+
+    async def _described(self, stored: StoredRun) -> Run:
+        """What the core and the store together know: a final state and its time only ever come from the store."""
+        view: RunView | None = await self._driver.query(lambda: self._core.run(RunId(stored.run_id)))
+        if view is None:
+            plan = await self._plans.plan(stored.plan_digest)
+            return run_of_store(stored, plan, await self._store.tallies(stored.run_id))
+        run = self._of_view(view)
+        if run.state.is_final and not stored.finished_at_s:
+            reread = await self._store.run(stored.run_id)
+            assert reread is not None, stored.run_id
+            stored = reread
+        return msgspec.structs.replace(run, finished_at_s=stored.finished_at_s)
+
+    def _of_view(self, view: RunView) -> Run:
+        return run_of_view(view, self._core.worker_count(), self._core.slot_count())
+
+    # ---- streams
+
+    async def WatchRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.WatchRunRequest, context: Context
+    ) -> AsyncIterator[run_pb2.WatchRunResponse]:
+        with self._changes.subscribed(request.run_id) as flags:
+            while True:
+                flags.changed.clear()
+                run = await self._run(request.run_id)
+                yield run_pb2.WatchRunResponse(run=convert.run_to_wire(run))
+                if run.state.is_final:
+                    return
+                await _set_within(flags.finished, WATCH_INTERVAL_S)
+                await _set_within(flags.changed, WATCH_HEARTBEAT_S)
+
+    async def StreamResults(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.StreamResultsRequest, context: Context
+    ) -> AsyncIterator[run_pb2.StreamResultsResponse]:
+        cursor = request.cursor
+        if cursor >= 1 << 63:
+            raise RequestError("BAD_CURSOR", f"a cursor must be one received before, got {cursor}")
+        with self._changes.subscribed(request.run_id) as flags:
+            while True:
+                flags.changed.clear()
+                is_final = (await self._run(request.run_id)).state.is_final  # before the read: nothing comes after it
+                details = await self._store.details(request.run_id, cursor, DETAILS_SIZE_LIMIT_BYTES)
+                for detail in details:
+                    cursor = detail.cursor
+                    yield run_pb2.StreamResultsResponse(
+                        cursor=cursor, node_id=detail.node_id, tile=detail.tile, block=detail.block
+                    )
+                if not details:
+                    if is_final:
+                        return
+                    await _set_within(flags.changed, WATCH_HEARTBEAT_S)
+
+
+async def _set_within(flag: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await flag.wait()
+    except TimeoutError:
+        return
+
+
+def _check_text(name: str, text: str, length_min: int = 0) -> None:
+    if not length_min <= len(text) <= TEXT_LENGTH_MAX or not text.isprintable():
+        sentence = f"{name} must be {length_min} to {TEXT_LENGTH_MAX} printable characters, got {text[:200]!r}"
+        raise RequestError(f"BAD_{name.upper()}", sentence)
+
+
+def _run_id(tenant: str, request_id: str) -> RunId:
+    """The same request makes the same id, so even two crossing submissions could not make two runs."""
+    name = f"{len(tenant)}:{tenant}{request_id}".encode()
+    return RunId("r-" + hashlib.blake2b(name, digest_size=10).hexdigest())
+
+
+def _same_run(known: StoredRun, payload_hash: str) -> RunId:
+    if known.payload_hash != payload_hash:
+        raise RequestError(
+            "REQUEST_ID_REUSED",
+            f"request id {known.request_id!r} must always name the same request, but run {known.run_id} was submitted "
+            "under it with another content",
+        )
+    return RunId(known.run_id)
+
+
+def _plan(spec: run_pb2.RunSpec, blobs: FileBlobs) -> tuple[Plan, str]:
+    """The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread."""
+    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get)
+    plan.check()
+    return plan, blobs.put(plan.encode())
+
+
+def _load_planner() -> Callable[..., Plan]:
+    from xip_core.graph.planner import plan_run  # numpy and the market model: not before the scheduler serves
+
+    return plan_run
+
+
+def _page_token(run_key: int) -> str:
+    return base64.urlsafe_b64encode(b"run:%d" % run_key).decode()
+
+
+def _run_key_of(token: str) -> int | None:
+    if not token:
+        return None
+    try:
+        kind, _, number = base64.urlsafe_b64decode(token).partition(b":")
+        if kind == b"run" and len(number) < 20:
+            return int(number)
+    except ValueError:
+        pass
+    raise RequestError("BAD_PAGE_TOKEN", f"page_token must be one received before, got {token[:100]!r}")

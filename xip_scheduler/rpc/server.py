@@ -1,0 +1,123 @@
+"""The gRPC server: channel options, limits and how errors leave it.
+
+Option names matter: gRPC ignores a misspelt one silently, so tests/scheduler/rpc look every name up in the library and
+prove that those act whose effect shows at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+
+from xip_core.errors import UnavailableError, XipError
+from xip_core.wire.status import REASON_KEY, status_of
+from xip_scheduler.logs import logger
+
+MESSAGE_SIZE_LIMIT_BYTES = 4 << 20
+"""Blocks and chunks stay near 1 MiB; a worker's Hello may name thousands of leases."""
+
+STATUS_TEXT_LIMIT = 2_000
+"""Characters of a status message: it travels in the trailers, which peers cap at 8 or 16 kB."""
+
+SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # on by default: a second scheduler would share the port without an error
+    ("grpc.max_receive_message_length", MESSAGE_SIZE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_SIZE_LIMIT_BYTES),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_concurrent_streams", 1_000),  # per connection; one desk application has a few
+    ("grpc.server_handshake_timeout_ms", 2_000),  # a socket that says nothing is closed
+    ("grpc.keepalive_time_ms", 10_000),  # notices a vanished peer in 15 s, below the shortest lease
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping every 5 s, not faster
+    ("grpc.http2.max_ping_strikes", 2),
+)
+
+Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Any]
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the type stubs only
+    """Maps what handlers raise: an XipError to its status and reason, anything else to INTERNAL and an incident id.
+
+    Without it gRPC sends the text of any exception to the client.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return cast("grpc.RpcMethodHandler[Any, Any]", None)  # gRPC answers UNIMPLEMENTED
+        method = str(handler_call_details.method)
+        for kind in ("unary_unary", "stream_unary", "unary_stream", "stream_stream"):
+            inner = getattr(handler, kind)
+            if inner is not None:
+                guard = _guard_stream if inspect.isasyncgenfunction(inner) else _guard_answer
+                return handler._replace(**{kind: guard(inner, method)})  # type: ignore[no-any-return]  # a named tuple
+        raise AssertionError(f"{method}: a handler without behaviour")
+
+
+def _guard_answer(inner: Handler, method: str) -> Handler:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await inner(request, context)
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return guarded
+
+
+def _guard_stream(inner: Handler, method: str) -> Handler:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            async for response in inner(request, context):
+                yield response
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return guarded
+
+
+async def _abort(error: Exception, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, XipError):
+        code, reason = status_of(error)
+        text = str(error)[:STATUS_TEXT_LIMIT]
+    else:
+        incident_id = secrets.token_hex(8)
+        logger("rpc").error("handler failed", method=method, incident_id=incident_id, exc_info=error)
+        code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
+        text = f"internal error, incident {incident_id}; the scheduler's log has the details under this id"
+    await context.abort(code, text, trailing_metadata=((REASON_KEY, reason),))
+
+
+def create_server() -> grpc.aio.Server:
+    """A server with our options and error mapping, without services or port."""
+    return grpc.aio.server(interceptors=(ErrorInterceptor(),), options=SERVER_OPTIONS)
+
+
+def bind(server: grpc.aio.Server, address: str) -> int:
+    """
+    Bind *address*, "HOST:PORT", and return the port.
+
+    Raises:
+        UnavailableError: the port is taken or the address is not of this machine.
+    """
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise UnavailableError(
+            f"cannot listen on {address}: the address must be of this machine and the port free; "
+            "another scheduler may be running there (stop it, or choose another --listen)"
+        )
+    return port

@@ -1,0 +1,129 @@
+"""What an operator may set, and where it comes from.
+
+Later sources win: defaults here, then a TOML file, then environment variables XIP_SCHEDULER_<NAME>, then flags. The
+result is checked once, printed at start and never changes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xip_core.errors import InputError, RequestError
+
+ENVIRONMENT_PREFIX = "XIP_SCHEDULER_"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    Attributes:
+        listen: "HOST:PORT"; port 0 takes a free one.
+        port_file: file that gets the bound port as soon as the scheduler serves; "" for none.
+        data_dir: directory of the store; belongs to one scheduler at a time.
+        metrics_port: port of the Prometheus endpoint on the same host; 0 for none.
+        insecure: allow an address other than loopback, without encryption or identity.
+        lease_duration_s: a worker silent for so long loses its leases.
+        heartbeat_interval_s: how often workers are told to speak; below a third of the lease, so that two may be lost.
+        upload_size_limit_bytes: largest blob accepted.
+        live_runs_max: more are refused until some finish; each live run costs some kilobytes and a share of attention.
+        log_level: "debug", "info", "warning" or "error".
+    """
+
+    listen: str = "127.0.0.1:7780"
+    port_file: str = ""
+    data_dir: str = "xip-data"
+    metrics_port: int = 0
+    insecure: bool = False
+    lease_duration_s: float = 15.0
+    heartbeat_interval_s: float = 4.0
+    upload_size_limit_bytes: int = 256 << 20
+    live_runs_max: int = 1_000
+    log_level: str = "info"
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """
+    Settings from all sources.
+
+    Args:
+        path: TOML file, or None.
+        flags: those given on the command line, by field name.
+
+    Raises:
+        InputError: the file cannot be read or is not TOML.
+        RequestError: BAD_SETTING, with the setting and what it must be.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values.update(tomllib.loads(path.read_text()))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"settings must be a readable TOML file: {error}", str(path)) from None
+    fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for name, text in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            field = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            values[field] = _from_text(name, text, fields.get(field, str))
+    values.update(flags)
+    try:
+        settings = msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise RequestError("BAD_SETTING", f"settings: {error}") from None
+    _check(settings)
+    return settings
+
+
+def _from_text(name: str, text: str, kind: Any) -> object:
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestError("BAD_SETTING", f"environment variable {name}: {error}") from None
+
+
+def _check(settings: Settings) -> None:
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise RequestError("BAD_SETTING", f"listen must be HOST:PORT, got {settings.listen!r}")
+    if not (is_loopback(host) or settings.insecure):
+        raise RequestError(
+            "BAD_SETTING",
+            f"listen must be a loopback address such as 127.0.0.1:{port}, got {settings.listen}: whoever reaches it "
+            "may read and cancel every run; --insecure allows it",
+        )
+    if not 0 <= settings.metrics_port <= 65535:
+        raise RequestError("BAD_SETTING", f"metrics_port must be 0 to 65535, got {settings.metrics_port}")
+    if not 0.0 < 3 * settings.heartbeat_interval_s <= settings.lease_duration_s <= 3600.0:
+        raise RequestError(
+            "BAD_SETTING",
+            "lease_duration_s must be at least three heartbeats and at most an hour, "
+            f"got {settings.lease_duration_s} with heartbeat_interval_s {settings.heartbeat_interval_s}",
+        )
+    for name in ("upload_size_limit_bytes", "live_runs_max"):
+        if getattr(settings, name) <= 0:
+            raise RequestError("BAD_SETTING", f"{name} must be positive, got {getattr(settings, name)}")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        sentence = f"log_level must be debug, info, warning or error, got {settings.log_level!r}"
+        raise RequestError("BAD_SETTING", sentence)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach *host*."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,215 @@
+"""What the scheduler asks of a store: one protocol, whatever database is behind it.
+
+The store is the truth and the second fence. Everything in a `Batch` becomes durable together or not at all, and only
+then may anything that rests on it be said to a client or a worker. What is not here (leases, workers, cost estimates)
+is soft state that workers present again after a restart.
+
+Rules for implementations, each with a test in tests/scheduler/store that every implementation must pass:
+
+* `open` raises the term; a commit under an older term is refused.
+* `commit` is atomic and durable when it returns: power loss included.
+* A tile is recorded once (S1): the same record again changes nothing, another record over the same tile refuses the
+  batch. A final run never changes again (S9).
+* (tenant, request id) names at most one run, for ever (S6).
+* Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
+* A store of an unknown version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
+
+Every method blocks on the disk. All are called from one thread that is not the event loop's (`thread.StoreThread`); an
+implementation needs no lock. Reads are bounded by the size or count they are given, so that none holds up a commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from xip_core.errors import NotFoundError
+
+
+class NewRun(msgspec.Struct, frozen=True, gc=False):
+    """A run as it is accepted. `spec` and the texts are opaque to the store."""
+
+    run_id: str
+    tenant: str
+    request_id: str
+    payload_hash: str
+    name: str
+    spec: bytes
+    plan_digest: str
+    state: int
+    submitted_at_s: float
+
+
+class FinishedRun(msgspec.Struct, frozen=True, gc=False):
+    """The last word about a run.
+
+    Attributes:
+        epoch_last: newest epoch granted to it, 0 for none.
+        first_lease_after_s: from submission to the first lease, 0 where there was none.
+    """
+
+    run_id: str
+    state: int
+    message: str
+    finished_at_s: float
+    epoch_last: int = 0
+    first_lease_after_s: float = 0.0
+
+
+TileRecord = tuple[str, int, int, int, int, str, int, int]
+"""run_id, node_id, tile_begin, tile_end, epoch, worker_id, cell_count, quarantined_count.
+
+A bare tuple because it is made 30,000 times a second. Epoch 0 and worker "" are tiles the scheduler itself gave up."""
+
+TileBlock = tuple[str, int, int, bytes]
+"""run_id, node_id, tile, serialized block."""
+
+QuarantinedCells = tuple[str, int, int, int, int, str, str]
+"""run_id, row, scenario_begin, scenario_end, reason, message, trade_id."""
+
+
+class Batch(msgspec.Struct, gc=False):
+    """Everything one transaction makes durable.
+
+    Attributes:
+        epoch_end: epochs below it may be in use; 0 when the batch reserves none.
+    """
+
+    runs: list[NewRun] = []
+    epoch_end: int = 0
+    records: list[TileRecord] = []
+    outputs: list[TileBlock] = []
+    details: list[TileBlock] = []
+    quarantine: list[QuarantinedCells] = []
+    finished: list[FinishedRun] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not (
+            self.runs
+            or self.epoch_end
+            or self.records
+            or self.outputs
+            or self.details
+            or self.quarantine
+            or self.finished
+        )
+
+
+class StoredRun(msgspec.Struct, frozen=True):
+    """A run as the store knows it. `run_key` grows with every run accepted; it is the position in pages of runs."""
+
+    run_key: int
+    run_id: str
+    tenant: str
+    request_id: str
+    payload_hash: str
+    name: str
+    spec: bytes
+    plan_digest: str
+    state: int
+    message: str
+    submitted_at_s: float
+    finished_at_s: float
+    epoch_last: int
+    first_lease_after_s: float
+
+
+class NodeTally(msgspec.Struct, frozen=True, gc=False):
+    """What is recorded of one node."""
+
+    node_id: int
+    tiles_done: int
+    cell_count: int
+    quarantined_count: int
+
+
+class DoneInterval(msgspec.Struct, frozen=True, gc=False):
+    """Tiles [tile_begin, tile_end) of a node are recorded; neighbouring records of one kind come merged.
+
+    Attributes:
+        is_failed: they were given up (epoch 0): done, without output.
+    """
+
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    is_failed: bool = False
+
+
+class Detail(msgspec.Struct, frozen=True, gc=False):
+    """A block for clients and the cursor that names its place."""
+
+    cursor: int
+    node_id: int
+    tile: int
+    block: bytes
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, gc=False):
+    row: int
+    scenario_begin: int
+    scenario_end: int
+    reason: int
+    message: str
+    trade_id: str
+
+
+class Store(Protocol):
+    """See the head of this module for the rules; `sqlite.SqliteStore` is the default."""
+
+    @property
+    def term(self) -> int:
+        """Number of this opening of the store; every later one has a larger term."""
+
+    @property
+    def epoch_end(self) -> int:
+        """Epochs below it may be in use; 0 in a new store."""
+
+    def close(self) -> None:
+        """Release the store for another scheduler."""
+
+    def commit(self, batch: Batch) -> None:
+        """Make *batch* durable as a whole.
+
+        Raises:
+            StoreError: nothing of the batch is kept, and this store must not be used any more.
+        """
+
+    def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
+        """The run submitted under this request id, finished or not."""
+
+    def run(self, run_id: str) -> StoredRun | None: ...
+
+    def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
+        """At most *limit* runs, newest first, of those older than *before_run_key*."""
+
+    def live_runs(self) -> list[StoredRun]:
+        """Runs that are not final, oldest first: what a restart resumes."""
+
+    def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
+        """What is recorded of a run, by node and tile; streamed, because there may be millions of records."""
+
+    def tallies(self, run_id: str) -> list[NodeTally]:
+        """Counts per node, by node id; nodes without a record are absent."""
+
+    def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
+        """Outputs of recorded tiles from *tile_begin* on, at least one, until *tile_end* or the size limit.
+
+        A tile recorded without output gives b"".
+
+        Raises:
+            NotFoundError: a tile of the answer is not recorded.
+        """
+
+    def details(self, run_id: str, after_cursor: int, size_limit_bytes: int) -> list[Detail]:
+        """The next details after *after_cursor*, at least one where there is one, until the size limit."""
+
+    def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
+        """Quarantined cells in the order they were recorded."""
+
+
+def not_recorded(run_id: str, node_id: int, tile: int) -> NotFoundError:
+    return NotFoundError(f"run {run_id}: tile {tile} of node {node_id} is not recorded")

@@ -1,0 +1,156 @@
+"""Tables of the store, for SQLite and PostgreSQL alike.
+
+    meta          one row per number the scheduler must remember: term, epoch high water, schema version
+    run           one row per accepted run; unique by (tenant, request_id), which makes submission idempotent
+    worker        short integers for worker ids, so that a tile record stays small
+    tile_record   who finished which tiles under which epoch: the truth about what is done
+    node_tally    sums of the records of a node, kept with them, so that counting never reads millions of records
+    tile_output   what downstream nodes read of a tile
+    tile_detail   what clients stream of a tile, numbered by a cursor that only grows
+    quarantine    cells without a number, and why
+
+Sizes: a tile record is 25 bytes on disk, so 10 million one-tile records are 250 MB; blobs (books, markets, plans)
+are files beside the database (`blobs`).
+
+Invariant S1, one record per tile: no two records of a node overlap. The primary key alone refuses only equal first
+tiles, so a trigger looks at the one record that could reach into the new one. The same record offered twice (same
+tiles, same epoch) is ignored, anything else is refused: a record never changes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+"""Raised with every change of a table; a store of another version is refused, never guessed at."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    # Also the order of submission, which pages of runs follow.
+    Column("run_key", Integer, primary_key=True),
+    Column("run_id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("payload_hash", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("spec", LargeBinary, nullable=False),
+    Column("plan_digest", Text, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("message", Text, nullable=False, server_default=""),
+    # Seconds since the Unix epoch, for people only.
+    Column("submitted_at_s", Double, nullable=False),
+    Column("finished_at_s", Double, nullable=False, server_default="0"),
+    # The last word of the scheduler that finished the run; both 0 before.
+    Column("epoch_last", Integer, nullable=False, server_default="0"),
+    Column("first_lease_after_s", Double, nullable=False, server_default="0"),
+    UniqueConstraint("tenant", "request_id"),
+    sqlite_autoincrement=True,  # a run key is never reused, not even after a deletion
+)
+Index("run_by_state", run.c.state)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("worker_key", Integer, primary_key=True),
+    Column("worker_id", Text, nullable=False, unique=True),
+)
+
+tile_record = Table(
+    "tile_record",
+    metadata,
+    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("node_id", Integer, primary_key=True),
+    Column("tile_begin", Integer, primary_key=True),
+    Column("tile_end", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("worker_key", Integer, nullable=False),
+    Column("cell_count", Integer, nullable=False),
+    Column("quarantined_count", Integer, nullable=False),
+    sqlite_with_rowid=False,  # the key is the row: half the size, one B-tree instead of two
+)
+
+node_tally = Table(
+    "node_tally",
+    metadata,
+    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("node_id", Integer, primary_key=True),
+    Column("tiles_done", Integer, nullable=False),
+    Column("cell_count", Integer, nullable=False),
+    Column("quarantined_count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tile_output = Table(
+    "tile_output",
+    metadata,
+    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("node_id", Integer, primary_key=True),
+    Column("tile", Integer, primary_key=True),
+    Column("block", LargeBinary, nullable=False),
+)
+
+tile_detail = Table(
+    "tile_detail",
+    metadata,
+    Column("cursor", Integer, primary_key=True),
+    Column("run_key", Integer, ForeignKey("run.run_key"), nullable=False),
+    Column("node_id", Integer, nullable=False),
+    Column("tile", Integer, nullable=False),
+    Column("block", LargeBinary, nullable=False),
+    UniqueConstraint("run_key", "node_id", "tile"),
+    sqlite_autoincrement=True,  # a cursor handed to a client is never given to another block
+)
+Index("tile_detail_by_run", tile_detail.c.run_key, tile_detail.c.cursor)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("quarantine_key", Integer, primary_key=True),
+    Column("run_key", Integer, ForeignKey("run.run_key"), nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("scenario_begin", Integer, nullable=False),
+    Column("scenario_end", Integer, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("trade_id", Text, nullable=False),
+)
+Index("quarantine_by_run", quarantine.c.run_key, quarantine.c.quarantine_key)
+
+SQLITE_ONE_RECORD_TRIGGER = """
+CREATE TRIGGER tile_record_once BEFORE INSERT ON tile_record
+WHEN EXISTS (
+    SELECT 1 FROM (
+        SELECT tile_end FROM tile_record
+         WHERE run_key = new.run_key AND node_id = new.node_id AND tile_begin < new.tile_end
+         ORDER BY tile_begin DESC LIMIT 1
+    ) WHERE tile_end > new.tile_begin
+)
+BEGIN
+    SELECT CASE WHEN EXISTS (
+        SELECT 1 FROM tile_record
+         WHERE run_key = new.run_key AND node_id = new.node_id AND tile_begin = new.tile_begin
+           AND tile_end = new.tile_end AND epoch = new.epoch
+    ) THEN RAISE(IGNORE) ELSE RAISE(ABORT, 'a tile is recorded once') END;
+END
+"""

@@ -1,0 +1,434 @@
+"""The store in one SQLite file.
+
+How it is set up, asserted at every start, because each setting was seen to matter:
+
+* one connection, `locking_mode=EXCLUSIVE`: SQLite before 3.51.3 can damage a WAL that two connections write;
+* `journal_mode=WAL`, `synchronous=FULL`: with NORMAL, acknowledged commits are lost at power loss;
+* a data directory lock (`lock`) and a schema version; a quick check of the pages before anything is trusted.
+
+Group commit: the driver collects what happened while the last commit was running and writes it in one transaction, so
+the cost of a sync is shared by hundreds of records.
+
+The hot statements go to the driver below SQLAlchemy, many rows in one statement. `sqlite3` gives the GIL away and takes
+it back for every execution of a statement, also inside `executemany`; beside a busy event loop each taking back waits
+for the interpreter's switch interval (5 ms). Measured here, 2,048 records a commit beside a busy thread: `executemany`
+1,240 us a record, one INSERT of 256 rows 16 us, one of 2,048 rows 4.5 us; without a busy thread 3.6, 0.7 and 1.2 us.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from xip_core.errors import NotFoundError, StoreError
+from xip_scheduler.store import schema
+from xip_scheduler.store.lock import DirectoryLock
+from xip_scheduler.store.protocol import (
+    Batch,
+    Detail,
+    DoneInterval,
+    NewRun,
+    NodeTally,
+    QuarantineRow,
+    StoredRun,
+    TileRecord,
+    not_recorded,
+)
+
+DATABASE_NAME = "scheduler.sqlite"
+APPLICATION_ID = 0x58695053
+"""Marks the file as a XiP store ("XiPS") for `file` and for us."""
+
+FULL_CHECK_SIZE_LIMIT_BYTES = 256 << 20
+"""Larger files get the quick check only for the tables a restart reads: a whole one takes about 1 s per GB."""
+
+RECORDS_PER_STATEMENT = (2048, 512, 128, 32, 8, 1)
+"""Row counts of prepared INSERTs, largest first; 8 parameters a row stay below SQLite's 32,766 a statement."""
+
+PAYLOADS_PER_STATEMENT = (64, 8, 1)
+
+TILES_PER_READ = 4096
+"""Most tiles one call of `outputs` answers, so that a range without any output ends too."""
+
+Row = Sequence[Any]
+
+
+class SqliteStore:
+    """`store.protocol.Store` in one file of *directory*.
+
+    Raises:
+        StoreError: the directory is in use or cannot be written, or the file is damaged, of another version or not
+            ours.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = DirectoryLock(directory)
+        except OSError as error:
+            raise StoreError(
+                f"data directory {directory} must be a directory this process may write: {error.strerror}"
+            ) from error
+        try:
+            self._driver = _connect(directory / DATABASE_NAME)
+            self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._term, self._epoch_end = self._start()
+        except sqlite3.Error as error:  # above all a full disk
+            self._lock.release()
+            raise StoreError(f"{directory / DATABASE_NAME}: cannot be written: {error}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._live_run_keys: dict[str, int] = {}
+        self._worker_keys: dict[str, int] = {"": 0}
+
+    @property
+    def term(self) -> int:
+        return self._term
+
+    @property
+    def epoch_end(self) -> int:
+        return self._epoch_end
+
+    def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+        self._driver.close()
+        self._lock.release()
+
+    # ---- start
+
+    def _start(self) -> tuple[int, int]:
+        """Create or check the schema and raise the term, in one transaction."""
+        self._driver.execute("BEGIN IMMEDIATE")
+        if not self._driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            self._driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            schema.metadata.create_all(self._connection)
+            self._driver.execute(schema.SQLITE_ONE_RECORD_TRIGGER)
+            for name, value in (("schema_version", schema.SCHEMA_VERSION), ("term", 0), ("epoch_end", 0)):
+                self._connection.execute(sa.insert(schema.meta).values(name=name, value=value))
+        self._driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'term'")
+        numbers: dict[str, int] = dict(self._driver.execute("SELECT name, value FROM meta").fetchall())
+        self._driver.execute("COMMIT")
+        return numbers["term"], numbers["epoch_end"]
+
+    # ---- commit
+
+    def commit(self, batch: Batch) -> None:
+        """See `Store.commit`."""
+        try:
+            self._driver.execute("BEGIN IMMEDIATE")
+            self._write(batch)
+            self._driver.execute("COMMIT")
+        except BaseException as error:
+            if self._driver.in_transaction:
+                self._driver.execute("ROLLBACK")
+            self._live_run_keys = {}
+            self._worker_keys = {"": 0}
+            if isinstance(error, (sqlite3.Error, sa.exc.SQLAlchemyError)):
+                raise StoreError(f"commit of {len(batch.records)} records refused: {error}") from error
+            raise
+
+    def _write(self, batch: Batch) -> None:
+        for run in batch.runs:
+            self._insert_run(run)
+        if batch.epoch_end:
+            self._driver.execute(
+                "UPDATE meta SET value = max(value, ?) WHERE name = 'epoch_end'", (batch.epoch_end,)
+            )
+        if batch.records:
+            self._insert_records(batch.records)
+        for table, blocks in (("tile_output", batch.outputs), ("tile_detail", batch.details)):
+            self._insert_many(
+                f"INSERT OR IGNORE INTO {table} (run_key, node_id, tile, block) VALUES",
+                [(self._live_run_key(run_id), node_id, tile, block) for run_id, node_id, tile, block in blocks],
+                PAYLOADS_PER_STATEMENT,
+            )
+        self._insert_many(
+            "INSERT INTO quarantine"
+            " (run_key, row, scenario_begin, scenario_end, reason, message, trade_id) VALUES",
+            [(self._live_run_key(cells[0]), *cells[1:]) for cells in batch.quarantine],
+            PAYLOADS_PER_STATEMENT,
+        )
+        for finished in batch.finished:
+            statement = (
+                sa.update(schema.run)
+                .where(schema.run.c.run_id == finished.run_id, schema.run.c.finished_at_s == 0)
+                .values(
+                    state=finished.state,
+                    message=finished.message,
+                    finished_at_s=finished.finished_at_s,
+                    epoch_last=finished.epoch_last,
+                    first_lease_after_s=finished.first_lease_after_s,
+                )
+            )
+            if self._connection.execute(statement).rowcount != 1:
+                raise StoreError(f"run {finished.run_id}: only a live run can finish, and only once")
+            self._live_run_keys.pop(finished.run_id, None)
+
+    def _insert_run(self, run: NewRun) -> None:
+        statement = sa.insert(schema.run).values(
+            run_id=run.run_id,
+            tenant=run.tenant,
+            request_id=run.request_id,
+            payload_hash=run.payload_hash,
+            name=run.name,
+            spec=run.spec,
+            plan_digest=run.plan_digest,
+            state=run.state,
+            submitted_at_s=run.submitted_at_s,
+        )
+        self._connection.execute(statement)
+
+    def _insert_records(self, records: list[TileRecord]) -> None:
+        """Insert tile records and add them to the tallies of their nodes."""
+        rows: list[Row] = []
+        tallies: dict[tuple[int, int], list[int]] = {}
+        for run_id, node_id, tile_begin, tile_end, epoch, worker_id, cell_count, quarantined_count in records:
+            run_key = self._live_run_keys.get(run_id) or self._live_run_key(run_id)
+            worker_key = self._worker_keys.get(worker_id)
+            if worker_key is None:
+                worker_key = self._worker_key(worker_id)
+            rows.append((run_key, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count))
+            tally = tallies.get((run_key, node_id))
+            if tally is None:
+                tally = tallies[run_key, node_id] = [0, 0, 0]
+            tally[0] += tile_end - tile_begin
+            tally[1] += cell_count
+            tally[2] += quarantined_count
+        count_before = self._driver.total_changes
+        self._insert_many(
+            "INSERT INTO tile_record (run_key, node_id, tile_begin, tile_end, epoch, worker_key,"
+            " cell_count, quarantined_count) VALUES",
+            rows,
+            RECORDS_PER_STATEMENT,
+        )
+        if self._driver.total_changes - count_before == len(rows):
+            for (run_key, node_id), sums in tallies.items():
+                self._driver.execute(_ADD_TO_TALLY, (run_key, node_id, *sums))
+        else:  # some were repeats, which the trigger ignored: count again
+            for run_key, node_id in tallies:
+                self._driver.execute(_COUNT_TALLY, (run_key, node_id))
+
+    def _insert_many(self, statement: str, rows: list[Row], sizes: tuple[int, ...]) -> None:
+        """Insert *rows* with as few executions as prepared sizes allow (see the head of this module)."""
+        begin = 0
+        for size in sizes:
+            while len(rows) - begin >= size:
+                marks = "(" + ",".join("?" * len(rows[begin])) + ")"
+                parameters = list(chain.from_iterable(rows[begin : begin + size]))
+                self._driver.execute(f"{statement} {','.join([marks] * size)}", parameters)
+                begin += size
+
+    def _live_run_key(self, run_id: str) -> int:
+        """Short key of a run that may still change; a final one is refused (S9)."""
+        key = self._live_run_keys.get(run_id)
+        if key is None:
+            found = self._driver.execute(
+                "SELECT run_key FROM run WHERE run_id = ? AND finished_at_s = 0", (run_id,)
+            ).fetchone()
+            if found is None:
+                raise StoreError(f"run {run_id}: must be stored and not final before anything of it is recorded")
+            if len(self._live_run_keys) >= _KEYS_CACHED:
+                self._live_run_keys.clear()
+            key = self._live_run_keys[run_id] = int(found[0])
+        return key
+
+    def _worker_key(self, worker_id: str) -> int:
+        """Short key of a worker, made the first time it is seen."""
+        self._driver.execute("INSERT OR IGNORE INTO worker (worker_id) VALUES (?)", (worker_id,))
+        found = self._driver.execute("SELECT worker_key FROM worker WHERE worker_id = ?", (worker_id,)).fetchone()
+        if len(self._worker_keys) >= _KEYS_CACHED:
+            self._worker_keys = {"": 0}
+        key = self._worker_keys[worker_id] = int(found[0])
+        return key
+
+    # ---- reads
+
+    def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
+        return self._one_run(schema.run.c.tenant == tenant, schema.run.c.request_id == request_id)
+
+    def run(self, run_id: str) -> StoredRun | None:
+        return self._one_run(schema.run.c.run_id == run_id)
+
+    def _run_key(self, run_id: str) -> int:
+        found = self._driver.execute("SELECT run_key FROM run WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise NotFoundError(f"run {run_id}: unknown")
+        return int(found[0])
+
+    def _one_run(self, *conditions: sa.ColumnElement[bool]) -> StoredRun | None:
+        found = self._connection.execute(sa.select(schema.run).where(*conditions)).one_or_none()
+        return None if found is None else StoredRun(*found)
+
+    def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
+        statement = sa.select(schema.run).order_by(schema.run.c.run_key.desc()).limit(limit)
+        if before_run_key is not None:
+            statement = statement.where(schema.run.c.run_key < before_run_key)
+        return [StoredRun(*found) for found in self._connection.execute(statement)]
+
+    def live_runs(self) -> list[StoredRun]:
+        statement = sa.select(schema.run).where(schema.run.c.finished_at_s == 0).order_by(schema.run.c.run_key)
+        return [StoredRun(*found) for found in self._connection.execute(statement)]
+
+    def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
+        rows = self._driver.execute(
+            "SELECT node_id, tile_begin, tile_end, epoch = 0 FROM tile_record WHERE run_key = ?"
+            " ORDER BY node_id, tile_begin",
+            (self._run_key(run_id),),
+        )
+        node_id, begin, end, is_failed = -1, 0, 0, 0
+        for next_node_id, next_begin, next_end, next_is_failed in rows:
+            if next_node_id == node_id and next_begin == end and next_is_failed == is_failed:
+                end = next_end
+                continue
+            if node_id >= 0:
+                yield DoneInterval(node_id, begin, end, bool(is_failed))
+            node_id, begin, end, is_failed = next_node_id, next_begin, next_end, next_is_failed
+        if node_id >= 0:
+            yield DoneInterval(node_id, begin, end, bool(is_failed))
+
+    def tallies(self, run_id: str) -> list[NodeTally]:
+        statement = (
+            sa.select(
+                schema.node_tally.c.node_id,
+                schema.node_tally.c.tiles_done,
+                schema.node_tally.c.cell_count,
+                schema.node_tally.c.quarantined_count,
+            )
+            .join(schema.run)
+            .where(schema.run.c.run_id == run_id)
+            .order_by(schema.node_tally.c.node_id)
+        )
+        return [NodeTally(*found) for found in self._connection.execute(statement)]
+
+    def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
+        key = (self._run_key(run_id), node_id)
+        tile_end = min(tile_end, tile_begin + TILES_PER_READ)
+        recorded = self._driver.execute(_RECORDS_OVERLAPPING, (*key, *key, tile_begin, tile_begin, tile_end))
+        blocks = self._driver.execute(
+            "SELECT tile, block FROM tile_output WHERE run_key = ? AND node_id = ? AND tile >= ? AND tile < ?"
+            " ORDER BY tile",
+            (*key, tile_begin, tile_end),
+        )
+        answer: list[bytes] = []
+        size_bytes = 0
+        next_block = blocks.fetchone()
+        recorded_end = 0
+        for tile in range(tile_begin, tile_end):
+            while tile >= recorded_end:
+                interval = recorded.fetchone()
+                if interval is None or interval[0] > tile:
+                    raise not_recorded(run_id, node_id, tile)
+                recorded_end = interval[1]
+            block = b""
+            if next_block is not None and next_block[0] == tile:
+                block = next_block[1]
+                next_block = blocks.fetchone()
+            if answer and size_bytes + len(block) > size_limit_bytes:
+                break
+            answer.append(block)
+            size_bytes += len(block)
+        recorded.close()
+        blocks.close()
+        return answer
+
+    def details(self, run_id: str, after_cursor: int, size_limit_bytes: int) -> list[Detail]:
+        rows = self._driver.execute(
+            "SELECT cursor, node_id, tile, block FROM tile_detail WHERE run_key = ? AND cursor > ? ORDER BY cursor",
+            (self._run_key(run_id), after_cursor),
+        )
+        answer: list[Detail] = []
+        size_bytes = 0
+        for cursor, node_id, tile, block in rows:
+            if answer and size_bytes + len(block) > size_limit_bytes:
+                break
+            answer.append(Detail(cursor, node_id, tile, block))
+            size_bytes += len(block)
+        rows.close()
+        return answer
+
+    def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
+        cells = schema.quarantine.c
+        statement = (
+            sa.select(
+                cells.row, cells.scenario_begin, cells.scenario_end, cells.reason, cells.message, cells.trade_id
+            )
+            .join(schema.run)
+            .where(schema.run.c.run_id == run_id)
+            .order_by(cells.quarantine_key)
+            .limit(limit)
+            .offset(offset)
+        )
+        return [QuarantineRow(*found) for found in self._connection.execute(statement)]
+
+
+_KEYS_CACHED = 65_536
+"""Short keys kept in memory; about 10 MB when full."""
+
+_ADD_TO_TALLY = """
+INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET tiles_done = tiles_done + excluded.tiles_done,
+    cell_count = cell_count + excluded.cell_count, quarantined_count = quarantined_count + excluded.quarantined_count
+"""
+
+_COUNT_TALLY = """
+REPLACE INTO node_tally
+SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count)
+  FROM tile_record WHERE run_key = ? AND node_id = ? GROUP BY run_key, node_id
+"""
+
+_RECORDS_OVERLAPPING = """
+SELECT tile_begin, tile_end FROM tile_record
+ WHERE run_key = ? AND node_id = ?
+   AND tile_begin >= coalesce((SELECT max(tile_begin) FROM tile_record
+                                WHERE run_key = ? AND node_id = ? AND tile_begin <= ?), 0)
+   AND tile_end > ? AND tile_begin < ?
+ ORDER BY tile_begin
+"""
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """The one connection, its settings asserted and the file checked."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    try:
+        settings = {"locking_mode": "exclusive", "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+        for name, wanted in settings.items():
+            connection.execute(f"PRAGMA {name} = {wanted}")
+            got = connection.execute(f"PRAGMA {name}").fetchone()[0]
+            assert got == wanted, (name, wanted, got)
+        connection.execute("BEGIN IMMEDIATE")  # takes the lock that exclusive mode then keeps
+        connection.execute("COMMIT")
+        _check(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path}: cannot be used as a store: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not ours, not of this version, or damaged."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application_id != APPLICATION_ID:
+        raise StoreError(f"{path}: must be a XiP store (application id {APPLICATION_ID}), got {application_id}")
+    version = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()[0]
+    if version != schema.SCHEMA_VERSION:
+        raise StoreError(f"{path}: must have schema version {schema.SCHEMA_VERSION}, got {version}")
+    is_small = path.stat().st_size <= FULL_CHECK_SIZE_LIMIT_BYTES
+    for scope in ("1",) if is_small else ("meta", "run", "worker", "node_tally"):
+        complaint = connection.execute(f"PRAGMA quick_check({scope})").fetchone()[0]
+        if complaint != "ok":
+            raise StoreError(f"{path}: the file is damaged: {complaint}; restore it from a backup")

@@ -1,0 +1,66 @@
+"""The store, for the event loop: one thread makes all calls, in the order they were made.
+
+`sqlite3` gives the GIL away while it works, so the loop goes on reading and answering while a commit waits for the
+disk. One thread, because the store has one connection; calls queue in order, so a read made after a commit sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from xip_scheduler.store.protocol import Batch, Detail, NodeTally, QuarantineRow, Store, StoredRun
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class StoreThread:
+    """Asynchronous face of a `Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    @property
+    def term(self) -> int:
+        return self._store.term
+
+    async def close(self) -> None:
+        """Finish what is queued and release the store."""
+        await self._call(self._store.close)
+        self._executor.shutdown()
+
+    async def commit(self, batch: Batch) -> None:
+        await self._call(self._store.commit, batch)
+
+    async def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
+        return await self._call(self._store.find_request, tenant, request_id)
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        return await self._call(self._store.run, run_id)
+
+    async def runs(self, limit: int, before_run_key: int | None) -> list[StoredRun]:
+        return await self._call(self._store.runs, limit, before_run_key)
+
+    async def tallies(self, run_id: str) -> list[NodeTally]:
+        return await self._call(self._store.tallies, run_id)
+
+    async def outputs(
+        self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int
+    ) -> list[bytes]:
+        return await self._call(self._store.outputs, run_id, node_id, tile_begin, tile_end, size_limit_bytes)
+
+    async def details(self, run_id: str, after_cursor: int, size_limit_bytes: int) -> list[Detail]:
+        return await self._call(self._store.details, run_id, after_cursor, size_limit_bytes)
+
+    async def quarantine(self, run_id: str, limit: int) -> list[QuarantineRow]:
+        return await self._call(self._store.quarantine, run_id, limit)
+
+    async def _call(
+        self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
