@@ -1,0 +1,227 @@
+"""`xip_worker.core` against a scheduler that loses connections, revokes, and forgets nothing it recorded.
+
+The model keeps its own books: which tiles were granted, which outcomes reached it. After any schedule of faults, once
+the faults stop, each tile of each lease it still wants is recorded, and the worker holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from xip_worker.core import Connection, WorkerCore
+from xip_worker.events import (
+    Connected,
+    ConnectionLost,
+    Epoch,
+    EvaluateLeases,
+    Event,
+    FailedTile,
+    FinishedTiles,
+    Lease,
+    LeasesReceived,
+    LeasesRevoked,
+    ResultsAcknowledged,
+    ResultsWritten,
+    RevokeRunning,
+    SendHello,
+    SendResults,
+    SlotFreed,
+    SlotIndex,
+    Ticked,
+    Welcomed,
+    WorkReported,
+)
+
+RESULT_BYTES = 300
+
+
+class Slot:
+    """A slot's thread: works through its batch, tile by tile, when the machine says so."""
+
+    def __init__(self) -> None:
+        self.leases: deque[Lease] = deque()
+        self.tile = 0
+        self.is_busy = False
+
+    def begin(self, leases: tuple[Lease, ...]) -> None:
+        assert not self.is_busy
+        self.leases = deque(leases)
+        self.tile = self.leases[0].tile_begin
+        self.is_busy = True
+
+    def stop(self, epochs: tuple[Epoch, ...]) -> None:
+        is_current_stopped = bool(self.leases) and self.leases[0].epoch in epochs
+        self.leases = deque(lease for lease in self.leases if lease.epoch not in epochs)
+        if is_current_stopped:
+            self.tile = self.leases[0].tile_begin if self.leases else 0
+
+
+class WorkerAndScheduler(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.epoch = 0
+        self.wanted: dict[Epoch, Lease] = {}
+        self.recorded: set[tuple[Epoch, int]] = set()
+        self.wire: deque[SendResults] = deque()
+        self.acknowledgements: deque[int] = deque()
+        self.sequence_received = 0
+
+    @initialize(slot_count=st.integers(1, 3), message_bytes_max=st.sampled_from([RESULT_BYTES, 1000, 1 << 20]))
+    def start(self, slot_count: int, message_bytes_max: int) -> None:
+        self.core = WorkerCore(slot_count, message_bytes_max=message_bytes_max, retained_bytes_max=8 * RESULT_BYTES)
+        self.slots = [Slot() for _ in range(slot_count)]
+
+    def tell(self, event: Event) -> None:
+        for action in self.core.handle(event, self.now_s):
+            match action:
+                case EvaluateLeases():
+                    self.slots[action.slot].begin(action.leases)
+                case RevokeRunning():
+                    self.slots[action.slot].stop(action.epochs)
+                case SendHello():
+                    held = {lease.epoch for lease in action.held}
+                    assert held <= self.wanted.keys(), "a revoked lease is held"
+                    forgotten = self.wanted.keys() - held
+                    assert not self.missing(forgotten), "a lease is forgotten before its tiles are recorded"
+                case SendResults():
+                    self.wire.append(action)
+                case _:
+                    pass
+
+    def missing(self, epochs: Iterable[Epoch]) -> list[tuple[Epoch, int]]:
+        """Tiles of these leases that never reached the scheduler."""
+        return [
+            (epoch, tile)
+            for epoch in epochs
+            for tile in range(self.wanted[epoch].tile_begin, self.wanted[epoch].tile_end)
+            if (epoch, tile) not in self.recorded
+        ]
+
+    @property
+    def is_attached(self) -> bool:
+        return self.core.connection is Connection.ATTACHED
+
+    @precondition(lambda self: self.core.connection is Connection.DISCONNECTED)
+    @rule()
+    def connect(self) -> None:
+        self.wire.clear()
+        self.acknowledgements.clear()
+        self.sequence_received = 0
+        self.tell(Connected())
+
+    @precondition(lambda self: self.core.connection is Connection.GREETING)
+    @rule()
+    def welcome(self) -> None:
+        self.tell(Welcomed(1, 1.0, 30.0))
+
+    @precondition(lambda self: self.core.connection is not Connection.DISCONNECTED)
+    @rule()
+    def lose_connection(self) -> None:
+        self.tell(ConnectionLost())
+
+    @precondition(lambda self: self.is_attached)
+    @rule(tile_counts=st.lists(st.integers(1, 4), min_size=1, max_size=5), node_id=st.integers(0, 1))
+    def grant(self, tile_counts: list[int], node_id: int) -> None:
+        leases = []
+        for tile_count in tile_counts:
+            self.epoch += 1
+            leases.append(Lease(Epoch(self.epoch), "r", node_id, 0, tile_count, b"plan"))
+        self.wanted |= {lease.epoch: lease for lease in leases}
+        self.tell(LeasesReceived(tuple(leases)))
+
+    @precondition(lambda self: self.is_attached and self.wanted)
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        epoch = data.draw(st.sampled_from(sorted(self.wanted)))
+        del self.wanted[epoch]
+        self.tell(LeasesRevoked((epoch,)))
+
+    @precondition(lambda self: any(slot.is_busy for slot in self.slots))
+    @rule(data=st.data(), step_count=st.integers(1, 8), fails=st.booleans())
+    def evaluate(self, data: st.DataObject, step_count: int, fails: bool) -> None:
+        busy = [index for index, slot in enumerate(self.slots) if slot.is_busy]
+        self.work(data.draw(st.sampled_from(busy)), step_count, fails)
+
+    def work(self, index: int, step_count: int, fails: bool) -> None:
+        slot = self.slots[index]
+        reports: list[FinishedTiles | FailedTile | SlotFreed] = []
+        for _ in range(step_count):
+            if not slot.leases:
+                break
+            lease = slot.leases[0]
+            reports.append(
+                FailedTile(lease.epoch, slot.tile, 9, "it broke")
+                if fails
+                else FinishedTiles(lease.epoch, slot.tile, slot.tile + 1, 1, 10, size_bytes=RESULT_BYTES)
+            )
+            slot.tile += 1
+            if slot.tile == lease.tile_end:
+                slot.leases.popleft()
+                slot.tile = slot.leases[0].tile_begin if slot.leases else 0
+        if not slot.leases:
+            reports.append(SlotFreed(SlotIndex(index), 1_000_000))
+            slot.is_busy = False
+        self.tell(WorkReported(tuple(reports)))
+
+    @precondition(lambda self: self.wire and self.is_attached)
+    @rule()
+    def receive_results(self) -> None:
+        message = self.wire.popleft()
+        assert message.sequence == self.sequence_received + 1, "sequences grow by one"
+        self.sequence_received = message.sequence
+        for outcome in message.outcomes:
+            if outcome.epoch in self.wanted:
+                end = outcome.tile_end if isinstance(outcome, FinishedTiles) else outcome.tile + 1
+                begin = outcome.tile_begin if isinstance(outcome, FinishedTiles) else outcome.tile
+                self.recorded |= {(outcome.epoch, tile) for tile in range(begin, end)}
+        assert not message.returned_epochs, "nothing is handed back without a drain"
+        self.acknowledgements.append(message.sequence)
+        self.tell(ResultsWritten())
+
+    @precondition(lambda self: self.acknowledgements and self.is_attached)
+    @rule(count=st.integers(1, 3))
+    def acknowledge(self, count: int) -> None:
+        for _ in range(min(count, len(self.acknowledgements)) - 1):
+            self.acknowledgements.popleft()
+        self.tell(ResultsAcknowledged(self.acknowledgements.popleft()))
+
+    @rule(duration_s=st.floats(0.0, 3.0))
+    def let_time_pass(self, duration_s: float) -> None:
+        self.now_s += duration_s
+        self.tell(Ticked())
+
+    @invariant()
+    def core_is_consistent(self) -> None:
+        if hasattr(self, "core"):
+            self.core.check_invariants()
+
+    def teardown(self) -> None:
+        """Faults stop; all that is wanted must arrive."""
+        if not hasattr(self, "core"):
+            return
+        if self.core.connection is not Connection.DISCONNECTED:
+            self.lose_connection()
+        self.connect()
+        self.welcome()
+        while self.wire or self.acknowledgements or any(slot.is_busy for slot in self.slots):
+            for index, slot in enumerate(self.slots):
+                if slot.is_busy:
+                    self.work(index, 8, fails=False)
+            if self.wire:
+                self.receive_results()
+            if self.acknowledgements:
+                self.acknowledge(3)
+            self.core.check_invariants()
+        assert not self.missing(self.wanted), "tiles were lost"
+        self.tell(ConnectionLost())
+        assert self.core.handle(Connected(), self.now_s) == [SendHello(())], "something is held for ever"
+
+
+WorkerAndScheduler.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestNoTileIsLostWhateverTheConnectionDoes = WorkerAndScheduler.TestCase

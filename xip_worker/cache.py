@@ -1,0 +1,254 @@
+"""What a worker keeps of what it fetched or derived: bounded, shared by all slots, loaded once.
+
+`LoadingCache` is the one mechanism. A key is absent, in flight (one thread loads it, others wait), or held with a size;
+the least recently used entries go when the sizes exceed the limit. An error is not kept: each waiter then tries for
+itself, and gets an error of its own with its own traceback.
+
+    absent ──claim──> in flight ──fulfil──> held ──limit──> absent
+                          └──────release────────────────────┘
+
+    BlobCache      digest             -> bytes, verified against the digest before anything sees them
+    OutputCache    run, node, tile    -> columns, fetched a range at a time
+    Memo           any key            -> whatever pricing derives from blobs
+
+A value that is larger than the limit is handed to whoever asked and not kept. Values are shared between threads and
+must not be changed; columns are read-only arrays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from xip_core.errors import IntegrityError
+from xip_core.graph.plan import digest_of
+from xip_core.pricing.tile import Columns
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+BLOBS_BYTES_MAX = 512 << 20
+"""A book of a million trades and a few snapshots of 10 MB."""
+
+OUTPUTS_BYTES_MAX = 256 << 20
+"""Some hundred calibrated blocks of 1 MiB, so that the value tiles of a scenario block find theirs."""
+
+MEMO_BYTES_MAX = 256 << 20
+"""A run of 2,000 trades needs 10 MB: resolved rows 6 MB, calibrated scenarios 2.5 MB, book, layout, scenarios."""
+
+MEMO_UNKNOWN_BYTES = 2 << 20
+"""Counted for a value that is no set of columns; a layout of 1,700 factors, a book of 2,000 trades have about that."""
+
+RANGE_TILES_MAX = 64
+"""Tiles fetched in one stream; with tiles of at most 1 MiB this bounds what a range holds in memory."""
+
+COLUMN_OVERHEAD_BYTES = 256
+"""Counted for an array beside its data."""
+
+
+class _Flight:
+    """A load under way."""
+
+    __slots__ = ("done", "thread_id")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.thread_id = threading.get_ident()
+
+
+class _Entry(msgspec.Struct, Generic[V]):
+    value: V
+    size: int
+
+
+class LoadingCache(Generic[K, V]):
+    """Least recently used values up to a total size; concurrent requests for a key load it once."""
+
+    def __init__(self, size_max: int) -> None:
+        self._size_max = size_max
+        self._size = 0
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._flights: dict[K, _Flight] = {}
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K, load: Callable[[], tuple[V, int]]) -> V:
+        """The value of *key*; `load` gives it and its size, in this thread, unless another thread is at it."""
+        while True:
+            entry = self.find_or_claim(key)
+            if entry is not None:
+                return entry.value
+            try:
+                value, size = load()
+            except BaseException:
+                self.release((key,))
+                raise
+            self.fulfil(key, value, size)
+            return value
+
+    def find_or_claim(self, key: K) -> _Entry[V] | None:
+        """The entry; or None, and then the caller must `fulfil` or `release` the key. Waits while another loads it."""
+        while True:
+            with self._lock:
+                entry = self._entries.get(key)
+                if entry is not None:
+                    self._entries.move_to_end(key)
+                    return entry
+                flight = self._flights.get(key)
+                if flight is None:
+                    self._flights[key] = _Flight()
+                    return None
+            if flight.thread_id == threading.get_ident():
+                raise RuntimeError(f"loading {key!r} needs {key!r}")
+            flight.done.wait()
+
+    def claim_absent(self, keys: Iterable[K]) -> list[K]:
+        """Claim keys from the first on, up to one that is held or in flight."""
+        claimed: list[K] = []
+        with self._lock:
+            for key in keys:
+                if key in self._entries or key in self._flights:
+                    break
+                self._flights[key] = _Flight()
+                claimed.append(key)
+        return claimed
+
+    def fulfil(self, key: K, value: V, size: int) -> None:
+        """Give a claimed key its value, and wake who waits for it."""
+        self.put(key, value, size)
+        self.release((key,))
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Keep a value, claimed or not; the oldest others make room."""
+        if size > self._size_max:
+            return
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._size += size - (old.size if old is not None else 0)
+            self._entries[key] = _Entry(value, size)
+            while self._size > self._size_max:
+                _, dropped = self._entries.popitem(last=False)
+                self._size -= dropped.size
+
+    def release(self, keys: Iterable[K]) -> None:
+        """End claims, fulfilled or not; whoever waits looks again."""
+        with self._lock:
+            flights = [self._flights.pop(key, None) for key in keys]
+        for flight in flights:
+            if flight is not None:
+                flight.done.set()
+
+
+class BlobCache:
+    """Blobs by digest."""
+
+    def __init__(self, bytes_max: int = BLOBS_BYTES_MAX) -> None:
+        self._cache: LoadingCache[str, bytes] = LoadingCache(bytes_max)
+
+    def get(self, digest: str, fetch: Callable[[str], bytes]) -> bytes:
+        """
+        The blob; `fetch` is called in this thread when it is not held.
+
+        Raises:
+            IntegrityError: the bytes fetched have another digest; nothing is kept.
+        """
+
+        def load() -> tuple[bytes, int]:
+            content = fetch(digest)
+            if (got := digest_of(content)) != digest:
+                raise IntegrityError(f"blob {digest}: the {len(content)} bytes fetched have digest {got}")
+            return content, len(content)
+
+        return self._cache.get(digest, load)
+
+
+class OutputKey(msgspec.Struct, frozen=True, gc=False):
+    run_id: str
+    node_id: int
+    tile: int
+
+
+FetchRange = Callable[[OutputKey, int], Iterable[tuple[int, Columns]]]
+"""From a key on, up to so many tiles: (tile, columns) in tile order; may end early, but not before the first."""
+
+
+class OutputCache:
+    """Output columns of finished tiles, fetched in ranges of what a lease is going to need next."""
+
+    def __init__(self, bytes_max: int = OUTPUTS_BYTES_MAX) -> None:
+        self._cache: LoadingCache[OutputKey, Columns] = LoadingCache(bytes_max)
+
+    def put(self, key: OutputKey, columns: Columns) -> None:
+        self._cache.put(key, columns, columns_size_bytes(columns))
+
+    def get(self, key: OutputKey, fetch_range: FetchRange, following_count: int = 0) -> Columns:
+        """
+        The columns of *key*; when they have to be fetched, those of up to *following_count* tiles behind it come along.
+
+        Raises:
+            IntegrityError: the fetch gave other tiles than asked for, or broken bytes.
+        """
+        entry = self._cache.find_or_claim(key)
+        if entry is not None:
+            return entry.value
+        claimed = deque([key])
+        try:
+            count = min(following_count, RANGE_TILES_MAX - 1)
+            claimed.extend(
+                self._cache.claim_absent(
+                    OutputKey(key.run_id, key.node_id, key.tile + ahead) for ahead in range(1, count + 1)
+                )
+            )
+            return self._fetch_claimed(claimed, fetch_range)
+        finally:
+            self._cache.release(claimed)
+
+    def _fetch_claimed(self, claimed: deque[OutputKey], fetch_range: FetchRange) -> Columns:
+        """Fulfil the claims and take them off the list, from the first on."""
+        first: Columns | None = None
+        asked = claimed[0]
+        for tile, columns in fetch_range(asked, len(claimed)):
+            if not claimed or tile != claimed[0].tile:
+                raise IntegrityError(f"{asked}: tile {claimed[0].tile if claimed else 'end'} is next, got {tile}")
+            self._cache.fulfil(claimed[0], columns, columns_size_bytes(columns))
+            claimed.popleft()  # after fulfil another thread may claim the key again: it is no longer ours
+            if first is None:
+                first = columns
+        if first is None:
+            raise IntegrityError(f"{asked}: the scheduler sent no output")
+        return first
+
+
+class Memo:
+    """Values derived from blobs, made once per key, the least recently used dropped first."""
+
+    def __init__(self, bytes_max: int = MEMO_BYTES_MAX) -> None:
+        self._cache: LoadingCache[Hashable, object] = LoadingCache(bytes_max)
+
+    def get(self, key: Hashable, make: Callable[[], object]) -> object:
+        def load() -> tuple[object, int]:
+            value = make()
+            return value, _size_bytes(value)
+
+        return self._cache.get(key, load)
+
+
+def _size_bytes(value: object) -> int:
+    if isinstance(value, dict) and all(isinstance(array, np.ndarray) for array in value.values()):
+        return columns_size_bytes(value)
+    return MEMO_UNKNOWN_BYTES
+
+
+def columns_size_bytes(columns: Columns) -> int:
+    return sum(array.nbytes + COLUMN_OVERHEAD_BYTES for array in columns.values()) + COLUMN_OVERHEAD_BYTES

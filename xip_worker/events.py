@@ -1,0 +1,192 @@
+"""What the worker's core hears and what it orders; events are facts in the past, actions are orders.
+
+Records are not tracked by the garbage collector (`gc=False`): none can be part of a cycle, and a busy worker makes
+tens of thousands of them a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NewType
+
+import msgspec
+
+if TYPE_CHECKING:
+    from xip_core.pricing.tile import QuarantinedCells
+
+Epoch = NewType("Epoch", int)
+SlotIndex = NewType("SlotIndex", int)
+
+RESULT_OVERHEAD_BYTES = 256
+"""Counted for a result beside its payload: about what an empty one takes in memory, more than it takes on the wire."""
+
+
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """Tiles [tile_begin, tile_end) of a node, granted under an epoch that is never used again."""
+
+    epoch: Epoch
+    run_id: str
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    plan_digest: bytes
+
+    @property
+    def tile_count(self) -> int:
+        return self.tile_end - self.tile_begin
+
+
+class FinishedTiles(msgspec.Struct, frozen=True, gc=False):
+    """Outcome of tiles [tile_begin, tile_end): one tile, or a range of tiles without output.
+
+    Attributes:
+        output, detail: serialized Blocks.
+        size_bytes: what the result counts against limits, payload and RESULT_OVERHEAD_BYTES.
+    """
+
+    epoch: Epoch
+    tile_begin: int
+    tile_end: int
+    cell_count: int
+    elapsed_ns: int
+    output: bytes = b""
+    detail: bytes = b""
+    quarantine: tuple[QuarantinedCells, ...] = ()
+    size_bytes: int = RESULT_OVERHEAD_BYTES
+
+
+class FailedTile(msgspec.Struct, frozen=True, gc=False):
+    """Evaluating a tile raised, or its inputs could not be had; another worker tries."""
+
+    epoch: Epoch
+    tile: int
+    reason: int
+    message: str
+    size_bytes: int = RESULT_OVERHEAD_BYTES
+
+
+class SlotFreed(msgspec.Struct, frozen=True, gc=False):
+    """A slot has no lease left; *busy_ns* is what its last batch took."""
+
+    slot: SlotIndex
+    busy_ns: int
+
+
+Outcome = FinishedTiles | FailedTile
+Report = FinishedTiles | FailedTile | SlotFreed
+
+
+# Events
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The stream to a scheduler is open; nothing was said on it yet."""
+
+
+class ConnectionLost(msgspec.Struct, frozen=True):
+    """The stream ended or failed; what was sent and not acknowledged may or may not have arrived."""
+
+
+class Welcomed(msgspec.Struct, frozen=True):
+    term: int
+    heartbeat_interval_s: float
+    lease_duration_s: float
+
+
+class LeasesReceived(msgspec.Struct, frozen=True):
+    leases: tuple[Lease, ...]
+
+
+class LeasesRevoked(msgspec.Struct, frozen=True):
+    epochs: tuple[Epoch, ...]
+
+
+class ResultsAcknowledged(msgspec.Struct, frozen=True):
+    """Messages of this stream up to *sequence* are durable, or were refused as stale."""
+
+    sequence: int
+
+
+class WorkReported(msgspec.Struct, frozen=True):
+    """What slots reported since the last time, in order; a slot's SlotFreed follows its outcomes."""
+
+    reports: tuple[Report, ...]
+
+
+class ResultsWritten(msgspec.Struct, frozen=True):
+    """The last results message left; the stream takes another one."""
+
+
+class DrainRequested(msgspec.Struct, frozen=True):
+    """Finish what runs within *grace_s*, hand back the rest, leave."""
+
+    reason: str
+    grace_s: float
+
+
+class Ticked(msgspec.Struct, frozen=True):
+    """Time passed `next_deadline_s()`."""
+
+
+Event = (
+    Connected
+    | ConnectionLost
+    | Welcomed
+    | LeasesReceived
+    | LeasesRevoked
+    | ResultsAcknowledged
+    | WorkReported
+    | ResultsWritten
+    | DrainRequested
+    | Ticked
+)
+
+
+# Actions
+
+
+class EvaluateLeases(msgspec.Struct, frozen=True):
+    """Hand a batch to a free slot; it answers with outcomes and one SlotFreed."""
+
+    slot: SlotIndex
+    leases: tuple[Lease, ...]
+
+
+class RevokeRunning(msgspec.Struct, frozen=True):
+    """The slot stops these leases at the next look, between tiles or inside one; it still reports SlotFreed."""
+
+    slot: SlotIndex
+    epochs: tuple[Epoch, ...]
+
+
+class SendHello(msgspec.Struct, frozen=True):
+    held: tuple[Lease, ...]
+
+
+class SendResults(msgspec.Struct, frozen=True):
+    """Write one message; ResultsWritten or ConnectionLost follows."""
+
+    sequence: int
+    outcomes: tuple[Outcome, ...]
+    returned_epochs: tuple[Epoch, ...] = ()
+
+
+class LeaseProgress(msgspec.Struct, frozen=True, gc=False):
+    epoch: Epoch
+    tiles_done: int
+
+
+class SendHeartbeat(msgspec.Struct, frozen=True):
+    progress: tuple[LeaseProgress, ...]
+
+
+class SendDrain(msgspec.Struct, frozen=True):
+    reason: str
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """Close the stream and exit; *results_lost* outcomes were never acknowledged (their tiles are computed again)."""
+
+    results_lost: int
+
+
+Action = EvaluateLeases | RevokeRunning | SendHello | SendResults | SendHeartbeat | SendDrain | Leave

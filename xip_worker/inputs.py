@@ -1,0 +1,115 @@
+"""What slots see of the caches: the plan of a lease, and the data its tiles read (`TileData`).
+
+Which tiles of an input a lease is going to read follows from its range and the node's `InputRef`; `LeaseData.output`
+uses it to fetch neighbours in one stream. A reduce tile, which reads every tile of its inputs, so asks once for 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xip_core.errors import IntegrityError
+from xip_core.graph.plan import Plan, decode_plan
+from xip_core.pricing.tile import Columns, Maker
+from xip_core.wire.convert import decode_block
+from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
+from xip_worker.events import Lease
+from xip_worker.executor import IsCancelled
+from xip_worker.fetch import Fetcher
+
+PLANS_BYTES_MAX = 16 << 20
+"""Serialized; decoded about three times as much. A plan of 2,000 trades has 10 kB."""
+
+LOOK_AHEAD_TILES_MAX = 4_096
+"""Tiles of a lease looked at to find which inputs come next."""
+
+
+class WorkerInputs:
+    """The caches of one worker process, shared by its slots."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        blobs_bytes_max: int = BLOBS_BYTES_MAX,
+        outputs_bytes_max: int = OUTPUTS_BYTES_MAX,
+    ) -> None:
+        self.fetcher = fetcher
+        self._plans: LoadingCache[bytes, Plan] = LoadingCache(PLANS_BYTES_MAX)
+        self.blobs = BlobCache(blobs_bytes_max)
+        self.outputs = OutputCache(outputs_bytes_max)
+        self.memo = Memo()
+
+    def plan(self, digest: bytes, is_cancelled: IsCancelled) -> Plan:
+        """
+        Raises:
+            IntegrityError: the blob is not a plan this version reads, or breaks the invariants of a plan.
+        """
+        return self._plans.get(digest, lambda: self._load_plan(digest.hex(), is_cancelled))
+
+    def tile_data(self, lease: Lease, plan: Plan, is_cancelled: IsCancelled) -> LeaseData:
+        return LeaseData(self, lease, plan, is_cancelled)
+
+    def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
+        """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
+        if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
+            self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
+
+    def _load_plan(self, digest: str, is_cancelled: IsCancelled) -> tuple[Plan, int]:
+        content = self.blobs.get(digest, lambda digest: self.fetcher.blob(digest, is_cancelled))
+        try:
+            plan = decode_plan(content)
+            plan.check()
+        except (ValueError, AssertionError) as error:
+            raise IntegrityError(f"blob {digest} must be a plan, got {len(content)} bytes: {error!r}") from error
+        return plan, len(content)
+
+
+class LeaseData:
+    """TileData of one lease."""
+
+    def __init__(self, inputs: WorkerInputs, lease: Lease, plan: Plan, is_cancelled: IsCancelled) -> None:
+        self._inputs = inputs
+        self._is_cancelled = is_cancelled
+        self._lease = lease
+        self._plan = plan
+        self._needed: dict[int, frozenset[int] | int] = {}
+
+    def blob(self, digest: str) -> bytes:
+        return self._inputs.blobs.get(digest, self._fetch_blob)
+
+    def output(self, node_id: int, tile: int) -> Columns:
+        key = OutputKey(self._lease.run_id, node_id, tile)
+        return self._inputs.outputs.get(key, self._fetch_outputs, self._following_count(node_id, tile))
+
+    def memo(self, key: tuple[object, ...], make: Maker) -> object:
+        return self._inputs.memo.get(key, make)
+
+    def _fetch_blob(self, digest: str) -> bytes:
+        return self._inputs.fetcher.blob(digest, self._is_cancelled)
+
+    def _fetch_outputs(self, key: OutputKey, count: int) -> Iterator[tuple[int, Columns]]:
+        outputs = self._inputs.fetcher.outputs(
+            key.run_id, key.node_id, key.tile, key.tile + count, self._is_cancelled
+        )
+        return ((tile, decode_block(content)) for tile, content in outputs)
+
+    def _following_count(self, node_id: int, tile: int) -> int:
+        """Tiles directly behind *tile* that this lease reads as well."""
+        needed = self._needed.get(node_id)
+        if needed is None:
+            needed = self._needed[node_id] = self._tiles_needed(node_id)
+        if isinstance(needed, int):
+            return needed - tile - 1
+        count = 0
+        while tile + count + 1 in needed:
+            count += 1
+        return count
+
+    def _tiles_needed(self, node_id: int) -> frozenset[int] | int:
+        """Of the input *node_id*: the tiles read by this lease, or the tile count where it reads all."""
+        lease = self._lease
+        tiles = range(lease.tile_begin, min(lease.tile_end, lease.tile_begin + LOOK_AHEAD_TILES_MAX))
+        refs = [ref for ref in self._plan.nodes[lease.node_id].inputs if ref.node_id == node_id]
+        if any(ref.modulus == 0 for ref in refs):
+            return self._plan.nodes[node_id].tile_count
+        return frozenset((tile // ref.divisor) % ref.modulus for ref in refs for tile in tiles)

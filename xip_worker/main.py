@@ -1,0 +1,135 @@
+"""`xip-worker`: parse options, attach, evaluate until told to leave.
+
+Exit codes: 0 after a drain, 1 after a bug of the worker's own, 2 for bad options, 143 when a second signal cuts the
+drain short.
+"""
+
+from __future__ import annotations
+
+import click
+
+import xip_core
+from xip_worker.settings import DEFAULT_SCHEDULER, LEVEL_NAMES, Settings, core_count, parse_schedulers
+
+EXIT_CODE_FAILED = 1
+EXIT_CODE_TERMINATED = 143
+
+
+@click.command(context_settings={"auto_envvar_prefix": "XIP_WORKER", "help_option_names": ["-h", "--help"]})
+@click.option(
+    "--scheduler",
+    default=DEFAULT_SCHEDULER,
+    show_default=True,
+    metavar="HOST:PORT[,...]",
+    help="Scheduler to attach to; further ones are tried in turn.",
+)
+@click.option("--slots", type=click.IntRange(1, 1024), help="Leases evaluated at a time.  [default: a slot per core]")
+@click.option(
+    "--blob-cache-mib", type=click.IntRange(1), default=512, show_default=True, help="Books, markets, scenarios, plans."
+)
+@click.option(
+    "--output-cache-mib", type=click.IntRange(1), default=256, show_default=True, help="Outputs of earlier nodes."
+)
+@click.option(
+    "--drain-grace-s",
+    type=click.FloatRange(0.0),
+    default=20.0,
+    show_default=True,
+    help="After SIGTERM, for running leases to end.",
+)
+@click.option("--log-level", type=click.Choice(tuple(LEVEL_NAMES)), default="info", show_default=True)
+@click.version_option(xip_core.__version__, prog_name="xip-worker")
+def main(
+    scheduler: str,
+    slots: int | None,
+    blob_cache_mib: int,
+    output_cache_mib: int,
+    drain_grace_s: float,
+    log_level: str,
+) -> None:
+    """Evaluate leases of a scheduler until SIGTERM, then hand back what has not begun and leave."""
+    try:
+        schedulers = parse_schedulers(scheduler)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scheduler") from None
+    settings = Settings(
+        schedulers=schedulers,
+        slot_count=slots or core_count(),
+        blob_cache_bytes=blob_cache_mib << 20,
+        output_cache_bytes=output_cache_mib << 20,
+        drain_grace_s=drain_grace_s,
+        log_level=log_level,
+    )
+    run(settings)
+
+
+SWITCH_INTERVAL_S = 0.001
+"""A kernel's end or a message waits so long for a slot that runs Python; the interpreter's 5 ms add up along a run."""
+
+
+GC_THRESHOLD = (50_000, 20, 50)
+"""Resolving a tile makes some ten thousand tuples and no cycle; looking through them every 700 is 15 % of it."""
+
+
+def run(settings: Settings) -> None:
+    """Serve as a worker; ends the process without waiting for a slot that is still in a kernel."""
+    import asyncio
+    import os
+    import sys
+
+    # Before numpy is imported: slots are the parallelism here, a BLAS pool beside them would cost memory and cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Before grpc is imported: its notes on every lost connection would stand between our lines of JSON.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    asyncio.run(_serve(settings))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve(settings: Settings) -> None:
+    import asyncio
+    import gc
+    import os
+    import secrets
+    import signal
+    import socket
+
+    import xip_core
+    from xip_core.kernel_versions import announced
+    from xip_core.kernels.level import cpu_level
+    from xip_worker.daemon import Daemon
+    from xip_worker.logs import configured_log
+    from xip_worker.messages import Identity
+    from xip_worker.pricing import PricingEvaluator
+
+    try:
+        level = cpu_level()
+    except RuntimeError as error:  # XIP_CPU_LEVEL names a level that this machine does not have
+        raise click.UsageError(str(error)) from None
+    host, pid = socket.gethostname(), os.getpid()
+    worker_id = f"{host}-{pid}-{secrets.token_hex(3)}"
+    log = configured_log(settings.log_level, worker=worker_id)
+    identity = Identity(worker_id, settings.slot_count, level, xip_core.__version__, host, pid, announced())
+    daemon = Daemon(settings, identity, PricingEvaluator(), log)
+    signals = iter(("first", "second"))
+
+    def on_signal(number: signal.Signals) -> None:
+        if next(signals, "more") != "first":
+            log.warning("killed while draining", signal=number.name)
+            os._exit(EXIT_CODE_TERMINATED)
+        daemon.drain(number.name)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    log.info("worker started", slots=settings.slot_count, schedulers=settings.schedulers, cpu_level=level)
+    gc.collect()
+    gc.freeze()  # what was imported stays; collections then look only at what work leaves behind
+    gc.set_threshold(*GC_THRESHOLD)
+    try:
+        await daemon.run()
+    except Exception as error:
+        log.error("worker failed", exc_info=error)
+        os._exit(EXIT_CODE_FAILED)

@@ -1,0 +1,165 @@
+"""xip.v1 messages to events, actions to xip.v1 messages: the worker's only module that knows both.
+
+A busy worker passes tens of thousands of leases and results a second through here, so the loops are flat: one
+constructor call per lease or result, no intermediate dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xip_core.wire.v1 import common_pb2, worker_pb2
+from xip_worker.events import (
+    Epoch,
+    Event,
+    FinishedTiles,
+    Lease,
+    LeasesReceived,
+    LeasesRevoked,
+    ResultsAcknowledged,
+    SendHeartbeat,
+    SendHello,
+    SendResults,
+    Welcomed,
+)
+
+
+class Identity:
+    """What a worker says about itself in every Hello."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        slot_count: int,
+        cpu_level: str,
+        version: str,
+        host: str,
+        pid: int,
+        kernels: Mapping[str, str],
+    ) -> None:
+        self.worker_id = worker_id
+        self._fields = worker_pb2.Hello(
+            worker_id=worker_id,
+            slot_count=slot_count,
+            cpu_level=cpu_level,
+            version=version,
+            host=host,
+            pid=pid,
+            kernels=[worker_pb2.KernelVersion(name=name, version=kernels[name]) for name in sorted(kernels)],
+        )
+
+    def hello(self, action: SendHello) -> worker_pb2.AttachRequest:
+        request = worker_pb2.AttachRequest(hello=self._fields)
+        request.hello.held.extend(
+            [
+                worker_pb2.Lease(
+                    epoch=lease.epoch,
+                    run_id=lease.run_id,
+                    node_id=lease.node_id,
+                    tile_begin=lease.tile_begin,
+                    tile_end=lease.tile_end,
+                    plan_digest=lease.plan_digest,
+                )
+                for lease in action.held
+            ]
+        )
+        return request
+
+
+def event_of(response: worker_pb2.AttachResponse) -> Event | None:
+    """None for a message of a newer scheduler that this version does not know."""
+    match response.WhichOneof("message"):
+        case "leases":
+            return LeasesReceived(
+                tuple(
+                    [
+                        Lease(
+                            Epoch(lease.epoch),
+                            lease.run_id,
+                            lease.node_id,
+                            lease.tile_begin,
+                            lease.tile_end,
+                            lease.plan_digest,
+                        )
+                        for lease in response.leases.leases
+                    ]
+                )
+            )
+        case "acknowledged":
+            return ResultsAcknowledged(response.acknowledged.sequence)
+        case "revoked":
+            return LeasesRevoked(tuple([Epoch(epoch) for epoch in response.revoked.epochs]))
+        case "welcome":
+            welcome = response.welcome
+            return Welcomed(welcome.term, welcome.heartbeat_interval_s, welcome.lease_duration_s)
+        case _:
+            return None
+
+
+def results_message(action: SendResults) -> worker_pb2.AttachRequest:
+    results = []
+    failures = []
+    for outcome in action.outcomes:
+        if isinstance(outcome, FinishedTiles):
+            results.append(_tile_result(outcome))
+        else:
+            failures.append(
+                worker_pb2.TileFailure(
+                    epoch=outcome.epoch,
+                    tile=outcome.tile,
+                    reason=common_pb2.FailureReason.ValueType(outcome.reason),
+                    message=outcome.message,
+                )
+            )
+    return worker_pb2.AttachRequest(
+        results=worker_pb2.TileResults(
+            sequence=action.sequence, results=results, failures=failures, returned_epochs=action.returned_epochs
+        )
+    )
+
+
+def _tile_result(outcome: FinishedTiles) -> worker_pb2.TileResult:
+    if not (outcome.output or outcome.detail or outcome.quarantine):
+        return worker_pb2.TileResult(
+            epoch=outcome.epoch,
+            tile_begin=outcome.tile_begin,
+            tile_end=outcome.tile_end,
+            cell_count=outcome.cell_count,
+            elapsed_ns=outcome.elapsed_ns,
+        )
+    return worker_pb2.TileResult(
+        epoch=outcome.epoch,
+        tile_begin=outcome.tile_begin,
+        tile_end=outcome.tile_end,
+        output=outcome.output,
+        detail=outcome.detail,
+        cell_count=outcome.cell_count,
+        elapsed_ns=outcome.elapsed_ns,
+        quarantine=[
+            common_pb2.Quarantine(
+                row=cells.row,
+                scenario_begin=cells.scenario_begin,
+                scenario_end=cells.scenario_end,
+                reason=common_pb2.FailureReason.ValueType(cells.reason),
+                message=cells.message,
+                trade_id=cells.trade_id,
+            )
+            for cells in outcome.quarantine
+        ],
+    )
+
+
+def heartbeat_message(action: SendHeartbeat, memory_bytes: int) -> worker_pb2.AttachRequest:
+    return worker_pb2.AttachRequest(
+        heartbeat=worker_pb2.Heartbeat(
+            leases=[
+                worker_pb2.LeaseProgress(epoch=progress.epoch, tiles_done=progress.tiles_done)
+                for progress in action.progress
+            ],
+            memory_bytes=memory_bytes,
+        )
+    )
+
+
+def drain_message(reason: str) -> worker_pb2.AttachRequest:
+    return worker_pb2.AttachRequest(drain=worker_pb2.Drain(reason=reason))
