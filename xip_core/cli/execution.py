@@ -1,0 +1,237 @@
+"""One run from its blobs to its summary: submit, follow, collect.
+
+Results are streamed while the run is computed, so that the last number is here when the run is final. Without
+`--trades` only sums are kept: a run of any size then fits in the memory of a laptop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from xip_core.cli import summary as summaries
+from xip_core.cli.inputs import RunInputs
+from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
+from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
+from xip_core.errors import RequestError
+from xip_core.model.run_spec import MEASURES
+
+if TYPE_CHECKING:
+    from xip_core.cli.progress import RunProgress
+    from xip_core.cli.run import RunOptions
+    from xip_core.client.client import Client
+    from xip_core.client.local import LocalCluster
+    from xip_core.client.results import Results, Totals
+    from xip_core.model.result import Run
+
+Value = TypeVar("Value")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a command prints and how it ends; *summary* is None for a run that was only submitted."""
+
+    run: Run
+    exit_code: int
+    summary: summaries.Summary | None = None
+
+    def print(self, output: str) -> None:
+        if self.summary is not None:
+            print_summary_as(self.summary, output)
+        elif output == "json":
+            from xip_core.cli.data import print_json
+
+            print_json({"run_id": self.run.run_id})
+        else:
+            click.echo(self.run.run_id)
+
+
+class Followed(msgspec.Struct):
+    """What came of a run that was followed to its end."""
+
+    run: Run
+    totals: Totals | None = None
+    results: Results | None = None
+    first_block_at_s: float | None = None
+
+
+async def execute(
+    options: RunOptions, inputs: RunInputs, cluster: LocalCluster | None, progress: RunProgress
+) -> Outcome:
+    """Submit *inputs* to *cluster*, or to the scheduler that *options* name, and follow the run to its end."""
+    import xip_core.client.client  # noqa: F401  # gRPC, while the local scheduler imports its own
+
+    if cluster is None:
+        return await _execute_at(options.scheduler or SCHEDULER_DEFAULT, options, inputs, progress)
+    return await guarded(_execute_at(await cluster.address(), options, inputs, progress), cluster)
+
+
+async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, progress: RunProgress) -> Outcome:
+    from xip_core.client import connect
+
+    begun_at_s = process_begun_at_s()
+    async with connect(address) as client:
+        run = await submit(client, inputs, options)
+        submitted_at_s = time.monotonic()
+        if options.detach:
+            return Outcome(run, exit_code=0)
+        try:
+            followed = await follow(client, run, progress, empty_results(inputs) if options.trades else None)
+        except asyncio.CancelledError:
+            if not options.local:
+                click.echo(f"run {run.run_id} goes on: xipctl watch {run.run_id}, xipctl cancel {run.run_id}", err=True)
+            raise
+        block_at_s = followed.first_block_at_s
+        lease_s = None if run.is_repeated else first_lease_s(followed.run)
+        timing = summaries.Timing(
+            wall_s=time.monotonic() - begun_at_s,
+            first_lease_s=None if lease_s is None else submitted_at_s - begun_at_s + lease_s,
+            first_block_s=block_at_s - begun_at_s if block_at_s else None,
+        )
+        summary = await summarise(client, followed, inputs, timing)
+        return Outcome(followed.run, exit_code_of(followed.run.state), summary)
+
+
+async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, lists_trades: bool) -> Outcome:
+    """
+    The numbers of a run that was submitted elsewhere, when it is final.
+
+    Raises:
+        RequestError: NO_TABLE, the run is a probe.
+    """
+    run = await client.run(run_id)
+    if not run.book_digest:
+        raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results, it is a probe")
+    digests = (run.book_digest, run.market_digest, run.scenarios_digest)
+    book, market, scenarios = await asyncio.gather(*(client.blob(digest) for digest in digests))
+    inputs = RunInputs(run.name, book, market, scenarios)
+    followed = await follow(client, run, progress, empty_results(inputs) if lists_trades else None)
+    final = followed.run
+    timing = summaries.Timing(final.finished_at_s - final.submitted_at_s, first_lease_s(final))
+    return Outcome(final, exit_code_of(final.state), await summarise(client, followed, inputs, timing))
+
+
+def first_lease_s(run: Run) -> float | None:
+    """Seconds from submission to the first lease; None where there was none."""
+    return run.first_lease_after_s if run.epoch_last else None
+
+
+async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
+    return await client.submit(
+        inputs.book,
+        inputs.market,
+        inputs.scenarios,
+        options.measure_names() or MEASURES,
+        request_id=options.request_id,
+        name=inputs.name,
+        tenant=options.tenant,
+    )
+
+
+async def follow(client: Client, run: Run, progress: RunProgress | None, results: Results | None) -> Followed:
+    """*run* in its final state with its sums, and with the numbers of every trade where *results* takes them."""
+    followed = Followed(run=run, results=results)
+
+    async def watch() -> None:
+        async for followed.run in client.watch(run.run_id):
+            if progress is not None:
+                progress.show(followed.run)
+
+    async def collect() -> None:
+        from xip_core.client.results import totals_of
+
+        async for block in client.stream_results(run.run_id):
+            followed.first_block_at_s = followed.first_block_at_s or time.monotonic()
+            if "asset_class" in block.columns:
+                followed.totals = totals_of(block.columns)
+            elif results is not None:
+                results.add(block)
+
+    await asyncio.gather(watch(), collect())
+    return followed
+
+
+async def summarise(
+    client: Client, followed: Followed, inputs: RunInputs, timing: summaries.Timing
+) -> summaries.Summary:
+    """Everything the outputs show of a run that is final."""
+    run = followed.run
+    quarantine = await client.quarantine(run.run_id) if run.cells_quarantined else ()
+    head, scenarios, labels = snapshot_head(inputs.market), scenario_names(inputs.scenarios), trade_labels(inputs.book)
+    trades = None
+    if followed.results is not None:
+        followed.results.add_quarantine(quarantine)
+        trades = summaries.trade_lines(followed.results, labels)
+    return summaries.Summary(
+        name=run.name or inputs.name,
+        state=run.state.label,
+        message=run.message,
+        as_of=head.as_of,
+        base_currency=head.base_currency,
+        trade_count=len(labels),
+        scenario_count=len(scenarios),
+        asset_classes=summaries.asset_class_lines(followed.totals, scenarios),
+        cells_computed=run.cells_done - run.cells_quarantined,
+        cells_failed=run.cells_quarantined,
+        quarantine=summaries.quarantine_lines(quarantine),
+        timing=timing,
+        lineage=summaries.lineage_of(run),
+        trades=trades,
+    )
+
+
+def empty_results(inputs: RunInputs) -> Results:
+    from xip_core.client.results import Results
+
+    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios))
+
+
+def print_summary_as(summary: summaries.Summary, output: str) -> None:
+    """Print *summary* as table, json or csv."""
+    if output == "table":
+        from xip_core.cli.screen import print_summary
+
+        print_summary(summary)
+        return
+    from xip_core.cli import data
+
+    if output == "json":
+        data.print_json(summary)
+    else:
+        data.print_summary_csv(summary)
+
+
+async def guarded(main: Coroutine[Any, Any, Value], cluster: LocalCluster) -> Value:
+    """The value of *main*, given up as soon as *cluster* is lost."""
+    work, guard = asyncio.create_task(main), asyncio.create_task(cluster.watch())
+    try:
+        await asyncio.wait((work, guard), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await guard  # raises what happened to the daemon
+        return await work
+    finally:
+        work.cancel()
+        guard.cancel()
+        await asyncio.gather(work, guard, return_exceptions=True)
+
+
+INTERPRETER_START_MAX_S = 1.0
+"""An interpreter that is older when the first command begins was somebody else's process before."""
+
+
+def process_begun_at_s() -> float:
+    """When this process began, on the monotonic clock: times then include the interpreter's own start."""
+    now_s = time.monotonic()
+    try:
+        start_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):  # a system without /proc: counted from here
+        return now_s
+    # A shell that execs its last command hands down its own start: `pip install . && xipctl run` would count pip too.
+    return now_s - age_s if 0.0 <= age_s <= INTERPRETER_START_MAX_S else now_s

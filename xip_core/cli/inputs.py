@@ -1,0 +1,89 @@
+"""Where a run's book, market and scenarios come from: a sample, an ORE directory, or three files.
+
+Everything ends as the same three blobs. Readers are imported when they are used.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from xip_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from xip_core.cli.run import RunOptions
+
+SAMPLE_PREFIX = "sample:"
+
+
+class RunInputs(msgspec.Struct, frozen=True):
+    """Blobs as they are uploaded, and what screens call the run."""
+
+    name: str
+    book: bytes
+    market: bytes
+    scenarios: bytes
+
+
+def read_inputs(options: RunOptions) -> RunInputs:
+    """
+    The blobs *options* name.
+
+    Raises:
+        InputError: a file that cannot be read, with its line.
+        RequestError: a sample that does not exist.
+        click.UsageError: a source that is none.
+    """
+    if options.source is not None:
+        return _sample(options.source, options.scenarios)
+    if options.ore is not None:
+        return _ore(options.ore, options.scenarios)
+    assert options.book is not None
+    assert options.market is not None
+    return _files(options.book, options.market, options.scenarios)
+
+
+def _sample(source: str, scenarios: Path | None) -> RunInputs:
+    if not source.startswith(SAMPLE_PREFIX):
+        raise click.UsageError(
+            f"SOURCE must be a sample such as sample:cross-asset, got {source!r}; files go to --book"
+        )
+    from xip_core import samples
+
+    sample = samples.load(source.removeprefix(SAMPLE_PREFIX))
+    return RunInputs(source, sample.book, sample.market, _scenarios(scenarios) if scenarios else sample.scenarios)
+
+
+def _ore(directory: Path, scenarios: Path | None) -> RunInputs:
+    from xip_core.readers.ore_directory import read_book, read_market
+
+    return RunInputs(f"ore:{directory.name}", read_book(directory), read_market(directory), _scenarios(scenarios))
+
+
+def _files(book: Path, market: Path, scenarios: Path | None) -> RunInputs:
+    from xip_core.readers.book_table import read_book
+
+    return RunInputs(book.name, read_book(book), _content(market), _scenarios(scenarios))
+
+
+def _scenarios(path: Path | None) -> bytes:
+    if path is not None:
+        return _content(path)
+    from xip_core.model.scenario import base_only, encode_scenarios
+
+    return encode_scenarios(base_only())
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of *path*, unpacked where its name ends in .gz."""
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot be read: {error}", str(path)) from None

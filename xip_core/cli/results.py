@@ -1,0 +1,34 @@
+"""xipctl results"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from xip_core.cli.options import call, output_option, scheduler_option
+
+if TYPE_CHECKING:
+    from xip_core.cli.execution import Outcome
+    from xip_core.client.client import Client
+
+
+@click.command("results")
+@click.argument("run_id", metavar="RUN")
+@scheduler_option
+@click.option("--trades", is_flag=True, help="List every trade.")
+@output_option("table", "json", "csv")
+@click.pass_context
+def command(context: click.Context, run_id: str, scheduler: str | None, trades: bool, output: str) -> None:
+    """Print the numbers of a run, waiting for its end; the exit code is that of the run."""
+
+    async def fetch(client: Client) -> Outcome:
+        from xip_core.cli.execution import fetch_outcome
+        from xip_core.cli.progress import RunProgress
+
+        with RunProgress(is_quiet=output != "table") as progress:
+            return await fetch_outcome(client, run_id, progress, lists_trades=trades)
+
+    outcome = call(scheduler, fetch)
+    outcome.print(output)
+    context.exit(outcome.exit_code)

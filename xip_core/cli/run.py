@@ -1,0 +1,145 @@
+"""xipctl run
+
+This module is on the way to the local daemons, which are spawned as soon as the command line is understood: it imports
+click and nothing else before that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from xip_core.cli.options import output_option, scheduler_option
+
+if TYPE_CHECKING:
+    from xip_core.client.local import LocalCluster
+
+EXIT_TERMINATED = 143
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The command line of one run; names are those of the options."""
+
+    source: str | None
+    ore: Path | None
+    book: Path | None
+    market: Path | None
+    scenarios: Path | None
+    local: bool
+    scheduler: str | None
+    slots: int | None
+    measures: str
+    request_id: str
+    tenant: str
+    trades: bool
+    detach: bool
+    output: str
+
+    def check(self) -> None:
+        """
+        Raises:
+            click.UsageError: options that contradict each other, or not exactly one source.
+        """
+        sources = (self.source is not None, self.ore is not None, self.book is not None or self.market is not None)
+        if sum(sources) != 1:
+            raise click.UsageError("give one of SOURCE (such as sample:cross-asset), --ore, or --book with --market")
+        if (self.book is None) != (self.market is None):
+            raise click.UsageError("--book and --market go together")
+        if self.local and self.detach:
+            raise click.UsageError("--local ends with its run, so it cannot --detach")
+        if self.slots is not None and not self.local:
+            raise click.UsageError("--slots is for the worker that --local starts")
+        self.measure_names()
+
+    def measure_names(self) -> tuple[str, ...]:
+        """
+        Those asked for, () for all.
+
+        Raises:
+            click.BadParameter: an unknown one.
+        """
+        names = tuple(word.strip() for word in self.measures.split(",") if word.strip())
+        if names:
+            from xip_core.model.run_spec import MEASURES
+
+            for name in names:
+                if name not in MEASURES:
+                    raise click.BadParameter(f"{name!r} is not one of {', '.join(MEASURES)}", param_hint="--measures")
+        return names
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("run")
+@click.argument("source", required=False)
+@click.option("--local", is_flag=True, help="Start a scheduler and a worker for this run and stop them afterwards.")
+@scheduler_option
+@click.option("--trades", is_flag=True, help="List every trade.")
+@output_option("table", "json", "csv")
+@click.option("--ore", type=_DIRECTORY, metavar="DIRECTORY", help="Price the portfolio.xml of an ORE directory.")
+@click.option("--book", type=_FILE, metavar="FILE", help="Trades: .jsonl or .csv, also .gz.")
+@click.option("--market", type=_FILE, metavar="FILE", help="Market snapshot, with --book: .json, also .gz.")
+@click.option(
+    "--scenarios",
+    type=_FILE,
+    metavar="FILE",
+    help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
+)
+@click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]")
+@click.option("--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run.")
+@click.option("--tenant", default="", metavar="NAME", help="Who pays.")
+@click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
+@click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
+@click.pass_context
+def command(context: click.Context, /, **values: Any) -> None:
+    """Price a book under scenarios and show what it comes to.
+
+    SOURCE is a sample such as sample:cross-asset.
+
+    \b
+    xipctl run sample:cross-asset --local
+    xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
+    xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
+    """
+    options = RunOptions(**values)
+    options.check()
+    if options.local and context.get_parameter_source("scheduler") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--local starts a scheduler of its own, so there is no --scheduler to reach")
+    if not options.local:
+        context.exit(_run(options, None))
+    _exit_on_signals()
+    from xip_core.client.local import LocalCluster
+
+    with LocalCluster(options.slots) as cluster:  # before all else: the daemons start while we import
+        code = _run(options, cluster)
+    context.exit(code)
+
+
+def _exit_on_signals() -> None:
+    """Unwind instead of dying, so that the local daemons are stopped and their directory is removed."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(EXIT_TERMINATED))
+
+
+def _run(options: RunOptions, cluster: LocalCluster | None) -> int:
+    import asyncio
+
+    from xip_core.cli.execution import execute
+    from xip_core.cli.inputs import read_inputs
+    from xip_core.cli.progress import RunProgress
+
+    inputs = read_inputs(options)
+    with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
+        outcome = asyncio.run(execute(options, inputs, cluster, progress))
+    outcome.print(options.output)
+    return outcome.exit_code

@@ -1,0 +1,300 @@
+"""Output for people: calm tables, numbers right-aligned, colour only where something needs a look.
+
+Rich is imported by the functions that need it: 0.1 s that JSON and CSV do without.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from xip_core.cli.summary import Extreme, QuarantineLine, Summary, TradeLine
+    from xip_core.kernels.declarations import Kernel
+    from xip_core.model.result import Run, WorkerInfo
+
+WIDTH_MIN = 100  # of output that goes to a file or a pipe, where nobody can make the window wider
+WIDTH_MAX = 10_000  # nobody's table; bounds what rich measures
+DIGEST_LENGTH = 12  # of digests on screens: unique in practice; JSON has all of it
+STATE_STYLES = {"completed": "green", "completed with quarantine": "yellow", "failed": "red", "cancelled": "red"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=max(made.width, WIDTH_MIN))
+
+
+def print_summary(summary: Summary) -> None:
+    """The whole result of a run, as `xipctl run` and `xipctl results` show it."""
+    out = console()
+    if summary.trades is not None:
+        _show(out, _trade_table(summary.trades, summary.base_currency))
+    out.print(_headline(summary))
+    if summary.asset_classes:
+        _show(out, _totals_table(summary))
+        if summary.asset_classes[-1].worst is not None:
+            _show(out, _scenario_table(summary))
+    _print_quarantine(out, summary)
+    _print_footer(out, summary)
+
+
+def _headline(summary: Summary) -> str:
+    style = STATE_STYLES.get(summary.state, "default")
+    parts = (
+        _count(summary.trade_count, "trade"),
+        _count(summary.scenario_count, "scenario"),
+        f"as of {summary.as_of}",
+        f"in {summary.base_currency}",
+    )
+    title = f"[bold]{_escape(summary.name or summary.lineage.run_id)}[/]  [{style}]{summary.state}[/]"
+    message = f"\n{_escape(summary.message)}" if summary.message else ""
+    return f"{title}\n[dim]{' · '.join(parts)}[/]{message}\n"
+
+
+def _totals_table(summary: Summary) -> Table:
+    table = _table("", "trades", "PV", "delta 1%", "vega", "DV01", left=1)
+    for line in summary.asset_classes:
+        is_total = line is summary.asset_classes[-1]
+        used, expected = line.trades_used, line.trades_expected
+        trades = f"{used:,}" if used == expected else f"[yellow]{used:,} of {expected:,}[/]"
+        numbers = (_money(value) for value in (line.pv, line.delta, line.vega, line.dv01))
+        _add_line(table, is_total, _name(line.asset_class), trades, *numbers)
+    return table
+
+
+def _scenario_table(summary: Summary) -> Table:
+    table = _table("P&L", "worst", "scenario", "best", "scenario", left=1)
+    table.columns[2].justify = table.columns[4].justify = "left"
+    for line in summary.asset_classes:
+        is_total = line is summary.asset_classes[-1]
+        _add_line(table, is_total, _name(line.asset_class), *_extreme(line.worst), *_extreme(line.best))
+    return table
+
+
+def _extreme(extreme: Extreme | None) -> tuple[str, str]:
+    if extreme is None:
+        return "", ""
+    mark = " [yellow](partial)[/]" if extreme.is_partial else ""
+    return _money(extreme.pnl), _escape(extreme.scenario) + mark
+
+
+def _trade_table(trades: Sequence[TradeLine], base_currency: str) -> Table:
+    table = _table("trade", "type", "", "PV", f"PV {base_currency}", "delta 1%", "vega", "DV01", "status", left=3)
+    table.columns[-1].justify = "left"
+    for trade in trades:
+        status = "[dim]ok[/]" if trade.status == "ok" else f"[yellow]{_words(trade.status)}[/]"
+        values = (trade.pv_trade_currency, trade.pv, trade.delta, trade.vega, trade.dv01)
+        cents = (_cents(value) for value in values)
+        currency = f"[dim]{_escape(trade.currency)}[/]"
+        table.add_row(_escape(trade.id), _escape(trade.type), currency, *cents, status)
+    return table
+
+
+def _print_quarantine(out: Console, summary: Summary) -> None:
+    if not summary.quarantine:
+        return
+    out.print("[yellow]quarantine[/]  [dim]cells without a number, and why[/]")
+    for line in summary.quarantine:
+        is_everywhere = line.value_count == line.trade_count * summary.scenario_count
+        where = "" if is_everywhere else f", {_count(line.value_count, 'value')}"
+        out.print(f"  [yellow]{_words(line.reason)}[/]  {_count(line.trade_count, 'trade')}{where}")
+        listed = _listed(summary, line)
+        for trade_id, message in listed:
+            text = message if trade_id in message else f"{trade_id}: {message}"
+            out.print(f"    [dim]{_escape(text)}[/]", soft_wrap=True)  # never cut: the end says why
+        if line.trade_count > len(listed):
+            hint = "; --trades lists them" if summary.trades is None else ", told under another reason"
+            out.print(f"    [dim]and {line.trade_count - len(listed):,} more{hint}[/]")
+    out.print()
+
+
+def _listed(summary: Summary, line: QuarantineLine) -> Sequence[tuple[str, str]]:
+    """Trades and sentences to show for a reason: all of them where every trade is listed, else the first."""
+    if summary.trades is None:
+        return line.examples
+    return [(trade.id, trade.message) for trade in summary.trades if trade.status == line.reason]
+
+
+def _print_footer(out: Console, summary: Summary) -> None:
+    from rich.table import Table
+
+    timing, lineage = summary.timing, summary.lineage
+    failed = f"{summary.cells_failed:,} failed"
+    phases = [f"{timing.wall_s:.2f} s"]
+    if timing.first_lease_s is not None:
+        phases.append(f"first lease after {timing.first_lease_s:.2f} s")
+    if timing.first_block_s is not None:
+        phases.append(f"first block after {timing.first_block_s:.2f} s")
+    kernels = ", ".join(f"{name}@{version}" for name, version in lineage.kernels.items())
+    digest = lineage.snapshot_digest[:DIGEST_LENGTH]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    cells = f"{summary.cells_computed:,} computed [dim]·[/] "
+    grid.add_row("cells", cells + (f"[yellow]{failed}[/]" if summary.cells_failed else failed))
+    grid.add_row("time", " [dim]·[/] ".join(phases))
+    grid.add_row("lineage", f"[dim]run {lineage.run_id} · snapshot {digest} · kernels {_escape(kernels)}[/]")
+    out.print(grid)
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    if not runs:
+        console().print("[dim]no runs yet; submit one with[/] xipctl run sample:cross-asset")
+        return
+    table = _table("run", "name", "state", "cells", "done", "failed", "submitted", "took", left=3)
+    for run in runs:
+        label = run.state.label
+        table.add_row(
+            run.run_id,
+            _escape(run.name),
+            f"[{STATE_STYLES.get(label, 'default')}]{label}[/]",
+            f"{run.cell_count:,}",
+            f"{_fraction(run):.0%}",
+            f"[yellow]{run.cells_quarantined:,}[/]" if run.cells_quarantined else "0",
+            _local_time(run.submitted_at_s),
+            f"{run.finished_at_s - run.submitted_at_s:.1f} s" if run.finished_at_s else "",
+        )
+    _show(console(), table)
+
+
+def print_workers(workers: Sequence[WorkerInfo]) -> None:
+    if not workers:
+        console().print("[dim]no workers attached; start one with[/] xip-worker --scheduler HOST:PORT")
+        return
+    table = _table("worker", "host", "pid", "slots", "cpu", "leases", "tiles", "memory", "attached", "seen", "", left=2)
+    for worker in workers:
+        table.add_row(
+            _escape(worker.worker_id),
+            _escape(worker.host),
+            str(worker.pid),
+            str(worker.slot_count),
+            worker.cpu_level,
+            str(worker.lease_count),
+            f"{worker.tiles_done:,}",
+            f"{worker.memory_bytes / 2**20:,.0f} MB",
+            _duration(worker.attached_s),
+            f"{worker.heartbeat_age_s:.1f} s ago",
+            "[yellow]draining[/]" if worker.is_draining else "",
+        )
+    _show(console(), table)
+
+
+def print_kernels(kernels: Sequence[Kernel]) -> None:
+    table = _table("kernel", "version", "what it prices", "columns", "outputs", left=3)
+    for kernel in kernels:
+        table.add_row(kernel.name, kernel.version, kernel.summary, str(len(kernel.columns)), str(len(kernel.outputs)))
+    _show(console(), table)
+
+
+def print_kernel(kernel: Kernel) -> None:
+    out = console()
+    out.print(f"[bold]{kernel.name}[/]  [dim]version[/] {kernel.version}\n[dim]{kernel.summary}[/]\n")
+    columns = _table("column", "unit", "domain", left=3)
+    for column in kernel.columns:
+        columns.add_row(column.name, column.unit, column.domain)
+    outputs = _table("output", "unit", left=2)
+    for output in kernel.outputs:
+        outputs.add_row(output.name, output.unit)
+    _show(out, columns)
+    _show(out, outputs)
+    out.print(f"[dim]source  {_escape(kernel.source)}[/]")
+
+
+def run_line(run: Run) -> str:
+    """One plain line about a run, for logs and pipes."""
+    done = f"{run.cells_done:,} of {run.cell_count:,} cells ({_fraction(run):.0%})"
+    failed = f", {run.cells_quarantined:,} failed" if run.cells_quarantined else ""
+    return f"run {run.run_id} {run.state.label}: {done}{failed}{'' if run.state.is_final else ', ' + workers_of(run)}"
+
+
+def workers_of(run: Run) -> str:
+    if not run.worker_count:
+        return "no worker: start one with xip-worker"
+    return f"{_count(run.slot_count, 'slot')} on {_count(run.worker_count, 'worker')}"
+
+
+def _fraction(run: Run) -> float:
+    return run.cells_done / run.cell_count if run.cell_count else float(run.state.is_final)
+
+
+def _table(*headers: str, left: int) -> Table:
+    """A table whose first *left* columns are text and the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="dim",
+        border_style="dim",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
+    for position, header in enumerate(headers):
+        is_text = position < left
+        table.add_column(header, justify="left" if is_text else "right", no_wrap=True)
+    return table
+
+
+def _show(out: Console, table: Table) -> None:
+    """Print *table* as wide as it is: a narrow window breaks its lines, but no number is ever cut."""
+    window_width = out.width
+    out.width = WIDTH_MAX
+    out.width = max(window_width, out.measure(table).maximum)
+    out.print(table)
+    out.width = window_width
+    out.print()
+
+
+def _add_line(table: Table, is_total: bool, *cells: str) -> None:
+    if is_total:
+        table.add_section()
+    table.add_row(*cells, style="bold" if is_total else None)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _words(reason: str) -> str:
+    """Of MISSING_DATA "missing data"."""
+    return reason.lower().replace("_", " ")
+
+
+def _name(asset_class: str) -> str:
+    known = {"fx": "FX"}
+    return known.get(asset_class, asset_class.capitalize())
+
+
+def _money(value: float) -> str:
+    return "0" if abs(value) < 0.5 else f"{value:,.0f}"
+
+
+def _cents(value: float | None) -> str:
+    if value is None:
+        return "[yellow]–[/]"
+    if value == 0.0:
+        return "0"
+    text = f"{value:,.2f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def _local_time(at_s: float) -> str:
+    return dt.datetime.fromtimestamp(at_s).astimezone().strftime("%Y-%m-%d %H:%M:%S") if at_s else ""
+
+
+def _duration(duration_s: float) -> str:
+    return str(dt.timedelta(seconds=int(duration_s)))
+
+
+def _escape(text: str) -> str:
+    """*text* of others as it may stand on a terminal: no markup, and no control character that acts there."""
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return shown.replace("[", "\\[")

@@ -1,0 +1,273 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
+from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
+from xip_core.errors import IntegrityError, RequestError, UnavailableError
+from xip_core.graph.plan import digest_of
+from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
+from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.wire import convert
+from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
+
+if TYPE_CHECKING:
+    from xip_core.client.results import Results
+    from xip_core.client.sync import SyncClient
+
+RUNS_PER_PAGE = 100
+WATCH_AGAIN_S = 0.05
+CURSOR_MAX = (1 << 63) - 1  # what the wire carries
+
+
+class Client:
+    """
+    One scheduler, as a desk sees it. Use as an async context manager, or call `close`. As a plain context manager it
+    gives the same calls to code without an event loop (`xip_core.client.sync`).
+
+    Every method raises UnavailableError when no scheduler answers in time, and what the scheduler refuses with:
+    RequestError, NotFoundError, IntegrityError.
+    """
+
+    def __init__(self, address: str, patience: Patience | None = None) -> None:
+        self._connection = Connection(parse_addresses(address), patience or Patience())
+
+    def __enter__(self) -> SyncClient:
+        from xip_core.client.sync import SyncClient
+
+        self._sync = SyncClient(self)
+        return self._sync
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._sync.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the line to the scheduler; streams that are still read end with it."""
+        await self._connection.close()
+
+    # ---- blobs ------------------------------------------------------------------------------------------------------
+
+    async def upload(self, *blobs: bytes) -> tuple[str, ...]:
+        """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
+        by_digest = {digest_of(blob): blob for blob in blobs}
+        request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
+        missing = {convert.digest_from_wire(digest) for digest in answer.digests}
+        await asyncio.gather(
+            *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
+        )
+        return tuple(digest_of(blob) for blob in blobs)
+
+    async def _upload_one(self, digest: str, blob: bytes) -> None:
+        async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
+            pieces = convert.chunks(blob)
+            head = convert.digest_to_wire(digest)
+            yield blob_pb2.UploadRequest(digest=head, size_bytes=len(blob), chunk=next(pieces))
+            for piece in pieces:
+                yield blob_pb2.UploadRequest(chunk=piece)
+
+        await self._connection.unary(lambda stubs, call_s: stubs.blobs.Upload(requests(), timeout=call_s))
+
+    async def blob(self, digest: str) -> bytes:
+        """
+        Content of an uploaded blob.
+
+        Raises:
+            IntegrityError: what came does not have this digest.
+        """
+        request = blob_pb2.DownloadRequest(digest=convert.digest_to_wire(digest))
+
+        async def download(stubs: Stubs, call_s: float) -> bytes:
+            chunks = [response.chunk async for response in stubs.blobs.Download(request, timeout=call_s)]
+            return b"".join(chunks)
+
+        content = await self._connection.unary(download)
+        if digest_of(content) != digest:
+            got = f"{len(content)} bytes that have digest {digest_of(content)}"
+            raise IntegrityError(f"blob {digest} arrived with {got}")
+        return content
+
+    # ---- runs -------------------------------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        measures: Sequence[str] = MEASURES,
+        *,
+        as_of: str = "",
+        base_currency: str = "",
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+    ) -> Run:
+        """
+        Upload what the scheduler lacks and submit one run.
+
+        Args:
+            book, market, scenarios: blobs as `xip_core.readers` and `xip_core.samples` give them.
+            measures: subset of `xip_core.model.run_spec.MEASURES`; one may be given as it is.
+            as_of, base_currency: "" takes the snapshot's; anything else must equal it.
+            request_id: 1 to 128 characters. The same id with the same content answers the same run, for ever; with
+                other content it is refused (RequestError, REQUEST_ID_REUSED). "" draws one.
+        """
+        head = snapshot_head(market)
+        book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
+        work = RiskWork(
+            book_digest,
+            market_digest,
+            scenarios_digest,
+            (measures,) if isinstance(measures, str) else tuple(measures),
+            base_currency=base_currency or head.base_currency,
+            as_of=as_of or head.as_of,
+        )
+        return await self.submit_spec(RunSpec(name=name, tenant=tenant, work=work), request_id)
+
+    async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
+        """Submit a run whose blobs are uploaded, or a probe that has none."""
+        request = run_pb2.SubmitRunRequest(
+            request_id=request_id or uuid.uuid4().hex,  # drawn before the first try, so that a repeated one is the same
+            spec=convert.run_spec_to_wire(spec),
+        )
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.SubmitRun(request, timeout=call_s))
+        return msgspec.structs.replace(convert.run_from_wire(answer.run), is_repeated=not answer.created)
+
+    async def run(self, run_id: str) -> Run:
+        """The run's state now."""
+        request = run_pb2.GetRunRequest(run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.GetRun(request, timeout=call_s))
+        return convert.run_from_wire(answer.run)
+
+    async def quarantine(self, run_id: str) -> tuple[Quarantine, ...]:
+        """The cells of the run that have no number, and why."""
+        request = run_pb2.GetRunRequest(run_id=run_id, with_quarantine=True)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.GetRun(request, timeout=call_s))
+        return convert.quarantines_from_wire(answer.quarantine)
+
+    async def runs(self, limit: int | None = None) -> AsyncGenerator[Run, None]:
+        """Runs, newest first, at most *limit*; fetched page by page as they are read."""
+        page_token, count = "", 0
+        while limit is None or count < limit:
+            page_size = RUNS_PER_PAGE if limit is None else min(RUNS_PER_PAGE, limit - count)
+            answer = await self._runs_page(run_pb2.ListRunsRequest(page_size=page_size, page_token=page_token))
+            for run in answer.runs:
+                yield convert.run_from_wire(run)
+            count += len(answer.runs)
+            page_token = answer.next_page_token
+            if not page_token:
+                return
+
+    async def _runs_page(self, request: run_pb2.ListRunsRequest) -> run_pb2.ListRunsResponse:
+        return await self._connection.unary(lambda stubs, call_s: stubs.runs.ListRuns(request, timeout=call_s))
+
+    async def watch(self, run_id: str) -> AsyncGenerator[Run, None]:
+        """The run's state now and after changes; ends with the final state."""
+        request = run_pb2.WatchRunRequest(run_id=run_id)
+
+        def open_stream(stubs: Stubs, stream_s: float) -> ResponseStream[run_pb2.WatchRunResponse]:
+            return stubs.runs.WatchRun(request, timeout=stream_s)
+
+        while True:
+            async with aclosing(self._connection.stream(open_stream)) as answers:
+                async for answer in answers:
+                    run = convert.run_from_wire(answer.run)
+                    yield run
+                    if run.state.is_final:
+                        return
+            await asyncio.sleep(WATCH_AGAIN_S)  # ended without a final state: by a scheduler that stops, in good order
+
+    async def wait(self, run_id: str, timeout_s: float | None = None) -> Run:
+        """
+        The run in its final state.
+
+        Raises:
+            UnavailableError: it is not final after *timeout_s*; it goes on all the same.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                async for run in self.watch(run_id):
+                    if run.state.is_final:
+                        return run
+        except TimeoutError:
+            raise UnavailableError(f"run {run_id} must be final within {timeout_s} s, it still runs") from None
+        raise AssertionError("watch ends with the final state")
+
+    async def cancel(self, run_id: str, reason: str = "") -> Run:
+        """The run, cancelled; a run that was final before stays what it was."""
+        request = run_pb2.CancelRunRequest(run_id=run_id, reason=reason)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.CancelRun(request, timeout=call_s))
+        return convert.run_from_wire(answer.run)
+
+    # ---- results ----------------------------------------------------------------------------------------------------
+
+    async def stream_results(self, run_id: str, cursor: int = 0) -> AsyncGenerator[ResultBlock, None]:
+        """
+        Blocks as they are recorded, each once, until the run is final and all are sent. A block's cursor resumes the
+        stream just after it, in this process or another; cut lines are resumed here.
+
+        Raises:
+            RequestError: BAD_CURSOR, no block has such a one.
+        """
+        if not 0 <= cursor <= CURSOR_MAX:
+            raise RequestError("BAD_CURSOR", f"a cursor must be one that came with a block, or 0, got {cursor}")
+
+        def open_stream(stubs: Stubs, stream_s: float) -> ResponseStream[run_pb2.StreamResultsResponse]:
+            return stubs.runs.StreamResults(
+                run_pb2.StreamResultsRequest(run_id=run_id, cursor=cursor), timeout=stream_s
+            )
+
+        async with aclosing(self._connection.stream(open_stream)) as answers:
+            async for answer in answers:
+                cursor = answer.cursor  # open_stream reads it when the line is cut
+                yield convert.result_block_from_wire(answer)
+
+    async def empty_results(self, run: Run) -> Results:
+        """Tables for the trades and scenarios of *run*, to be filled with the blocks of its stream."""
+        from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
+
+        book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
+        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios))
+
+    async def results(self, run_id: str) -> Results:
+        """
+        All numbers of a run, waiting for its end; see `Results.to_numpy`.
+
+        Raises:
+            RequestError: NO_TABLE, the run is a probe.
+        """
+        run = await self.run(run_id)
+        if not run.book_digest:
+            raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have a table of results, it is a probe")
+        results = await self.empty_results(run)
+        async for block in self.stream_results(run_id):
+            results.add(block)
+        results.add_quarantine(await self.quarantine(run_id))
+        return results
+
+    # ---- workers ----------------------------------------------------------------------------------------------------
+
+    async def workers(self) -> tuple[WorkerInfo, ...]:
+        """The workers attached now."""
+        request = worker_pb2.ListWorkersRequest()
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
+        return tuple(convert.worker_info_from_wire(worker) for worker in answer.workers)

@@ -1,0 +1,181 @@
+"""The same client for code without an event loop.
+
+A thread of its own runs the loop, so it also works where the caller already has one (a notebook). An iterator may be
+left early, dropped, or outlive its client: `close` (at the latest when the process ends) cancels what still runs and
+waits for it, so that no call and no task is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from xip_core.client.client import Client
+from xip_core.errors import RequestError
+from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
+from xip_core.model.run_spec import MEASURES, RunSpec
+
+if TYPE_CHECKING:
+    from xip_core.client.results import Results
+
+Value = TypeVar("Value")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _documented(method: Method) -> Method:
+    """*method* with the documentation of what it blocks for."""
+    method.__doc__ = getattr(Client, method.__name__).__doc__
+    return method
+
+
+class SyncClient:
+    """
+    `Client` whose calls block; documentation and errors are those of its method of the same name. A call after `close`
+    is a RequestError, CLIENT_CLOSED.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="xip-client", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every call that still runs, and the thread; may be called again."""
+        if self._loop.is_closed() or not self._thread.is_alive():  # a forked child has no such thread
+            return
+        atexit.unregister(self.close)
+        self._wait(self._drain())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _drain(self) -> None:
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()  # iterators nobody reads on
+        await self._client.close()
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)  # gRPC's own
+
+    @_documented
+    def upload(self, *blobs: bytes) -> tuple[str, ...]:
+        return self._wait(self._client.upload(*blobs))
+
+    @_documented
+    def blob(self, digest: str) -> bytes:
+        return self._wait(self._client.blob(digest))
+
+    @_documented
+    def submit(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        measures: Sequence[str] = MEASURES,
+        *,
+        as_of: str = "",
+        base_currency: str = "",
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+    ) -> Run:
+        return self._wait(
+            self._client.submit(
+                book,
+                market,
+                scenarios,
+                measures,
+                as_of=as_of,
+                base_currency=base_currency,
+                request_id=request_id,
+                name=name,
+                tenant=tenant,
+            )
+        )
+
+    @_documented
+    def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
+        return self._wait(self._client.submit_spec(spec, request_id))
+
+    @_documented
+    def run(self, run_id: str) -> Run:
+        return self._wait(self._client.run(run_id))
+
+    @_documented
+    def quarantine(self, run_id: str) -> tuple[Quarantine, ...]:
+        return self._wait(self._client.quarantine(run_id))
+
+    @_documented
+    def runs(self, limit: int | None = None) -> Iterator[Run]:
+        return self._iterate(self._client.runs(limit))
+
+    @_documented
+    def watch(self, run_id: str) -> Iterator[Run]:
+        return self._iterate(self._client.watch(run_id))
+
+    @_documented
+    def wait(self, run_id: str, timeout_s: float | None = None) -> Run:
+        return self._wait(self._client.wait(run_id, timeout_s))
+
+    @_documented
+    def cancel(self, run_id: str, reason: str = "") -> Run:
+        return self._wait(self._client.cancel(run_id, reason))
+
+    @_documented
+    def stream_results(self, run_id: str, cursor: int = 0) -> Iterator[ResultBlock]:
+        return self._iterate(self._client.stream_results(run_id, cursor))
+
+    @_documented
+    def results(self, run_id: str) -> Results:
+        return self._wait(self._client.results(run_id))
+
+    @_documented
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        return self._wait(self._client.workers())
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        if self._loop.is_closed():
+            coroutine.close()
+            raise RequestError("CLIENT_CLOSED", "calls must be made before the client is closed; connect again")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:  # Ctrl-C in the caller must also end the call
+            future.cancel()
+            raise
+
+    def _iterate(self, values: AsyncGenerator[Value, None]) -> Iterator[Value]:
+        in_use = asyncio.Lock()  # a generator that runs, interrupted by Ctrl-C perhaps, cannot be closed yet
+
+        async def next_value() -> tuple[Value, ...]:
+            async with in_use:
+                try:
+                    return (await anext(values),)
+                except StopAsyncIteration:
+                    return ()
+
+        async def close() -> None:
+            async with in_use:
+                await values.aclose()
+
+        try:
+            while item := self._wait(next_value()):
+                yield item[0]
+        finally:
+            if not self._loop.is_closed():  # not waited for: an iterator may be dropped in any thread, the loop's too
+                asyncio.run_coroutine_threadsafe(close(), self._loop)
