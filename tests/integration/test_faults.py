@@ -1,0 +1,139 @@
+"""Workers die, join and leave, the scheduler is killed: the numbers of the sample stay the same to the byte.
+
+The undisturbed run on one worker with one slot is the measure for all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cluster import START_LIMIT_S
+from tests.integration.cluster_run import (
+    RUN_LIMIT_S,
+    assert_same_bytes,
+    has_done,
+    kept,
+    numbers_of,
+    start_scheduler,
+    start_worker,
+    submit_sample,
+    watch_until,
+)
+from xip_core.client import connect_sync
+from xip_core.client.results import RunNumbers
+from xip_core.model.result import RunState
+
+
+@pytest.fixture
+def daemons() -> Iterator[contextlib.ExitStack]:
+    """Whatever is started in a test is gone after it."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunNumbers:
+    with contextlib.ExitStack() as stack:
+        scheduler, address = start_scheduler(tmp_path_factory.mktemp("undisturbed"))
+        kept(stack, scheduler)
+        kept(stack, start_worker(address))
+        with connect_sync(address) as client:
+            run = submit_sample(client, "undisturbed")
+        return numbers_of(address, run.run_id)
+
+
+def test_the_sample_is_priced_whole(undisturbed: RunNumbers) -> None:
+    assert len(undisturbed.trade_ids) == 2000
+    assert undisturbed.pv.shape == (2000, 251)
+    assert undisturbed.quarantine == ()
+    assert undisturbed.totals is not None
+    assert (undisturbed.totals.rows_used == undisturbed.totals.rows_expected).all()
+
+
+def test_a_killed_worker_changes_no_number(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    victim = kept(daemons, start_worker(address, slot_count=2))
+    with connect_sync(address) as client:
+        run = submit_sample(client, "kill-worker")
+        watch_until(client, run.run_id, has_done(0.2))
+        victim.kill()
+        kept(daemons, start_worker(address, slot_count=2))
+        assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+    assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
+def test_a_killed_scheduler_resumes_the_run_from_its_data_directory(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    first, address = start_scheduler(tmp_path)
+    kept(daemons, first)
+    kept(daemons, start_worker(address, slot_count=2))
+    with connect_sync(address) as client:
+        run = submit_sample(client, "kill-scheduler")
+        done_before = watch_until(client, run.run_id, has_done(0.2)).cells_done
+    first.kill()
+    second, _ = start_scheduler(tmp_path, port=int(address.rpartition(":")[2]))
+    kept(daemons, second)
+    with connect_sync(address) as client:
+        assert client.run(run.run_id).cells_done >= done_before, "a finished tile was lost"
+        assert submit_sample(client, "kill-scheduler").run_id == run.run_id, "the request id was forgotten"
+        assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+    assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
+def test_workers_join_and_leave_during_a_run(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    leaver = kept(daemons, start_worker(address))
+    with connect_sync(address) as client:
+        run = submit_sample(client, "join-and-leave")
+        watch_until(client, run.run_id, has_done(0.1))
+        kept(daemons, start_worker(address))
+        assert leaver.terminate() == 0, "\n".join(leaver.lines)
+        kept(daemons, start_worker(address))
+        assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+    assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
+def test_a_cancelled_run_stays_cancelled_and_frees_the_workers(tmp_path: Path, daemons: contextlib.ExitStack) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    kept(daemons, start_worker(address))
+    with connect_sync(address) as client:
+        cancelled = submit_sample(client, "cancelled")
+        watch_until(client, cancelled.run_id, has_done(0.05))
+        assert client.cancel(cancelled.run_id, "not needed").state is RunState.CANCELLED
+        after = submit_sample(client, "after")
+        assert client.wait(after.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+        assert client.run(cancelled.run_id).state is RunState.CANCELLED
+
+
+def test_scheduler_and_worker_told_to_stop_in_the_same_moment_end_in_order_and_the_run_goes_on(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    worker = kept(daemons, start_worker(address, slot_count=2))
+    with connect_sync(address) as client:
+        run = submit_sample(client, "both-stop")
+        watch_until(client, run.run_id, has_done(0.2))
+    for daemon in (scheduler, worker):
+        daemon.process.send_signal(signal.SIGTERM)
+    assert scheduler.process.wait(timeout=START_LIMIT_S) == 0
+    assert worker.process.wait(timeout=START_LIMIT_S) == 0
+    again, _ = start_scheduler(tmp_path, port=int(address.rpartition(":")[2]))
+    kept(daemons, again)
+    kept(daemons, start_worker(address))
+    with connect_sync(address) as client:
+        assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+    assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
