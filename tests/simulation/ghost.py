@@ -1,0 +1,277 @@
+"""The checkers: what must hold, judged from the outside with books of their own.
+
+Every grant that leaves the scheduler gets a **serial**, which the code under test never sees: it rides on the lease
+object to the worker and comes back inside the bytes of the result. A core that never raised an epoch would satisfy
+every check that believes in epochs; it does not satisfy this one.
+
+A tile's **current** serial is the one it was last sent out under, or adopted under, by the scheduler that lives now.
+Adoption after a restart is first come, first served, so the books of currents end with their scheduler; what is
+recorded, final, acknowledged or granted as an epoch is kept for ever.
+
+    sent(grant)      S3 epochs grow   S8 none after a final state   S10 inputs durable   S2 none of a decided tile
+    durable(batch)   S1 one record    S2 current serial, right tile, right worker   S8 S9   S11 right bytes
+    acknowledged     S5 durable at the time of the acknowledgement
+    restarted        S5 still there   S6 one run per request   S19 memory equals the store
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from tests.simulation.disk import Disk, Entry
+from tests.simulation.workload import SERIAL_BYTES, Request, Tile, cells_of_tile, expected_value, tiles_needed
+from xip_core.graph.plan import NodeKind
+from xip_scheduler.core.actions import GrantLease
+from xip_scheduler.core.core import Core
+from xip_scheduler.core.words import RunState
+from xip_scheduler.store.protocol import FinishedRun, TileRecord
+
+
+class Violation(Exception):  # noqa: N818 - the word of the invariants
+    """An invariant does not hold."""
+
+
+class Grant(msgspec.Struct):
+    """A lease as it was sent, by its serial."""
+
+    serial: int
+    worker_id: str
+    epoch: int
+    run_id: str
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    term: int
+
+    def tiles(self) -> list[Tile]:
+        return [(self.run_id, self.node_id, tile) for tile in range(self.tile_begin, self.tile_end)]
+
+
+class Ghost:
+    """
+    Attributes:
+        requests: every run that may exist, by run id.
+        decided: recorded tiles; the serial of the result, 0 for tiles given up.
+        current: serial by tile, of the living scheduler.
+        crashes: workers killed by each poison tile, per term.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.requests: dict[str, Request] = {}
+        self.grants: dict[int, Grant] = {}
+        self.serials: dict[tuple[str, int], int] = {}
+        self.current: dict[Tile, int] = {}
+        self.epoch_of: dict[Tile, int] = {}
+        self.epochs: set[int] = set()
+        self.decided: dict[Tile, int] = {}
+        self.final: dict[str, int] = {}
+        self.runs: set[str] = set()
+        self.acknowledged_runs: set[str] = set()
+        self.acknowledged_ends: set[str] = set()
+        self.known_values: dict[tuple[str, frozenset[tuple[int, int]]], dict[tuple[int, int], bytes]] = {}
+        self.crashes: Counter[tuple[str, int, int, int]] = Counter()
+        self.term = 0
+        self.probes: Counter[str] = Counter()
+
+    def demand(self, holds: bool, invariant: str, sentence: str) -> None:
+        if not holds:
+            raise Violation(f"{invariant}: {sentence}")
+
+    # ---- grants
+
+    def sent(self, order: GrantLease, is_live: bool) -> int:
+        """A lease leaves for a worker; its serial. One lost again in its own batch is sent as well, and is void."""
+        serial = len(self.grants) + 1
+        grant = Grant(
+            serial=serial,
+            worker_id=order.worker_id,
+            epoch=order.epoch,
+            run_id=order.run_id,
+            node_id=order.node_id,
+            tile_begin=order.tile_begin,
+            tile_end=order.tile_end,
+            term=self.term,
+        )
+        self.grants[serial] = grant
+        self.serials[order.worker_id, order.epoch] = serial
+        self.demand(order.epoch not in self.epochs, "S3", f"epoch {order.epoch} was granted before: {order}")
+        self.demand(order.epoch < self.disk.tables.epoch_end, "S3", f"epoch is not reserved in the store: {order}")
+        self.epochs.add(order.epoch)
+        self.demand(order.run_id in self.runs, "S5", f"a lease of a run that is not durable: {order}")
+        self.demand(order.run_id not in self.final, "S8", f"a lease of a run that is final: {order}")
+        if not is_live:
+            self.probes["void lease sent"] += 1
+            return serial
+        request = self.requests[order.run_id]
+        node = request.plan.nodes[order.node_id]
+        for tile in grant.tiles():
+            self.demand(tile not in self.decided, "S1", f"{tile} is decided and granted again: {order}")
+            self.demand(order.epoch > self.epoch_of.get(tile, 0), "S3", f"{tile}: epochs must grow: {order}")
+            self.epoch_of[tile] = order.epoch
+            self.current[tile] = serial
+            for needed in tiles_needed(request.plan, node, tile[2]):
+                source = self.decided.get((order.run_id, *needed))
+                is_met = source is not None and (source > 0 or node.kind is NodeKind.REDUCE)
+                self.demand(is_met, "S10", f"{tile} is granted before its input {needed} is recorded")
+        return serial
+
+    def adopted(self, worker_id: str, epoch: int) -> None:
+        """The scheduler let a worker keep what it presented."""
+        serial = self.serials.get((worker_id, epoch))
+        self.demand(serial is not None, "S2", f"worker {worker_id} may keep epoch {epoch}, which it was never granted")
+        assert serial is not None
+        grant = self.grants[serial]
+        self.demand(grant.run_id not in self.final, "S8", f"a lease of a run that is final is kept: {grant}")
+        if grant.term != self.term:
+            self.probes["adopted after a restart"] += 1
+        for tile in grant.tiles():
+            if tile not in self.decided and tile not in self.current:
+                self.current[tile] = serial
+
+    # ---- what becomes durable
+
+    def durable(self, entry: Entry) -> None:
+        """A log entry that no crash can take back."""
+        if entry.is_checked:
+            return
+        entry.is_checked = True
+        batch = entry.batch
+        for worker_id, epoch in entry.kept:
+            self.adopted(worker_id, epoch)
+        for run in batch.runs:
+            self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
+            self.runs.add(run.run_id)
+        outputs = {(run_id, node_id, tile): block for run_id, node_id, tile, block in batch.outputs}
+        for record in batch.records:
+            self._recorded(record, outputs)
+        for finished in batch.finished:
+            self._finished(finished)
+
+    def _recorded(self, record: TileRecord, outputs: dict[Tile, bytes]) -> None:
+        run_id, node_id, begin, end, epoch, worker_id, cell_count, quarantined_count = record
+        self.demand(run_id in self.runs, "S5", f"record of an unknown run: {record}")
+        state = self.final.get(run_id)
+        invariant = "S8" if state == RunState.CANCELLED else "S9"
+        self.demand(state is None, invariant, f"record of a run that is final: {record}")
+        request = self.requests[run_id]
+        node = request.plan.nodes[node_id]
+        self.demand(0 <= begin < end <= node.tile_count, "S1", f"no such tiles: {record}")
+        expected_cells = sum(cells_of_tile(request.plan, node, tile) for tile in range(begin, end))
+        self.demand(cell_count == expected_cells, "S12", f"{expected_cells} cells are decided, recorded: {record}")
+        self.demand(quarantined_count == (0 if epoch else cell_count), "S12", f"quarantined count: {record}")
+        for number in range(begin, end):
+            tile = (run_id, node_id, number)
+            self.demand(tile not in self.decided, "S1", f"{tile} is recorded twice: {record}")
+            if epoch == 0:
+                self.decided[tile] = 0
+                continue
+            block = outputs.get(tile)
+            serial = int.from_bytes(block[:SERIAL_BYTES], "little") if block else self.serials.get((worker_id, epoch))
+            self._check_fence(tile, serial, record)
+            self.decided[tile] = serial or 0
+            if block is not None or node.kind is not NodeKind.PROBE:
+                self._check_value(request, tile, block or b"")
+
+    def _check_fence(self, tile: Tile, serial: int | None, record: TileRecord) -> None:
+        grant = self.grants.get(serial or 0)
+        self.demand(grant is not None, "S2", f"{tile} is recorded without a grant: {record}")
+        assert grant is not None
+        self.demand(tile in grant.tiles(), "S2", f"{tile} is recorded under {grant}")
+        self.demand(grant.worker_id == record[5], "S2", f"result of {grant} is recorded for {record[5]}")
+        current = self.current.get(tile)
+        sentence = f"{tile} is recorded under serial {serial}, current is {current}: {record}"
+        self.demand(current == serial, "S2", sentence)
+
+    def _check_value(self, request: Request, tile: Tile, block: bytes) -> None:
+        run_id, node_id, number = tile
+        failed = frozenset(key[1:] for key, serial in self.decided.items() if not serial and key[0] == run_id)
+        known = self.known_values.setdefault((run_id, failed), {})
+        expected = expected_value(request, node_id, number, lambda *key: key in failed, known)
+        self.demand(block[SERIAL_BYTES:] == expected, "S11", f"{tile}: the recorded bytes are not the right ones")
+        if failed and request.plan.nodes[node_id].kind is NodeKind.REDUCE:
+            self.probes["sum over given-up tiles"] += 1
+
+    def _finished(self, finished: FinishedRun) -> None:
+        run_id = finished.run_id
+        self.demand(run_id in self.runs and run_id not in self.final, "S9", f"{finished}: was {self.final.get(run_id)}")
+        self.final[run_id] = finished.state
+        if finished.state == RunState.CANCELLED:
+            return
+        plan = self.requests[run_id].plan
+        missing = [
+            (node.node_id, tile)
+            for node in plan.nodes
+            for tile in range(node.tile_count)
+            if (run_id, node.node_id, tile) not in self.decided
+        ]
+        self.demand(not missing, "S1", f"{run_id} is final, these tiles have no record: {missing}")
+        has_failed = any(not serial for tile, serial in self.decided.items() if tile[0] == run_id)
+        self.demand(
+            (finished.state == RunState.COMPLETED) != has_failed, "S12", f"{finished}, given-up tiles: {has_failed}"
+        )
+
+    # ---- acknowledgements
+
+    def acknowledged_submit(self, request: Request, run_id: str) -> None:
+        self.demand(run_id == request.run_id, "S6", f"request {request.request_id} became run {run_id}")
+        self.demand(run_id in self.disk.tables.runs, "S5", f"{run_id} is acknowledged and not stored")
+        self.acknowledged_runs.add(run_id)
+
+    def acknowledged_cancel(self, run_id: str) -> None:
+        self.demand(run_id in self.disk.tables.finished, "S5", f"the end of {run_id} is acknowledged and not stored")
+        self.acknowledged_ends.add(run_id)
+
+    def acknowledged_results(self, recorded: list[Tile]) -> None:
+        for tile in recorded:
+            self.demand(tile in self.decided, "S5", f"the result of {tile} is acknowledged and not durable")
+
+    # ---- restarts
+
+    def lost(self, entries: list[Entry]) -> None:
+        """Unsynced entries went with the power."""
+        for entry in entries:
+            self.demand(not entry.is_acknowledged, "S5", f"acknowledged and lost: {entry.batch}")
+
+    def restarted(self, core: Core, term: int) -> None:
+        self.demand(term > self.term, "S4", f"term {term} after {self.term}")
+        for entry in self.disk.entries[: self.disk.synced_count]:
+            self.durable(entry)
+        self.term = term
+        self.current.clear()
+        tables = self.disk.tables
+        self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")
+        self.demand(self.acknowledged_ends <= tables.finished.keys(), "S5", "acknowledged ends are gone")
+        stored = {(record[0], record[1], tile) for rows in tables.records.values() for record in rows
+                  for tile in range(record[2], record[3])}  # fmt: skip
+        self.demand(stored == self.decided.keys(), "S5", "records are not those that were durable")
+        self.equal(core)
+
+    def equal(self, core: Core) -> None:
+        """S19: memory's durable part is the store's."""
+        live = core.durable_runs()
+        expected = [run_id for run_id in self.disk.tables.runs if run_id not in self.disk.tables.finished]
+        self.demand([run.run_id for run in live] == expected, "S19", f"live runs {live}, stored {expected}")
+        for run in live:
+            for node in run.plan.nodes:
+                serials = [self.decided.get((run.run_id, node.node_id, tile)) for tile in range(node.tile_count)]
+                done = _spans([serial is not None for serial in serials])
+                failed = _spans([serial == 0 for serial in serials])
+                where = f"{run.run_id} node {node.node_id}"
+                self.demand(run.done[node.node_id] == done, "S19", f"{where}: {run.done}, stored {done}")
+                self.demand(run.failed[node.node_id] == failed, "S19", f"{where}: {run.failed}, stored {failed}")
+            cells = sum(record[6] for record in self.disk.tables.records[run.run_id])
+            self.demand(run.cells_done == cells, "S19", f"{run.run_id}: {run.cells_done} cells, stored {cells}")
+
+
+def _spans(flags: list[bool]) -> tuple[tuple[int, int], ...]:
+    """Half-open intervals of the true ones."""
+    spans: list[tuple[int, int]] = []
+    for position, flag in enumerate(flags):
+        if flag and spans and spans[-1][1] == position:
+            spans[-1] = (spans[-1][0], position + 1)
+        elif flag:
+            spans.append((position, position + 1))
+    return tuple(spans)

@@ -1,0 +1,224 @@
+"""Bugs planted on purpose: the only honest measure of a simulator.
+
+A mutation is a few words of one function replaced by others while a schedule runs: the function's code object is
+exchanged, so every module that imported it sees the bug. When the words are not there any more the mutation does not
+apply, and says so: a table of bugs that were not planted would be worse than none.
+
+    python -m tests.simulation.mutations [--seeds N] [NAME ...]
+
+prints for each bug how many seeds it took until a checker objected, and what it said.
+"""
+
+# ruff: noqa: E501 - a mutation reads best in one line: where, what was, what becomes
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import inspect
+import statistics
+import sys
+import textwrap
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+import msgspec
+
+from tests.simulation.world import run_seed
+
+SEEDS_MAX = 400
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """In *target* ("module:Class.function") the words *old* become *new*.
+
+    Attributes:
+        first_seed: where the tests begin to look, for bugs that show rarely.
+    """
+
+    name: str
+    target: str
+    old: str
+    new: str
+    first_seed: int = 0
+
+
+STATE = "xip_scheduler.core.state:SchedulerState."
+INTERVALS = "xip_scheduler.core.intervals:"
+RESULTS = "xip_scheduler.core.results:"
+WORKERS = "xip_scheduler.core.workers:"
+RUNS = "xip_scheduler.core.runs:"
+RUN_STATE = "xip_scheduler.core.run_state:"
+GRANTING = "xip_scheduler.core.granting:"
+DRIVER = "xip_scheduler.driver:Driver."
+JOURNAL = "xip_scheduler.journal:"
+RESTORE = "xip_scheduler.restore:"
+WORKER = "xip_worker.core:WorkerCore."
+DISK = "tests.simulation.disk:"
+NODE = "tests.simulation.scheduler_node:SchedulerNode."
+
+MUTATIONS = (
+    # epochs and leases
+    Mutation("epoch never bumped", STATE + "new_epoch", "self.epoch_next = epoch + 1", "pass"),
+    Mutation("epochs not reserved", STATE + "new_epoch", "actions.append(ReserveEpochs(Epoch(self.epoch_end)))", "pass"),
+    Mutation("reserved epochs not persisted", JOURNAL + "Journal.sort", "batch.epoch_end = action.epoch_end", "pass"),
+    Mutation("epochs start anew after a restart", RESTORE + "restore_core", "max(1, store.epoch_end)", "1"),
+    Mutation("lost lease keeps its tiles", STATE + "lose_lease", "if not ranges:", "if True:"),
+    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)"),
+    Mutation("closed lease stays accepted", STATE + "close_lease", "del self.leases[lease.epoch]", "pass"),
+    Mutation("leased tiles stay pending", GRANTING + "_carve", "node.pending.take_ready(begin, end)", "pass"),
+    Mutation("detach forgets to give back", WORKERS + "_lose", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
+    Mutation("leases never expire", WORKERS + "expire", "if lease.deadline_s > now_s:", "if True:"),
+    Mutation("returned lease stays lost", WORKERS + "lease_returned", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
+    Mutation("detach of an old connection counts", WORKERS + "detached", "or worker.connection_id != event.connection_id", "", first_seed=180),
+    Mutation("silent worker stays silent", WORKERS + "heard", "if worker.is_silent:", "if False:"),
+    # adoption
+    Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
+    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False"),
+    Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s):", "elif not _adopt(state, worker, held, now_s) and held.run_id in state.runs:"),
+    Mutation("leases not presented are kept", WORKERS + "attached", "state.lose_lease(lease, actions)", "pass"),
+    # recording
+    Mutation("tile recorded twice", INTERVALS + "IntervalSet.add_new", "return False", "return True"),
+    Mutation("left neighbour lost in a merge", INTERVALS + "IntervalSet.add_new", "ends[position] = ends[after]", "pass"),
+    Mutation("last gap overlooked", INTERVALS + "IntervalSet.gaps", "if position == len(self.begins) or self.begins[position] >= end:\n            gaps.append((begin, end))\n            break", "if position == len(self.begins) or self.begins[position] >= end:\n            break"),
+    Mutation("cells counted twice", RESULTS + "tiles_reported", "run.cells_done += event.cell_count", "run.cells_done += 2 * event.cell_count"),
+    Mutation("run final one tile early", RESULTS + "tiles_reported", "if run.open_count == 0:", "if run.open_count <= 1:"),
+    Mutation("run never final", RESULTS + "tiles_reported", "if run.open_count == 0:", "if False:"),
+    Mutation("failed tile may be reported as well", RESULTS + "_is_open", "lease.failed is None or", "True or", first_seed=189),
+    Mutation("quarantine not told", RESULTS + "finish_run", "run.cells_quarantined or run.tiles_failed or run.plan.quarantine", "False"),
+    # cancel
+    Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message))"),
+    Mutation("cancelled run keeps its leases", RUNS + "cancelled", "if lease.run is run", "if False"),
+    Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
+    # dependencies
+    Mutation("inputs ignored", RUN_STATE + "NodeState.ready_until", "for need in self.needs:", "for need in ():"),
+    Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "return tile  # the", "return limit  # the"),
+    Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
+    Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
+    # failures
+    Mutation("attempts not counted", RESULTS + "fail_tile", "retry.tried = (*retry.tried, lease.worker.worker_id)", "retry.tried = (lease.worker.worker_id,)"),
+    Mutation("deaths blame nobody", WORKERS + "_lose", "if is_suspicious:", "if False:"),
+    Mutation("failed tile forgotten", STATE + "keep_retry", "retry.run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
+    Mutation("last chance never comes", GRANTING + "_lease_for", "if _may_try(state, worker, retry):", "if False:"),
+    Mutation("whoever failed may never try again", GRANTING + "_may_try", "or len(set(retry.tried)) >= state.fleets.count(needed)", ""),
+    Mutation("reserved worker never released", STATE + "close_lease", "worker.is_reserved = False", "worker.is_reserved = True; worker.is_draining = True"),
+    Mutation("run leaves the queue too early", GRANTING + "_next_lease", "if is_blocked and not run.retries:", "if True:"),
+    Mutation("run does not come back to the queue", RESULTS + "tiles_reported", "elif node.dependents and not run.is_queued:", "elif False:"),
+    # driver and journal
+    Mutation("sends before the commit", DRIVER + "run", "if not orders.batch.is_empty:", "self._send(orders)\n        orders.grants, orders.revokes = [], []\n        if not orders.batch.is_empty:"),
+    Mutation("acknowledges before the commit", DRIVER + "run", "if not orders.batch.is_empty:", "for delivery in deliveries:\n            if delivery.on_committed is not None:\n                delivery.on_committed()\n        deliveries = []\n        if not orders.batch.is_empty:"),
+    Mutation("never acknowledges", DRIVER + "run", "delivery.on_committed()", "pass"),
+    Mutation("goes on after a failed commit", DRIVER + "_commit", "raise", "pass"),
+    Mutation("commits only batches with records", DRIVER + "run", "if not orders.batch.is_empty:", "if orders.batch.records:"),
+    Mutation("drops a delivery of a full batch", DRIVER + "_drain", "deliveries.append(delivery)", "deliveries or deliveries.append(delivery)"),
+    Mutation("output not stored", JOURNAL + "_keep_payload", "if payload.output:", "if False:"),
+    Mutation("output stored under the wrong tile", JOURNAL + "_keep_payload", "action.tile_begin)", "action.tile_begin // 2)"),
+    Mutation("given-up tiles stored as results", JOURNAL + "Journal._give_up", "action.tile_end,\n            0,", "action.tile_end,\n            1,"),
+    Mutation("given-up tiles not stored", JOURNAL + "Journal._give_up", "batch.records.append(", "list().append("),
+    Mutation("final states not stored", JOURNAL + "Journal.sort", "batch.finished.append(self._finished(action, wall_clock_s))", "self._finished(action, wall_clock_s)"),
+    # restore and store
+    Mutation("restore forgets what failed", RESTORE + "_restored_run", "if interval.is_failed:", "if False:"),
+    Mutation("restore forgets an interval", RESTORE + "_restored_run", "of_node.append((begin, end))", "of_node or of_node.append((begin, end))"),
+    Mutation("term not raised", DISK + "ModelStore.__init__", "disk.tables.term + 1", "max(1, disk.tables.term)"),
+    Mutation("commit without a sync", NODE + "_commit", "disk.sync()", "pass"),
+    Mutation("commit returns before it writes", NODE + "_commit", "disk.write(entry)", "world.loop.call_later(0.05, lambda disk=disk, entry=entry: disk.write(entry))"),
+    Mutation("torn commit: records without the end", DISK + "Tables.apply", "for finished in batch.finished:", "for finished in () if batch.records else batch.finished:"),
+    Mutation("torn commit: records without outputs", DISK + "Tables.apply", "for run_id, node_id, tile, block in batch.outputs:", "for run_id, node_id, tile, block in batch.outputs[1:]:"),
+    Mutation("store forgets requests of final runs", DISK + "ModelStore.find_request", "return None if run_id is None else", "return None if run_id is None or run_id in self.disk.tables.finished else"),
+    # the worker
+    Mutation("unacknowledged outcomes lost", WORKER + "_connection_lost", "self._pending.extendleft(reversed(message.outcomes))", "pass"),
+    Mutation("one acknowledgement for all", WORKER + "_results_acknowledged", "self._unacknowledged[0].sequence <= event.sequence", "True"),
+    Mutation("slot never free again", WORKER + "_slot_freed", "self._slots[report.slot] = None", "pass"),
+    Mutation("hello names nothing", WORKER + "_connected", "for epoch in self._epochs_in_order()", "for epoch in ()"),
+    Mutation("writing never ends", WORKER + "_connection_lost", "self._is_writing = False", "pass"),
+    Mutation("heartbeat names no lease", WORKER + "_ticked", "in self._held.items()", "in ()"),
+    Mutation("revoked lease stays queued", WORKER + "_revoke", "if epoch not in queued", "if True"),
+)  # fmt: skip
+
+CANARY = Mutation(
+    "hash order decides whose turn it is",
+    "xip_scheduler.core.fairness:RunQueue.turn",
+    "next(iter(runs.values()))",
+    "min(runs.values(), key=lambda run: hash(run.run_id))",
+)
+"""No checker objects to it, for every turn is a fair one; only a second execution under another hash seed can."""
+
+
+def find(name: str) -> Mutation | None:
+    """The mutation of this name; None for "".
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not name:
+        return None
+    for mutation in (*MUTATIONS, CANARY):
+        if mutation.name == name:
+            return mutation
+    raise ValueError(f"no mutation is called {name!r}")
+
+
+def resolve(target: str) -> FunctionType:
+    module_name, _, path = target.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert isinstance(found, FunctionType), f"{target} must be a function, got {found!r}"
+    return found
+
+
+@contextlib.contextmanager
+def planted(mutation: Mutation | None) -> Iterator[None]:
+    """The bug is there inside the block; None plants nothing.
+
+    Raises:
+        ValueError: the words to replace are not in the function (any more).
+    """
+    if mutation is None:
+        yield
+        return
+    function = resolve(mutation.target)
+    source = textwrap.dedent(inspect.getsource(function))
+    old = mutation.old
+    if old not in source:
+        raise ValueError(f"mutation {mutation.name!r}: {mutation.target} must contain {old!r}")
+    namespace: dict[str, Any] = {}
+    exec(compile(source.replace(old, mutation.new), f"<{mutation.name}>", "exec"), function.__globals__, namespace)
+    original = function.__code__
+    function.__code__ = namespace[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = original
+
+
+def seeds_until_caught(mutation: Mutation, seeds_max: int, first: int = 0) -> tuple[int | None, str]:
+    """Seeds run until a checker objected, and its words; None when none did."""
+    with planted(mutation):
+        for count in range(1, seeds_max + 1):
+            outcome = run_seed(first + count - 1)
+            if outcome.violation:
+                return count, outcome.violation
+    return None, ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutations")
+    parser.add_argument("names", nargs="*", help="mutations to run, all without a name")
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="give up after so many (%(default)s)")
+    options = parser.parse_args()
+    chosen = [mutation for mutation in MUTATIONS if not options.names or mutation.name in options.names]
+    counts: list[int] = []
+    for mutation in chosen:
+        count, words = seeds_until_caught(mutation, options.seeds)
+        if count is not None:
+            counts.append(count)
+        print(f"{mutation.name:40} {'never' if count is None else count:>6}  {words[:110]}", flush=True)
+    median = statistics.median(counts) if counts else 0
+    print(f"caught {len(counts)} of {len(chosen)}, median {median:g} seeds, most {max(counts, default=0)}")
+    return 0 if len(counts) == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Rare states that schedules must reach: a state nobody reached is a state nobody tested."""
+
+from __future__ import annotations
+
+REQUIRED = (
+    "adopted after a restart",
+    "adoption refused",
+    "commit longer than a lease",
+    "commit of unknown outcome",
+    "commit refused",
+    "counter leases_adopted",
+    "counter leases_alone",
+    "counter leases_expired",
+    "counter leases_returned",
+    "counter refused_duplicate",
+    "counter refused_stale",
+    "counter suspects",
+    "counter tiles_given_up",
+    "detach after the next attach",
+    "killed between commit and send",
+    "killed between handle and write",
+    "killed between write and sync",
+    "left after a drain",
+    "left with results unacknowledged",
+    "reply lost",
+    "result after re-lease",
+    "result after the end of its run",
+    "result of a decided tile",
+    "result over an older connection",
+    "running tile stopped",
+    "submit of other content",
+    "submit repeated",
+    "sum over given-up tiles",
+    "unsynced writes lost",
+    "unsynced writes survived",
+)

@@ -1,0 +1,448 @@
+"""A worker's process: the real core, with slots, inputs and a stream as the daemon makes them.
+
+A host runs one process at a time; each gets a new worker id, as the daemon does. A paused process (SIGSTOP) does
+nothing at all; what happens to it meanwhile is done in order when it wakes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
+from tests.simulation.workload import SERIAL_BYTES, Fate, cells_of_tile, value_of
+from xip_core.errors import FailureReason
+from xip_core.graph.plan import NodeKind
+from xip_scheduler.core.events import (
+    Event as SchedulerEvent,
+)
+from xip_scheduler.core.events import (
+    HeartbeatReceived,
+    HeldLease,
+    LeaseReturned,
+    TileFailed,
+    TilesReported,
+    WorkerAttached,
+    WorkerDraining,
+)
+from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.journal import TilePayload
+from xip_worker.core import Connection, WorkerCore
+from xip_worker.events import (
+    Action,
+    Connected,
+    ConnectionLost,
+    DrainRequested,
+    EvaluateLeases,
+    Event,
+    FailedTile,
+    FinishedTiles,
+    Lease,
+    LeasesReceived,
+    Leave,
+    Outcome,
+    Report,
+    ResultsAcknowledged,
+    ResultsWritten,
+    RevokeRunning,
+    SendDrain,
+    SendHeartbeat,
+    SendHello,
+    SendResults,
+    SlotFreed,
+    SlotIndex,
+    Ticked,
+    Welcomed,
+    WorkReported,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Link
+    from tests.simulation.world import World
+
+CONNECT_TIMEOUT_S = 10.0
+REPORT_INTERVAL_S = 0.002
+FETCH_RETRY_S = 0.5
+FETCH_PATIENCE_S = 60.0
+REVOKED_LOOK_S = 0.05
+RESTART_S = 0.7
+CHECKED_ONE_IN = 16
+
+
+class Slot:
+    """What one slot thread is at. *token* tells its timers of before a revocation from the current one."""
+
+    def __init__(self) -> None:
+        self.leases: deque[Lease] = deque()
+        self.revoked: set[int] = set()
+        self.tile = 0
+        self.token = 0
+        self.begun_s = 0.0
+        self.patience_s = 0.0
+
+
+class WorkerNode:
+    def __init__(self, world: World, host: str, slot_count: int, speed: float) -> None:
+        self.world = world
+        self.host = host
+        self.slot_count = slot_count
+        self.speed = speed
+        self.incarnation = 0
+        self.is_alive = False
+        self.is_gone_for_good = False
+        self.paused_until_s = 0.0
+        self.backlog: list[Callable[[], None]] = []
+        self.link: Link | None = None
+        self.start()
+
+    # ---- the process
+
+    def start(self) -> None:
+        if self.is_alive or self.is_gone_for_good:
+            return
+        self.incarnation += 1
+        self.worker_id = f"{self.host}.{self.incarnation}"
+        self.is_alive = True
+        chance = self.world.chance
+        self.core = WorkerCore(
+            self.slot_count,
+            leases_held_max=chance.choice((16, 64)),
+            message_bytes_max=chance.choice((300, 2_000)),
+            retained_bytes_max=chance.choice((2_000, 1 << 20)),
+        )
+        self.slots = [Slot() for _ in range(self.slot_count)]
+        self.reports: list[Report] = []
+        self.is_flush_due = False
+        self.timer_s: float | None = None
+        self.failed_tries = 0
+        self.event_count = 0
+        self.last_progress: tuple[int, ...] = ()
+        self.vouched: set[int] = set()
+        self.unacknowledged: dict[int, tuple[Outcome, ...]] = {}
+        self.owed: dict[int, Outcome] = {}
+        self.is_sending = False
+        self.later(0.01, self.connect)
+
+    def die(self, is_silent_s: float = 0.0) -> None:
+        """kill -9; with *is_silent_s* the machine goes, and the scheduler hears nothing for so long."""
+        if not self.is_alive:
+            return
+        self.is_alive = False
+        self.backlog.clear()
+        self.paused_until_s = 0.0
+        link, self.link = self.link, None
+        if link is not None:
+            link.break_worker = lambda: None
+            link.stalled_until_s[0] = max(link.stalled_until_s[0], self.world.loop.now_s + is_silent_s)
+            link.close_worker()
+        self.world.loop.call_later(RESTART_S + self.world.chance.random() * 3.0, self.start)
+
+    def pause(self, duration_s: float) -> None:
+        if self.is_alive and self.world.loop.now_s >= self.paused_until_s:
+            self.paused_until_s = self.world.loop.now_s + duration_s
+            self.world.loop.call_at(self.paused_until_s, self.resume)
+
+    def resume(self) -> None:
+        if self.world.loop.now_s < self.paused_until_s:
+            return
+        backlog, self.backlog = self.backlog, []
+        for waiting in backlog:
+            waiting()
+
+    def now_or_awake(self, do: Callable[[], None]) -> None:
+        if self.world.loop.now_s < self.paused_until_s:
+            self.backlog.append(do)
+        else:
+            do()
+
+    def later(self, delay_s: float, do: Callable[[], None]) -> None:
+        """A timer of this process: void after its death, late while it is paused."""
+        incarnation = self.incarnation
+
+        def ring() -> None:
+            if self.is_alive and self.incarnation == incarnation:
+                self.now_or_awake(ring_awake)
+
+        def ring_awake() -> None:
+            if self.is_alive and self.incarnation == incarnation:
+                do()
+
+        self.world.loop.call_later(delay_s, ring)
+
+    # ---- the daemon
+
+    def handle(self, event: Event) -> None:
+        loop = self.world.loop
+        for action in self.core.handle(event, loop.now_s):
+            self.carry_out(action)
+        self.event_count += 1
+        if self.event_count % CHECKED_ONE_IN == 0:
+            self.core.check_invariants()
+        deadline_s = self.core.next_deadline_s()
+        if self.is_alive and deadline_s is not None and (self.timer_s is None or deadline_s < self.timer_s):
+            self.timer_s = deadline_s
+            self.later(deadline_s - loop.now_s, self.ring)
+
+    def ring(self) -> None:
+        self.timer_s = None
+        self.handle(Ticked())
+
+    def carry_out(self, action: Action) -> None:
+        match action:
+            case EvaluateLeases():
+                self.begin(action.slot, action.leases)
+            case RevokeRunning():
+                self.revoke(action)
+            case SendHello():
+                self.say_hello(action)
+            case SendResults():
+                self.send_results(action)
+            case SendHeartbeat():
+                self.last_progress = tuple(lease.epoch for lease in action.progress)
+                unknown = set(self.last_progress) - self.vouched
+                self.world.ghost.demand(not unknown, "L5", f"{self.worker_id} beats for leases it kept silent about")
+                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in action.progress)
+                self.send([HeartbeatReceived(WorkerId(self.worker_id), progress)])
+            case SendDrain():
+                self.send_drain()
+            case Leave():
+                self.leave(action)
+
+    def leave(self, action: Leave) -> None:
+        self.world.probe("left after a drain")
+        if action.results_lost:
+            self.world.probe("left with results unacknowledged")
+        self.die()
+
+    # ---- the stream
+
+    def connect(self) -> None:
+        link = self.world.connect(self)
+        if link is None:
+            self.connect_again()
+            return
+        self.link = link
+        link.break_worker = lambda: self.stream_event(link, self.lost)
+        self.handle(Connected())
+        self.later(CONNECT_TIMEOUT_S, lambda: self.give_up_greeting(link))
+
+    def connect_again(self) -> None:
+        self.failed_tries += 1
+        pause_s = self.world.chance.random() * min(5.0, 0.1 * 2.0**self.failed_tries)
+        self.later(pause_s, self.connect)
+
+    def give_up_greeting(self, link: Link) -> None:
+        if self.link is link and self.core.connection is Connection.GREETING:
+            link.break_worker = lambda: None
+            link.close_worker()
+            self.lost()
+
+    def lost(self) -> None:
+        self.link = None
+        self.owed |= {id(outcome): outcome for outcomes in self.unacknowledged.values() for outcome in outcomes}
+        self.unacknowledged.clear()
+        self.is_sending = False
+        self.handle(ConnectionLost())
+        self.connect_again()
+
+    def stream_event(self, link: Link, do: Callable[[], None]) -> None:
+        """Something comes out of the stream; what comes out of one already replaced is nobody's."""
+
+        def awake() -> None:
+            if self.is_alive and self.link is link:
+                do()
+
+        if self.is_alive and self.link is link:
+            self.now_or_awake(awake)
+
+    def receive(self, link: Link, event: Event) -> None:
+        self.stream_event(link, lambda: self.take(event))
+
+    def take(self, event: Event) -> None:
+        """What the scheduler says, noted in the books of what it is owed."""
+        if isinstance(event, Welcomed):
+            self.failed_tries = 0
+        elif isinstance(event, LeasesReceived):
+            self.vouched.update(lease.epoch for lease in event.leases)
+        elif isinstance(event, ResultsAcknowledged):
+            for sequence in [known for known in self.unacknowledged if known <= event.sequence]:
+                del self.unacknowledged[sequence]
+        self.handle(event)
+        if isinstance(event, Welcomed):
+            self.check_owed()
+
+    def say_hello(self, action: SendHello) -> None:
+        held = tuple(
+            HeldLease(Epoch(lease.epoch), RunId(lease.run_id), lease.node_id, lease.tile_begin, lease.tile_end)
+            for lease in action.held
+        )
+        self.vouched = {lease.epoch for lease in action.held}
+        if held:
+            self.world.probe("hello with leases")
+        assert self.link is not None
+        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held)
+        self.world.hello(self.link, self.worker_id, self.slot_count, attached, self)
+
+    def send(self, events: list[SchedulerEvent]) -> None:
+        if self.link is not None:
+            self.world.up(self.link, lambda node, connection: node.put(events))
+
+    def send_drain(self) -> None:
+        worker_id = WorkerId(self.worker_id)
+
+        def deliver(node: SchedulerNode, connection: ServerConnection) -> None:
+            connection.is_draining = True
+            node.put([WorkerDraining(worker_id)])
+
+        if self.link is not None:
+            self.world.up(self.link, deliver)
+
+    def send_results(self, action: SendResults) -> None:
+        link = self.link
+        if link is None:
+            return
+        self.is_sending = True
+        self.unacknowledged[action.sequence] = action.outcomes
+        for outcome in action.outcomes:
+            self.owed.pop(id(outcome), None)
+        worker_id = WorkerId(self.worker_id)
+        in_order = sorted(action.outcomes, key=lambda outcome: type(outcome) is FailedTile)  # as on the wire
+        message = [scheduler_event(worker_id, outcome) for outcome in in_order]
+        message += [LeaseReturned(worker_id, Epoch(epoch)) for epoch in action.returned_epochs]
+        if action.returned_epochs:
+            self.world.probe("leases handed back")
+
+        def deliver(node: SchedulerNode, connection: ServerConnection) -> None:
+            node.results(connection, action.sequence, list(message))
+
+        self.world.up(link, deliver)
+        if self.world.is_doubled():
+            self.world.up(link, deliver)
+        written_s = max(0.0, link.stalled_until_s[0] - self.world.loop.now_s)
+        self.later(written_s, lambda: self.written(link))
+
+    def written(self, link: Link) -> None:
+        if self.link is link:
+            self.is_sending = False
+            self.handle(ResultsWritten())
+            self.check_owed()
+
+    def check_owed(self) -> None:
+        """Whoever has nothing to send has sent again what no acknowledgement ever came for."""
+        is_idle = self.link is not None and not self.is_sending
+        if is_idle and self.core.connection is Connection.ATTACHED:
+            self.world.ghost.demand(not self.owed, "S5", f"{self.worker_id} forgot outcomes nobody acknowledged")
+
+    # ---- slots
+
+    def begin(self, index: int, leases: tuple[Lease, ...]) -> None:
+        slot = self.slots[index]
+        assert not slot.leases, "a busy slot got more"
+        slot.leases = deque(leases)
+        slot.revoked = set()
+        slot.begun_s = self.world.loop.now_s
+        slot.tile = leases[0].tile_begin
+        self.next_tile(index)
+
+    def revoke(self, action: RevokeRunning) -> None:
+        slot = self.slots[action.slot]
+        slot.revoked.update(action.epochs)
+        if slot.leases and slot.leases[0].epoch in action.epochs:
+            self.world.probe("running tile stopped")
+            self.next_tile(action.slot, REVOKED_LOOK_S)
+
+    def next_tile(self, index: int, delay_s: float = 0.0) -> None:
+        """Start the next tile, or report that there is none."""
+        slot = self.slots[index]
+        slot.token += 1
+        token = slot.token
+        slot.patience_s = self.world.loop.now_s + FETCH_PATIENCE_S
+        while slot.leases and (slot.leases[0].epoch in slot.revoked or slot.tile >= slot.leases[0].tile_end):
+            slot.leases.popleft()
+            if slot.leases:
+                slot.tile = slot.leases[0].tile_begin
+        if slot.leases:
+            request = self.world.requests[slot.leases[0].run_id]
+            delay_s += request.tile_s * self.speed * (0.5 + self.world.chance.random())
+        self.later(delay_s, lambda: self.tile_done(index) if slot.token == token else None)
+
+    def tile_done(self, index: int) -> None:
+        slot = self.slots[index]
+        if not slot.leases:
+            busy_ns = int((self.world.loop.now_s - slot.begun_s) * 1e9)
+            self.reports.append(SlotFreed(SlotIndex(index), busy_ns))
+            self.flush()
+            return
+        lease, tile = slot.leases[0], slot.tile
+        if not self.world.can_fetch(self.link) and self.world.requests[lease.run_id].plan.nodes[lease.node_id].inputs:
+            if self.world.loop.now_s < slot.patience_s:
+                token = slot.token
+                self.later(FETCH_RETRY_S, lambda: self.tile_done(index) if slot.token == token else None)
+                return
+            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "no scheduler"))
+        elif not self.evaluate(lease, tile):
+            return
+        slot.tile += 1
+        self.next_tile(index)
+
+    def evaluate(self, lease: Lease, tile: int) -> bool:
+        """One tile; False when it has killed the process."""
+        request = self.world.requests[lease.run_id]
+        fate = request.fate(lease.node_id, tile)
+        if fate is Fate.CRASHES:
+            self.world.crashed(self, lease, tile)
+            self.die()
+            return False
+        if fate is Fate.FAILS or (fate is Fate.FAILS_ONCE and self.host == "h0"):
+            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "it raised"))
+            return True
+        node = request.plan.nodes[lease.node_id]
+        inputs = self.world.fetch(request, node, tile)
+        if inputs is None:
+            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "input not found"))
+            return True
+        serial = lease.serial if isinstance(lease, GhostLease) else 0
+        output = b""
+        if node.kind is not NodeKind.PROBE or tile % 2:
+            output = serial.to_bytes(SERIAL_BYTES, "little")
+            output += value_of(request.plan_digest, lease.node_id, tile, inputs)
+        cells = cells_of_tile(request.plan, node, tile)
+        elapsed_ns = int(request.tile_s * self.speed * 1e9)
+        self.report(FinishedTiles(lease.epoch, tile, tile + 1, cells, elapsed_ns, output))
+        return True
+
+    def report(self, outcome: FinishedTiles | FailedTile) -> None:
+        self.reports.append(outcome)
+        if not self.is_flush_due:
+            self.is_flush_due = True
+            self.later(REPORT_INTERVAL_S, self.flush)
+
+    def flush(self) -> None:
+        self.is_flush_due = False
+        if self.reports:
+            reports, self.reports = tuple(self.reports), []
+            self.handle(WorkReported(reports))
+
+    def check_quiet(self) -> None:
+        """Long after the last run ended: nothing is held and nothing is owed."""
+        if self.is_alive and self.core.connection is Connection.ATTACHED:
+            ghost = self.world.ghost
+            ghost.demand(not self.last_progress, "L5", f"{self.worker_id} still holds epochs {self.last_progress}")
+            ghost.demand(not self.unacknowledged, "L5", f"{self.worker_id} waits for acknowledgements for ever")
+
+    def drain(self, grace_s: float) -> None:
+        if self.is_alive:
+            self.now_or_awake(lambda: self.handle(DrainRequested("maintenance", grace_s)) if self.is_alive else None)
+
+
+def scheduler_event(worker_id: WorkerId, outcome: FinishedTiles | FailedTile) -> SchedulerEvent:
+    """What the scheduler's shell makes of an outcome on the wire."""
+    if isinstance(outcome, FailedTile):
+        reason = FailureReason(outcome.reason)
+        return TileFailed(worker_id, Epoch(outcome.epoch), outcome.tile, reason, outcome.message)
+    payload = TilePayload(outcome.output, b"") if outcome.output else None
+    return TilesReported(
+        worker_id, Epoch(outcome.epoch), outcome.tile_begin, outcome.tile_end, outcome.cell_count, (),
+        outcome.elapsed_ns, payload,
+    )  # fmt: skip

@@ -1,0 +1,119 @@
+"""What is computed: plans of a few dozen tiles, and a value for each tile that depends on its inputs.
+
+The value of a tile is a digest over (plan, node, tile, values of its inputs), computed by the simulated worker from
+what it fetched, and by the checker from nothing but the plan and the tiles given up. They agree only if every worker
+saw the inputs it should have seen (S11). On the wire a value is preceded by the ghost serial of the grant it was
+evaluated under.
+
+A tile's fate is drawn with its run: most are well, some raise always or on their first worker, some kill whoever
+evaluates them (poison).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import random
+from collections.abc import Callable
+
+from tests.scheduler.core.builders import a_book_plan, a_probe_plan
+from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
+
+FEW_TILES = 8
+LONG_TILE_S = 20.0
+"""Longer than a lease lasts without a heartbeat."""
+
+SERIAL_BYTES = 8
+VALUE_BYTES = 12
+Tile = tuple[str, int, int]
+"""run_id, node_id, tile."""
+
+
+class Fate(enum.IntEnum):
+    WELL = 0
+    FAILS = 1
+    FAILS_ONCE = 2
+    CRASHES = 3
+
+
+class Request:
+    """A run as a client will submit it.
+
+    Attributes:
+        fates: of the tiles that are not well, by (node, tile).
+    """
+
+    def __init__(self, chance: random.Random, number: int) -> None:
+        self.tenant = chance.choice(("rates", "credit"))
+        self.request_id = f"q{number}"
+        self.run_id = f"r-{self.tenant}-{self.request_id}"
+        self.at_s = chance.uniform(0.0, 40.0) if number else 0.0
+        self.plan = _draw_plan(chance)
+        self.encoded = self.plan.encode()
+        self.plan_digest = digest_of(self.encoded)
+        self.payload_hash = f"h{number}"
+        self.tile_s = chance.choice((0.02, 0.1, 0.3, 1.0))
+        if sum(node.tile_count for node in self.plan.nodes) <= FEW_TILES and chance.random() < 0.5:
+            self.tile_s = LONG_TILE_S
+        self.fates: dict[tuple[int, int], Fate] = {}
+        if chance.random() < 0.6:
+            for _ in range(chance.choice((1, 1, 2, 4))):
+                node = chance.choice(self.plan.nodes)
+                fate = chance.choice((Fate.FAILS, Fate.FAILS_ONCE, Fate.CRASHES))
+                self.fates[node.node_id, chance.randrange(node.tile_count)] = fate
+
+    def fate(self, node_id: int, tile: int) -> Fate:
+        return self.fates.get((node_id, tile), Fate.WELL)
+
+
+def _draw_plan(chance: random.Random) -> Plan:
+    if chance.random() < 0.35:
+        return a_probe_plan(chance.choice((1, 8, 30, 60)), tiles_per_lease=chance.choice((0, 1, 5)))
+    return a_book_plan(
+        chance.choice((1, 2, 3, 4)), chance.choice((1, 2, 3, 4)), tiles_per_lease=chance.choice((0, 1, 1, 3))
+    )
+
+
+def tiles_needed(plan: Plan, node: Node, tile: int) -> list[tuple[int, int]]:
+    """(node, tile) of every input of a tile."""
+    needed: list[tuple[int, int]] = []
+    for ref in node.inputs:
+        one = ref.tile_needed(tile)
+        tiles = range(plan.nodes[ref.node_id].tile_count) if one is None else (one,)
+        needed.extend((ref.node_id, needed_tile) for needed_tile in tiles)
+    return needed
+
+
+def value_of(plan_digest: str, node_id: int, tile: int, inputs: list[bytes]) -> bytes:
+    """The number a tile stands for; an input that was given up is b""."""
+    digest = hashlib.blake2b(f"{plan_digest}/{node_id}/{tile}".encode(), digest_size=VALUE_BYTES)
+    for value in inputs:
+        digest.update(len(value).to_bytes(1, "little") + value)
+    return digest.digest()
+
+
+def expected_value(
+    request: Request,
+    node_id: int,
+    tile: int,
+    is_failed: Callable[[int, int], bool],
+    known: dict[tuple[int, int], bytes],
+) -> bytes:
+    """The value in a world without faults where just the tiles given up are missing."""
+    if is_failed(node_id, tile):
+        return b""
+    if (node_id, tile) not in known:
+        needed = tiles_needed(request.plan, request.plan.nodes[node_id], tile)
+        inputs = [expected_value(request, *tile_needed, is_failed, known) for tile_needed in needed]
+        known[node_id, tile] = value_of(request.plan_digest, node_id, tile, inputs)
+    return known[node_id, tile]
+
+
+def cells_of_tile(plan: Plan, node: Node, tile: int) -> int:
+    """Cells a result of one tile decides, counted from the plan's definition."""
+    if node.kind is NodeKind.PROBE:
+        return 1
+    if node.kind is not NodeKind.VALUE:
+        return 0
+    row_begin, row_end = node.row_range(tile)
+    return (row_end - row_begin) * plan.cells_of_row(*node.scenario_range(tile))
