@@ -125,7 +125,6 @@ cdef inline Guess guess_point(
     guess.is_low = 1.0 if c < c_l else 0.0
     guess.is_high = 1.0 if c > high.value else 0.0
     cdef double is_below = 1.0 if c < c_c else 0.0
-    cdef double is_above = 1.0 - is_below
 
     # Below: f = x M(q)^3 n(d1) e^(t^2 / 2) / (3 sqrt 3), q = x / (s sqrt 3), which tends to c as s vanishes.
     cdef double t = 0.5 * s_l
@@ -333,12 +332,12 @@ cdef void black_loop(
         double* is_refused) noexcept nogil:     # OUT
     cdef Block block
     cdef Calls low, high
-    cdef int step
+    cdef int _step
     start_loop(row_count, column, &block)
     call_loop(row_count, block.x, block.s_l, &low)
     call_loop(row_count, block.x, block.s_u, &high)
     guess_loop(row_count, &block, &low, &high)
-    for step in range(BLACK_STEPS):
+    for _step in range(BLACK_STEPS):
         call_loop(row_count, block.x, block.s, &low)
         step_loop(row_count, &block, &low)
     finish_loop(row_count, block.s, column[2], block.is_zero, block.is_good, output[0], is_refused)
@@ -449,10 +448,10 @@ cdef void bachelier_loop(
         double* is_refused) noexcept nogil:     # OUT
     cdef Normal block
     cdef double s[BLOCK_ROWS]
-    cdef int step
+    cdef int _step
     cdef Py_ssize_t row
     bachelier_start_loop(row_count, column, &block)
-    for step in range(BACHELIER_STEPS):
+    for _step in range(BACHELIER_STEPS):
         bachelier_step_loop(row_count, &block)
     for row in range(row_count):
         s[row] = block.s_centre[row] if block.is_centre[row] > 0.0 else block.distance[row] / block.d[row]
