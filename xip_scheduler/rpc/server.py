@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -41,7 +41,7 @@ SERVER_OPTIONS = (
 Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Any]
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the type stubs only
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Maps what handlers raise: an XipError to its status and reason, anything else to INTERNAL and an incident id.
 
     Without it gRPC sends the text of any exception to the client.
@@ -49,12 +49,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler: Any = await continuation(handler_call_details)
         if handler is None:
-            return cast("grpc.RpcMethodHandler[Any, Any]", None)  # gRPC answers UNIMPLEMENTED
+            return None  # gRPC answers UNIMPLEMENTED
         method = str(handler_call_details.method)
         for kind in ("unary_unary", "stream_unary", "unary_stream", "stream_stream"):
             inner = getattr(handler, kind)
