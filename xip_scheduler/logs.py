@@ -65,6 +65,13 @@ class LogWriter:
                 return  # nobody will ever read it: the stream is closed
 
 
+class _LibraryLines(logging.Handler):
+    """What asyncio, gRPC and others log goes the same way: their own handler would write to a pipe that may be full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
 def configure_logs(level: str) -> LogWriter:
     """
     Set up structlog for the process and return its writer, to be closed at the end.
@@ -85,6 +92,7 @@ def configure_logs(level: str) -> LogWriter:
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", writer)),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_LibraryLines()], level=logging.WARNING, force=True)
     return writer
 
 

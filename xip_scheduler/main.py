@@ -52,13 +52,17 @@ def main(path: Path | None, **flags: object) -> None:
     log = configure_logs(settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()  # what is loaded now lives for ever: the collector need not look at it again
+    exit_code = 0
     try:
         asyncio.run(run_scheduler(settings))
     except UnavailableError as error:
         click.echo(f"xip-scheduler: {error}", err=True)
-        sys.exit(EXIT_REFUSED)
+        exit_code = EXIT_REFUSED
     except StoreError as error:
         click.echo(f"xip-scheduler: {error}", err=True)
-        sys.exit(1)
+        exit_code = 1
     finally:
         log.close()
+    # The store is closed and what could be written is written. The interpreter's own end would still wait for locks of
+    # threads that may never come back: the log's in a write that nobody reads, gRPC's pollers.
+    os._exit(exit_code)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 from xip_scheduler.logs import LogWriter
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class StuckStream(io.StringIO):
@@ -54,3 +59,13 @@ def test_a_closed_stream_ends_the_writer_quietly() -> None:
     writer.write("line\n")
     writer.close()
     assert writer.write("after\n") == 6
+
+
+def test_lines_of_libraries_go_the_same_way() -> None:
+    program = (
+        "import logging; from xip_scheduler.logs import configure_logs; writer = configure_logs('info');"
+        "logging.getLogger('asyncio').error('task %s was lost', 7); writer.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    line = json.loads(done.stderr)
+    assert (line["part"], line["level"], line["event"]) == ("asyncio", "error", "task 7 was lost")
