@@ -34,6 +34,9 @@ class FailureReason(enum.IntEnum):
     NUMERICAL = 8
     EVALUATION_FAILED = 9
     CRASHED = 10
+    TIMED_OUT = 11
+    OUT_OF_MEMORY = 12
+    KERNEL_STOPPED = 13
 
 
 class Failure(msgspec.Struct, frozen=True):

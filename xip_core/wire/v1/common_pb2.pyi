@@ -46,6 +46,12 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     """The evaluation raised an error on every worker that tried."""
     FAILURE_REASON_CRASHED: _FailureReason.ValueType  # 10
     """The worker died while it evaluated the row."""
+    FAILURE_REASON_TIMED_OUT: _FailureReason.ValueType  # 11
+    """The row took longer than its limit, alone in a process of its own."""
+    FAILURE_REASON_OUT_OF_MEMORY: _FailureReason.ValueType  # 12
+    """The row took more memory than its limit, alone in a process of its own."""
+    FAILURE_REASON_KERNEL_STOPPED: _FailureReason.ValueType  # 13
+    """The kernel version failed too often on too many workers; the scheduler leases it no more."""
 
 class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
     """Why cells could not be computed; the numbers are append-only."""
@@ -71,6 +77,12 @@ FAILURE_REASON_EVALUATION_FAILED: FailureReason.ValueType  # 9
 """The evaluation raised an error on every worker that tried."""
 FAILURE_REASON_CRASHED: FailureReason.ValueType  # 10
 """The worker died while it evaluated the row."""
+FAILURE_REASON_TIMED_OUT: FailureReason.ValueType  # 11
+"""The row took longer than its limit, alone in a process of its own."""
+FAILURE_REASON_OUT_OF_MEMORY: FailureReason.ValueType  # 12
+"""The row took more memory than its limit, alone in a process of its own."""
+FAILURE_REASON_KERNEL_STOPPED: FailureReason.ValueType  # 13
+"""The kernel version failed too often on too many workers; the scheduler leases it no more."""
 Global___FailureReason: _TypeAlias = FailureReason  # noqa: Y015
 
 @_typing.final

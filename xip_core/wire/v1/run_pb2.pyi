@@ -20,6 +20,26 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Interactive."""
+    PRIORITY_BATCH: _Priority.ValueType  # 1
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 2
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Who is served first inside a tenant; between tenants their weights decide."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Interactive."""
+PRIORITY_BATCH: Priority.ValueType  # 1
+PRIORITY_INTERACTIVE: Priority.ValueType  # 2
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 class _RunState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -122,6 +142,42 @@ class ProbeWork(_message.Message):
 Global___ProbeWork: _TypeAlias = ProbeWork  # noqa: Y015
 
 @_typing.final
+class KernelWork(_message.Message):
+    """One kernel over the rows of a table, without market or book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KERNEL_FIELD_NUMBER: _builtins.int
+    TABLE_DIGEST_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    ROWS_PER_TILE_FIELD_NUMBER: _builtins.int
+    kernel: _builtins.str
+    """A name of the catalogue, of this package or of an installed one."""
+    table_digest: _builtins.bytes
+    """Digest of an uploaded serialized Block: one column per column of the kernel, each of one value or of all rows."""
+    rows_per_tile: _builtins.int
+    """0 lets the planner choose."""
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subset of the kernel's outputs; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        kernel: _builtins.str = ...,
+        table_digest: _builtins.bytes = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
+        rows_per_tile: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "outputs", b"outputs", "rows_per_tile", b"rows_per_tile", "table_digest", b"table_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KernelWork: _TypeAlias = KernelWork  # noqa: Y015
+
+@_typing.final
 class RunSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -129,12 +185,20 @@ class RunSpec(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     RISK_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    KERNEL_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     tenant: _builtins.str
+    priority: Global___Priority.ValueType
+    deadline_after_s: _builtins.float
+    """Wanted so many seconds after submission; 0 for no deadline. Inside a priority the nearest deadline goes first."""
     @_builtins.property
     def risk(self) -> Global___RiskWork: ...
     @_builtins.property
     def probe(self) -> Global___ProbeWork: ...
+    @_builtins.property
+    def kernel(self) -> Global___KernelWork: ...
     def __init__(
         self,
         *,
@@ -142,12 +206,15 @@ class RunSpec(_message.Message):
         tenant: _builtins.str = ...,
         risk: Global___RiskWork | None = ...,
         probe: Global___ProbeWork | None = ...,
+        kernel: Global___KernelWork | None = ...,
+        priority: Global___Priority.ValueType = ...,
+        deadline_after_s: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["probe", b"probe", "risk", b"risk", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "probe", b"probe", "risk", b"risk", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "priority", b"priority", "probe", b"probe", "risk", b"risk", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 
@@ -242,6 +309,11 @@ class Run(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     EPOCH_LAST_FIELD_NUMBER: _builtins.int
     FIRST_LEASE_AFTER_S_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    ETA_S_FIELD_NUMBER: _builtins.int
+    RETRY_OF_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     name: _builtins.str
     tenant: _builtins.str
@@ -264,6 +336,15 @@ class Run(_message.Message):
     """The most recent epoch granted to this run; 0 before the first lease."""
     first_lease_after_s: _builtins.float
     """Seconds from submission to the first lease; 0 before it."""
+    priority: Global___Priority.ValueType
+    deadline_after_s: _builtins.float
+    """As submitted; 0 for none."""
+    paused: _builtins.bool
+    """No new leases until it is resumed; only of a running run."""
+    eta_s: _builtins.float
+    """By the cost model, seconds until it is final at the present share of the grid; 0 when unknown or final."""
+    retry_of: _builtins.str
+    """The run whose results this one took over; empty for none."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeProgress]: ...
     def __init__(
@@ -288,10 +369,15 @@ class Run(_message.Message):
         message: _builtins.str = ...,
         epoch_last: _builtins.int = ...,
         first_lease_after_s: _builtins.float = ...,
+        priority: Global___Priority.ValueType = ...,
+        deadline_after_s: _builtins.float = ...,
+        paused: _builtins.bool = ...,
+        eta_s: _builtins.float = ...,
+        retry_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "epoch_last", b"epoch_last", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "plan_digest", b"plan_digest", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "deadline_after_s", b"deadline_after_s", "epoch_last", b"epoch_last", "eta_s", b"eta_s", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "paused", b"paused", "plan_digest", b"plan_digest", "priority", b"priority", "retry_of", b"retry_of", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,3 +656,131 @@ class CancelRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelRunResponse: _TypeAlias = CancelRunResponse  # noqa: Y015
+
+@_typing.final
+class PauseRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRunRequest: _TypeAlias = PauseRunRequest  # noqa: Y015
+
+@_typing.final
+class PauseRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___Run: ...
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRunResponse: _TypeAlias = PauseRunResponse  # noqa: Y015
+
+@_typing.final
+class ResumeRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRunRequest: _TypeAlias = ResumeRunRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___Run: ...
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRunResponse: _TypeAlias = ResumeRunResponse  # noqa: Y015
+
+@_typing.final
+class RetryRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the client, 1 to 128 characters; repeats of it are safe."""
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRunRequest: _TypeAlias = RetryRunRequest  # noqa: Y015
+
+@_typing.final
+class RetryRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """False when the request id was known."""
+    @_builtins.property
+    def run(self) -> Global___Run: ...
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+        created: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRunResponse: _TypeAlias = RetryRunResponse  # noqa: Y015

@@ -65,6 +65,21 @@ class RunServiceStub:
                 request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunResponse.FromString,
                 _registered_method=True)
+        self.PauseRun = channel.unary_unary(
+                '/xip.v1.RunService/PauseRun',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/xip.v1.RunService/ResumeRun',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunResponse.FromString,
+                _registered_method=True)
+        self.RetryRun = channel.unary_unary(
+                '/xip.v1.RunService/RetryRun',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -111,6 +126,26 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseRun(self, request, context):
+        """No new leases of the run until it is resumed; what runs is finished and recorded. Repeats change nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryRun(self, request, context):
+        """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -143,6 +178,21 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunRequest.FromString,
                     response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'PauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRun,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'RetryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRun,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -307,6 +357,87 @@ class RunService:
             '/xip.v1.RunService/CancelRun',
             xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunRequest.SerializeToString,
             xip__core_dot_wire_dot_v1_dot_run__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.RunService/PauseRun',
+            xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_run__pb2.PauseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.RunService/ResumeRun',
+            xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_run__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.RunService/RetryRun',
+            xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

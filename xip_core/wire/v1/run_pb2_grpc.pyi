@@ -43,6 +43,11 @@ class RunServiceStub:
     StreamResults: _grpc.UnaryStreamMultiCallable[_run_pb2.StreamResultsRequest, _run_pb2.StreamResultsResponse]
     """Result blocks as they are recorded, from the cursor on; ends when the run is final and all is sent."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.CancelRunRequest, _run_pb2.CancelRunResponse]
+    PauseRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.PauseRunRequest, _run_pb2.PauseRunResponse]
+    """No new leases of the run until it is resumed; what runs is finished and recorded. Repeats change nothing."""
+    ResumeRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.ResumeRunRequest, _run_pb2.ResumeRunResponse]
+    RetryRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.RetryRunRequest, _run_pb2.RetryRunResponse]
+    """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -59,6 +64,11 @@ class RunServiceAsyncStub(RunServiceStub):
     StreamResults: _aio.UnaryStreamMultiCallable[_run_pb2.StreamResultsRequest, _run_pb2.StreamResultsResponse]  # type: ignore[assignment]
     """Result blocks as they are recorded, from the cursor on; ends when the run is final and all is sent."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_pb2.CancelRunRequest, _run_pb2.CancelRunResponse]  # type: ignore[assignment]
+    PauseRun: _aio.UnaryUnaryMultiCallable[_run_pb2.PauseRunRequest, _run_pb2.PauseRunResponse]  # type: ignore[assignment]
+    """No new leases of the run until it is resumed; what runs is finished and recorded. Repeats change nothing."""
+    ResumeRun: _aio.UnaryUnaryMultiCallable[_run_pb2.ResumeRunRequest, _run_pb2.ResumeRunResponse]  # type: ignore[assignment]
+    RetryRun: _aio.UnaryUnaryMultiCallable[_run_pb2.RetryRunRequest, _run_pb2.RetryRunResponse]  # type: ignore[assignment]
+    """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -108,5 +118,28 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_pb2.CancelRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.CancelRunResponse, _abc.Awaitable[_run_pb2.CancelRunResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PauseRun(
+        self,
+        request: _run_pb2.PauseRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.PauseRunResponse, _abc.Awaitable[_run_pb2.PauseRunResponse]]:
+        """No new leases of the run until it is resumed; what runs is finished and recorded. Repeats change nothing."""
+
+    @_abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: _run_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.ResumeRunResponse, _abc.Awaitable[_run_pb2.ResumeRunResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RetryRun(
+        self,
+        request: _run_pb2.RetryRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.RetryRunResponse, _abc.Awaitable[_run_pb2.RetryRunResponse]]:
+        """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -54,12 +54,15 @@ class Lease(_message.Message):
     TILE_BEGIN_FIELD_NUMBER: _builtins.int
     TILE_END_FIELD_NUMBER: _builtins.int
     PLAN_DIGEST_FIELD_NUMBER: _builtins.int
+    ISOLATED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     run_id: _builtins.str
     node_id: _builtins.int
     tile_begin: _builtins.int
     tile_end: _builtins.int
     plan_digest: _builtins.bytes
+    isolated: _builtins.bool
+    """Evaluate in a child process with limits on time and memory, down to the row: something of it ended a worker."""
     def __init__(
         self,
         *,
@@ -69,10 +72,11 @@ class Lease(_message.Message):
         tile_begin: _builtins.int = ...,
         tile_end: _builtins.int = ...,
         plan_digest: _builtins.bytes = ...,
+        isolated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "node_id", b"node_id", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "isolated", b"isolated", "node_id", b"node_id", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,17 +136,21 @@ class LeaseProgress(_message.Message):
 
     EPOCH_FIELD_NUMBER: _builtins.int
     TILES_DONE_FIELD_NUMBER: _builtins.int
+    STALLED_S_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     tiles_done: _builtins.int
+    stalled_s: _builtins.float
+    """How long the tile being evaluated has been at it without a look at its cancellation; 0 for a queued lease."""
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         tiles_done: _builtins.int = ...,
+        stalled_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "tiles_done", b"tiles_done"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "stalled_s", b"stalled_s", "tiles_done", b"tiles_done"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,6 +261,7 @@ class TileResults(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
     RETURNED_EPOCHS_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by one with each message of this stream; acknowledged cumulatively."""
     @_builtins.property
@@ -263,6 +272,10 @@ class TileResults(_message.Message):
     def returned_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Leases handed back unfinished (drain); what was not reported is free again."""
 
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseBound]:
+        """Answers to LeasesTrimmed: what the worker keeps of each."""
+
     def __init__(
         self,
         *,
@@ -270,14 +283,39 @@ class TileResults(_message.Message):
         results: _abc.Iterable[Global___TileResult] | None = ...,
         failures: _abc.Iterable[Global___TileFailure] | None = ...,
         returned_epochs: _abc.Iterable[_builtins.int] | None = ...,
+        kept: _abc.Iterable[Global___LeaseBound] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "results", b"results", "returned_epochs", b"returned_epochs", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "kept", b"kept", "results", b"results", "returned_epochs", b"returned_epochs", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TileResults: _TypeAlias = TileResults  # noqa: Y015
+
+@_typing.final
+class LeaseBound(_message.Message):
+    """A lease ends at tile_end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TILE_END_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    tile_end: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        tile_end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "tile_end", b"tile_end"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseBound: _TypeAlias = LeaseBound  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
@@ -423,6 +461,51 @@ class LeasesRevoked(_message.Message):
 Global___LeasesRevoked: _TypeAlias = LeasesRevoked  # noqa: Y015
 
 @_typing.final
+class LeasesTrimmed(_message.Message):
+    """The scheduler would lease the tiles from tile_end on elsewhere. The worker answers with what it keeps: at least the
+    tiles it has begun. Until the answer is there the lease is what it was.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOUNDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseBound]: ...
+    def __init__(
+        self,
+        *,
+        bounds: _abc.Iterable[Global___LeaseBound] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeasesTrimmed: _TypeAlias = LeasesTrimmed  # noqa: Y015
+
+@_typing.final
+class DrainOrdered(_message.Message):
+    """Finish what runs, hand back the rest and leave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainOrdered: _TypeAlias = DrainOrdered  # noqa: Y015
+
+@_typing.final
 class AttachResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -430,6 +513,8 @@ class AttachResponse(_message.Message):
     LEASES_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
+    TRIMMED_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -438,6 +523,10 @@ class AttachResponse(_message.Message):
     def acknowledged(self) -> Global___ResultsAcknowledged: ...
     @_builtins.property
     def revoked(self) -> Global___LeasesRevoked: ...
+    @_builtins.property
+    def trimmed(self) -> Global___LeasesTrimmed: ...
+    @_builtins.property
+    def drain(self) -> Global___DrainOrdered: ...
     def __init__(
         self,
         *,
@@ -445,12 +534,14 @@ class AttachResponse(_message.Message):
         leases: Global___Leases | None = ...,
         acknowledged: Global___ResultsAcknowledged | None = ...,
         revoked: Global___LeasesRevoked | None = ...,
+        trimmed: Global___LeasesTrimmed | None = ...,
+        drain: Global___DrainOrdered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "leases", b"leases", "message", b"message", "revoked", b"revoked", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "message", b"message", "revoked", b"revoked", "trimmed", b"trimmed", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "leases", b"leases", "message", b"message", "revoked", b"revoked", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "drain", b"drain", "leases", b"leases", "message", b"message", "revoked", b"revoked", "trimmed", b"trimmed", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "leases", "acknowledged", "revoked"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "leases", "acknowledged", "revoked", "trimmed", "drain"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -472,6 +563,8 @@ class Worker(_message.Message):
     HEARTBEAT_AGE_S_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    DRAIN_REASON_FIELD_NUMBER: _builtins.int
+    SPEED_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     host: _builtins.str
     pid: _builtins.int
@@ -484,6 +577,10 @@ class Worker(_message.Message):
     heartbeat_age_s: _builtins.float
     memory_bytes: _builtins.int
     draining: _builtins.bool
+    drain_reason: _builtins.str
+    """Why the scheduler wants no more of it; empty when it does."""
+    speed: _builtins.float
+    """Tiles per second against the average of the grid at the same work; 0 before anything was measured."""
     def __init__(
         self,
         *,
@@ -499,10 +596,12 @@ class Worker(_message.Message):
         heartbeat_age_s: _builtins.float = ...,
         memory_bytes: _builtins.int = ...,
         draining: _builtins.bool = ...,
+        drain_reason: _builtins.str = ...,
+        speed: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached_s", b"attached_s", "cpu_level", b"cpu_level", "draining", b"draining", "heartbeat_age_s", b"heartbeat_age_s", "host", b"host", "lease_count", b"lease_count", "memory_bytes", b"memory_bytes", "pid", b"pid", "slot_count", b"slot_count", "tiles_done", b"tiles_done", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached_s", b"attached_s", "cpu_level", b"cpu_level", "drain_reason", b"drain_reason", "draining", b"draining", "heartbeat_age_s", b"heartbeat_age_s", "host", b"host", "lease_count", b"lease_count", "memory_bytes", b"memory_bytes", "pid", b"pid", "slot_count", b"slot_count", "speed", b"speed", "tiles_done", b"tiles_done", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
