@@ -72,7 +72,7 @@ class Journal:
         Args:
             wall_clock_s: seconds since the Unix epoch, written as the time runs finished.
         """
-        batch = Batch()
+        batch = Batch(at_s=wall_clock_s)
         orders = Orders(batch)
         records, grants, changed = batch.records, orders.grants, orders.changed
         for action in actions:

@@ -23,6 +23,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
@@ -30,6 +31,7 @@ from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store import schema
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
+    Attempt,
     Batch,
     Detail,
     DoneInterval,
@@ -157,6 +159,12 @@ class SqliteStore:
             [(self._live_run_key(cells[0]), *cells[1:]) for cells in batch.quarantine],
             PAYLOADS_PER_STATEMENT,
         )
+        if batch.attempts:
+            self._insert_attempts(batch.attempts)
+        for run_id, is_paused, _ in batch.paused:
+            self._driver.execute(
+                "UPDATE run SET is_paused = ? WHERE run_key = ?", (int(is_paused), self._live_run_key(run_id))
+            )
         for finished in batch.finished:
             statement = (
                 sa.update(schema.run)
@@ -184,6 +192,9 @@ class SqliteStore:
             plan_digest=run.plan_digest,
             state=run.state,
             submitted_at_s=run.submitted_at_s,
+            priority=run.priority,
+            deadline_after_s=run.deadline_after_s,
+            retry_of=run.retry_of,
         )
         self._connection.execute(statement)
 
@@ -216,6 +227,26 @@ class SqliteStore:
         else:  # some were repeats, which the trigger ignored: count again
             for run_key, node_id in tallies:
                 self._driver.execute(_COUNT_TALLY, (run_key, node_id))
+
+    def _insert_attempts(self, attempts: list[Attempt]) -> None:
+        rows: list[Row] = [(self._live_run_key(attempt[0]), *attempt[1:]) for attempt in attempts]
+        count_before = self._driver.total_changes
+        self._insert_many(
+            "INSERT OR IGNORE INTO attempt"
+            " (run_key, node_id, tile, attempt, worker_id, reason, message, is_suspect) VALUES",
+            rows,
+            PAYLOADS_PER_STATEMENT,
+        )
+        if self._driver.total_changes - count_before == len(rows):
+            return
+        for row in rows:  # some were repeats: each must say what is kept
+            kept = self._driver.execute(
+                "SELECT worker_id, reason, message, is_suspect FROM attempt"
+                " WHERE run_key = ? AND node_id = ? AND tile = ? AND attempt = ?",
+                row[:4],
+            ).fetchone()
+            if kept != tuple(row[4:]):
+                raise StoreError(f"attempt {row[3]} at tile {row[2]} of node {row[1]} is kept once, as {kept}")
 
     def _insert_many(self, statement: str, rows: list[Row], sizes: tuple[int, ...]) -> None:
         """Insert *rows* with as few executions as prepared sizes allow (see the head of this module)."""
@@ -266,17 +297,17 @@ class SqliteStore:
 
     def _one_run(self, *conditions: sa.ColumnElement[bool]) -> StoredRun | None:
         found = self._connection.execute(sa.select(schema.run).where(*conditions)).one_or_none()
-        return None if found is None else StoredRun(*found)
+        return None if found is None else _stored_run(found)
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
         statement = sa.select(schema.run).order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
-        return [StoredRun(*found) for found in self._connection.execute(statement)]
+        return [_stored_run(found) for found in self._connection.execute(statement)]
 
     def live_runs(self) -> list[StoredRun]:
         statement = sa.select(schema.run).where(schema.run.c.finished_at_s == 0).order_by(schema.run.c.run_key)
-        return [StoredRun(*found) for found in self._connection.execute(statement)]
+        return [_stored_run(found) for found in self._connection.execute(statement)]
 
     def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
         rows = self._driver.execute(
@@ -368,6 +399,20 @@ class SqliteStore:
             .offset(offset)
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        rows = self._driver.execute(
+            "SELECT node_id, tile, attempt, worker_id, reason, message, is_suspect FROM attempt WHERE run_key = ?"
+            " ORDER BY node_id, tile, attempt",
+            (self._run_key(run_id),),
+        )
+        return [(run_id, *row[:6], bool(row[6])) for row in rows]
+
+
+def _stored_run(found: Sequence[Any]) -> StoredRun:
+    """A row of `schema.run`, whose columns stand in the order of the record."""
+    stored = StoredRun(*found)
+    return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
 
 _KEYS_CACHED = 65_536
