@@ -17,6 +17,7 @@ for the interpreter's switch interval (5 ms). Measured here, 2,048 records a com
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -73,20 +74,22 @@ class SqliteStore:
             raise StoreError(
                 f"data directory {directory} must be a directory this process may write: {error.strerror}"
             ) from error
-        try:
-            self._driver = connect(directory / DATABASE_NAME)
-            self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            opened = open_term(self._driver, self._connection, directory / DATABASE_NAME)
-        except sqlite3.Error as error:  # above all a full disk
-            self._lock.release()
-            raise StoreError(f"{directory / DATABASE_NAME}: cannot be written: {error}") from error
-        except BaseException:
-            self._lock.release()
-            raise
+        path = directory / DATABASE_NAME
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._lock.release)
+            try:
+                self._driver = connect(path)
+                undo.callback(self._driver.close)
+                self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
+                self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                opened = open_term(self._driver, self._connection, path)
+            except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:  # above all a full disk
+                raise StoreError(f"{path}: cannot be written: {error}") from error
+            undo.pop_all()
         self._term, self._epoch_end, self._audit_head = opened.term, opened.epoch_end, opened.audit_head
         self._live_run_keys: dict[str, int] = {}
         self._worker_keys: dict[str, int] = {"": 0}
+        self._is_abandoned = False
 
     @property
     def term(self) -> int:
@@ -97,6 +100,8 @@ class SqliteStore:
         return self._epoch_end
 
     def close(self) -> None:
+        if self._is_abandoned:
+            return
         self._connection.close()
         self._engine.dispose()
         self._driver.close()
@@ -105,7 +110,9 @@ class SqliteStore:
     # ---- commit
 
     def commit(self, batch: Batch) -> None:
-        """See `Store.commit`."""
+        """See `Store.commit`. A disk that failed is not asked again: a second fsync may succeed and mean nothing."""
+        if self._is_abandoned:
+            raise StoreError("nothing can be committed after a commit that the disk refused")
         try:
             self._driver.execute("BEGIN IMMEDIATE")
             self._write(batch)
@@ -113,12 +120,16 @@ class SqliteStore:
             self._driver.execute("COMMIT")
             self._audit_head = head
         except BaseException as error:
-            if self._driver.in_transaction:
-                self._driver.execute("ROLLBACK")
             self._live_run_keys = {}
             self._worker_keys = {"": 0}
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
+                self._is_abandoned = True
+                _abandoned.append(self._driver)
+            elif self._driver.in_transaction:
+                self._driver.execute("ROLLBACK")
             if isinstance(error, (sqlite3.Error, sa.exc.SQLAlchemyError)):
-                raise StoreError(f"commit of {len(batch.records)} records refused: {error}") from error
+                raise StoreError(f"commit of {len(batch.records)} records refused: {cause}") from error
             raise
 
     def _write(self, batch: Batch) -> None:
@@ -415,6 +426,10 @@ def _stored_run(found: Sequence[Any]) -> StoredRun:
     stored = StoredRun(*found)
     return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
+
+_abandoned: list[sqlite3.Connection] = []
+"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs and copies what the disk
+may not have. The process ends soon, and the next one recovers from what is there."""
 
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""
