@@ -31,6 +31,9 @@ COMMANDS = {
     "watch": "Follow a run until it is final.",
     "results": "Print the numbers of a run.",
     "cancel": "Cancel a run.",
+    "pause": "Stop leasing work of a run; what runs is finished.",
+    "resume": "Go on with a paused run.",
+    "retry": "Compute what a final run lacks, in a new run.",
     "workers": "List the attached workers.",
     "kernels": "List the pricing kernels, or describe one.",
 }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
 from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, RunSpec
+from xip_core.model.run_spec import MEASURES, Priority, RunSpec
 
 if TYPE_CHECKING:
     from xip_core.client.results import Results
@@ -93,6 +93,8 @@ class SyncClient:
         request_id: str = "",
         name: str = "",
         tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
     ) -> Run:
         return self._wait(
             self._client.submit(
@@ -105,6 +107,8 @@ class SyncClient:
                 request_id=request_id,
                 name=name,
                 tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
             )
         )
 
@@ -135,6 +139,18 @@ class SyncClient:
     @_documented
     def cancel(self, run_id: str, reason: str = "") -> Run:
         return self._wait(self._client.cancel(run_id, reason))
+
+    @_documented
+    def pause(self, run_id: str, reason: str = "") -> Run:
+        return self._wait(self._client.pause(run_id, reason))
+
+    @_documented
+    def resume(self, run_id: str) -> Run:
+        return self._wait(self._client.resume(run_id))
+
+    @_documented
+    def retry(self, run_id: str, request_id: str = "") -> Run:
+        return self._wait(self._client.retry(run_id, request_id))
 
     @_documented
     def stream_results(self, run_id: str, cursor: int = 0) -> Iterator[ResultBlock]:
