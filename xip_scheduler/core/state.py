@@ -63,6 +63,7 @@ class SchedulerState:
         runs: not final, in order of submission.
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
+        epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         last_chances: retries that wait for a worker of their own, by (run id, node id, tile).
         hungry: workers by appetite; that of NONE stays empty.
         reserved: the worker that gets nothing more until it holds nothing and can take one of them.
@@ -74,6 +75,7 @@ class SchedulerState:
         "costs",
         "counters",
         "epoch_end",
+        "epoch_floor",
         "epoch_next",
         "finished",
         "fleets",
@@ -103,6 +105,7 @@ class SchedulerState:
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
+        self.epoch_floor = 0
         self.reserved: Worker | None = None
         self.slot_count = 0
         self.active_count = 0
