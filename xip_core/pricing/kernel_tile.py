@@ -1,0 +1,97 @@
+"""A kernel tile: one kernel over some rows of a table.
+
+Rows do not see each other, so `kernel_rows` gives the same bytes for a row whichever range it is asked in: a tile is a
+range like any other, and whoever hunts for the row that kills its process may cut as he likes.
+
+A cell is an output of a row. A row that the kernel refuses is NaN in all of them, with its status in the detail and its
+reason in the quarantine; what a kernel raises fails the whole range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from xip_core.errors import CellError, FailureReason
+from xip_core.graph.plan import Node, Plan
+from xip_core.kernels.catalogue import evaluate, find_kernel
+from xip_core.model.table import decode_table
+from xip_core.pricing.tile import Columns, QuarantinedCells, TileCancelledError, TileData, TileValue
+
+BLOCK_S = 10e-3
+"""Rows evaluated between two looks at the cancellation, by the declared cost: a cancel is to reach a running kernel
+within 100 ms even if the declaration is wrong by a factor of ten."""
+
+
+def kernel_tile(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
+    """See `kernel_rows`."""
+    return kernel_rows(plan, node, node.row_range(tile), data, is_cancelled)
+
+
+def kernel_rows(
+    plan: Plan, node: Node, row_range: tuple[int, int], data: TileData, is_cancelled: Callable[[], bool]
+) -> TileValue:
+    """
+    Outputs and statuses of the half-open *row_range* of the node's table; docs/tile-outputs.md lists the columns.
+
+    Raises:
+        TileCancelledError: *is_cancelled* said so.
+        CellError: UNSUPPORTED, the kernel here is not the one that was planned with.
+        Exception: what the kernel raises.
+    """
+    _check_version(node)
+    begin, end = row_range
+    table = decode_table(data.blob(plan.table_digest))
+    detail: Columns = {"row": np.arange(begin, end, dtype="<i4")}
+    detail |= {name: np.empty(end - begin) for name in plan.outputs}
+    detail["status"] = np.empty(end - begin, np.uint8)
+    block_rows = max(1, int(BLOCK_S * node.rows_per_tile / node.cost_s))
+    for block_begin in range(begin, end, block_rows):
+        if is_cancelled():
+            raise TileCancelledError
+        block_end = min(block_begin + block_rows, end)
+        columns = {name: _rows(values, block_begin, block_end) for name, values in table.items()}
+        numbers = evaluate(node.kernel, outputs=plan.outputs, **columns)
+        for name, values in numbers.items():
+            detail[name][block_begin - begin : block_end - begin] = values
+    return TileValue(
+        output={},
+        detail=detail,
+        cell_count=(end - begin) * len(plan.outputs),
+        quarantine=tuple(_quarantine(plan, node, begin, detail["status"])),
+    )
+
+
+def _check_version(node: Node) -> None:
+    """The scheduler leases a node to those that announced its kernel (S14); this is for one that announced wrongly."""
+    kernel = find_kernel(node.kernel)
+    have = kernel.version if kernel is not None else "none"
+    if have != node.kernel_version:
+        sentence = f"kernel {node.kernel} must be of version {node.kernel_version} as planned, this worker has {have}"
+        raise CellError(FailureReason.UNSUPPORTED, sentence)
+
+
+def _rows(values: npt.NDArray[np.float64], begin: int, end: int) -> npt.NDArray[np.float64]:
+    """A copy: columns of a blob begin at any byte, kernels read whole numbers at their own. One value stands for all,
+    spread so that the outputs have as many rows."""
+    return np.full(end - begin, values[0]) if len(values) == 1 else values[begin:end].copy()
+
+
+def _quarantine(
+    plan: Plan, node: Node, begin: int, status: npt.NDArray[np.uint8]
+) -> Iterator[QuarantinedCells]:
+    for position in np.flatnonzero(status).tolist():
+        reason = FailureReason(int(status[position]))
+        yield QuarantinedCells(
+            row=begin + position,
+            scenario_begin=0,
+            scenario_end=len(plan.outputs),
+            trade_id="",
+            reason=reason,
+            message=f"row {begin + position}: {_SENTENCES.get(reason, 'was refused')} by {node.kernel}",
+        )
+
+
+_SENTENCES = {FailureReason.NUMERICAL: "is outside the domain or has no finite result,"}
