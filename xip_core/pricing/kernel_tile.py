@@ -1,7 +1,8 @@
 """A kernel tile: one kernel over some rows of a table.
 
-Rows do not see each other, so `kernel_rows` gives the same bytes for a row whichever range it is asked in: a tile is a
-range like any other, and whoever hunts for the row that kills its process may cut as he likes.
+Rows do not see each other, so `kernel_rows` gives the same bytes for a row whichever range it is asked in, and with
+whichever rows left out: a tile is a range like any other, and whoever hunts for the row that kills its process may cut
+as he likes.
 
 A cell is an output of a row. A row that the kernel refuses is NaN in all of them, with its status in the detail and its
 reason in the quarantine; what a kernel raises fails the whole range.
@@ -9,12 +10,12 @@ reason in the quarantine; what a kernel raises fails the whole range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.errors import CellError, FailureReason
+from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.graph.plan import Node, Plan
 from xip_core.kernels.catalogue import evaluate, find_kernel
 from xip_core.model.table import decode_table
@@ -24,6 +25,13 @@ BLOCK_S = 10e-3
 """Rows evaluated between two looks at the cancellation, by the declared cost: a cancel is to reach a running kernel
 within 100 ms even if the declaration is wrong by a factor of ten."""
 
+Refused = Mapping[int, Failure]
+"""By row of the table."""
+
+NOTHING_REFUSED: Refused = {}
+
+_SENTENCES = {FailureReason.NUMERICAL: "is outside the domain or has no finite result,"}
+
 
 def kernel_tile(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
     """See `kernel_rows`."""
@@ -31,10 +39,18 @@ def kernel_tile(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled:
 
 
 def kernel_rows(
-    plan: Plan, node: Node, row_range: tuple[int, int], data: TileData, is_cancelled: Callable[[], bool]
+    plan: Plan,
+    node: Node,
+    row_range: tuple[int, int],
+    data: TileData,
+    is_cancelled: Callable[[], bool],
+    refused: Refused = NOTHING_REFUSED,
 ) -> TileValue:
     """
     Outputs and statuses of the half-open *row_range* of the node's table; docs/tile-outputs.md lists the columns.
+
+    Args:
+        refused: rows that the kernel must not see; they have no numbers, for the reasons given.
 
     Raises:
         TileCancelledError: *is_cancelled* said so.
@@ -44,23 +60,28 @@ def kernel_rows(
     _check_version(node)
     begin, end = row_range
     table = decode_table(data.blob(plan.table_digest))
-    detail: Columns = {"row": np.arange(begin, end, dtype="<i4")}
-    detail |= {name: np.empty(end - begin) for name in plan.outputs}
-    detail["status"] = np.empty(end - begin, np.uint8)
+    rows = np.arange(begin, end, dtype="<i4")
+    outputs = {name: np.full(end - begin, np.nan) for name in plan.outputs}
+    status = np.zeros(end - begin, np.uint8)
+    for row in refused:
+        if begin <= row < end:
+            status[row - begin] = refused[row].reason
+    positions = np.flatnonzero(status == 0)
     block_rows = max(1, int(BLOCK_S * node.rows_per_tile / node.cost_s))
-    for block_begin in range(begin, end, block_rows):
+    for first in range(0, len(positions), block_rows):
         if is_cancelled():
             raise TileCancelledError
-        block_end = min(block_begin + block_rows, end)
-        columns = {name: _rows(values, block_begin, block_end) for name, values in table.items()}
-        numbers = evaluate(node.kernel, outputs=plan.outputs, **columns)
-        for name, values in numbers.items():
-            detail[name][block_begin - begin : block_end - begin] = values
+        block = positions[first : first + block_rows]
+        numbers = evaluate(node.kernel, outputs=plan.outputs, **_columns(table, block + begin))
+        for name, values in outputs.items():
+            values[block] = numbers[name]
+        status[block] = numbers["status"]
+    detail: Columns = {"row": rows, **outputs, "status": status}
     return TileValue(
         output={},
         detail=detail,
         cell_count=(end - begin) * len(plan.outputs),
-        quarantine=tuple(_quarantine(plan, node, begin, detail["status"])),
+        quarantine=tuple(_quarantine(plan, node, begin, status, refused)),
     )
 
 
@@ -73,25 +94,29 @@ def _check_version(node: Node) -> None:
         raise CellError(FailureReason.UNSUPPORTED, sentence)
 
 
-def _rows(values: npt.NDArray[np.float64], begin: int, end: int) -> npt.NDArray[np.float64]:
-    """A copy: columns of a blob begin at any byte, kernels read whole numbers at their own. One value stands for all,
-    spread so that the outputs have as many rows."""
-    return np.full(end - begin, values[0]) if len(values) == 1 else values[begin:end].copy()
+def _columns(table: Columns, rows: npt.NDArray[np.int64]) -> Columns:
+    """The table's values in *rows*: copies, because columns of a blob begin at any byte and kernels read aligned
+    numbers. One value stands for all; the first column is spread, so that the outputs have as many rows."""
+    columns = {name: values[rows] if len(values) > 1 else values.copy() for name, values in table.items()}
+    first = next(iter(columns))
+    columns[first] = np.broadcast_to(columns[first], len(rows))
+    return columns
 
 
 def _quarantine(
-    plan: Plan, node: Node, begin: int, status: npt.NDArray[np.uint8]
+    plan: Plan, node: Node, begin: int, status: npt.NDArray[np.uint8], refused: Refused
 ) -> Iterator[QuarantinedCells]:
     for position in np.flatnonzero(status).tolist():
+        row = begin + position
         reason = FailureReason(int(status[position]))
+        sentence = f"{_SENTENCES.get(reason, 'was refused')} by {node.kernel}"
+        if row in refused:
+            sentence = refused[row].message
         yield QuarantinedCells(
-            row=begin + position,
+            row=row,
             scenario_begin=0,
             scenario_end=len(plan.outputs),
             trade_id="",
             reason=reason,
-            message=f"row {begin + position}: {_SENTENCES.get(reason, 'was refused')} by {node.kernel}",
+            message=f"row {row}: {sentence}",
         )
-
-
-_SENTENCES = {FailureReason.NUMERICAL: "is outside the domain or has no finite result,"}
