@@ -33,6 +33,7 @@ COMMANDS = {
     "cancel": "Cancel a run.",
     "workers": "List the attached workers.",
     "kernels": "List the pricing kernels, or describe one.",
+    "evaluate": "Evaluate a kernel for every row of a table.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

@@ -30,9 +30,6 @@ Refused = Mapping[int, Failure]
 
 NOTHING_REFUSED: Refused = {}
 
-_SENTENCES = {FailureReason.NUMERICAL: "is outside the domain or has no finite result,"}
-
-
 def kernel_tile(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
     """See `kernel_rows`."""
     return kernel_rows(plan, node, node.row_range(tile), data, is_cancelled)
@@ -109,9 +106,11 @@ def _quarantine(
     for position in np.flatnonzero(status).tolist():
         row = begin + position
         reason = FailureReason(int(status[position]))
-        sentence = f"{_SENTENCES.get(reason, 'was refused')} by {node.kernel}"
+        sentence = f"{node.kernel} gives no number, a column is outside its domain or a result is not finite"
         if row in refused:
             sentence = refused[row].message
+        elif reason is not FailureReason.NUMERICAL:
+            sentence = f"{node.kernel} gives no number, for the reason {reason.name}"
         yield QuarantinedCells(
             row=row,
             scenario_begin=0,
