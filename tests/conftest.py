@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.postgres.fixtures import database, postgres
+from tests.postgres.fixtures import database, new_database, postgres, prepared_database
 
-__all__ = ["database", "postgres"]
+__all__ = ["database", "new_database", "postgres", "prepared_database"]

@@ -1,4 +1,4 @@
-"""Pytest's door to the private server: one for the whole run, a new database for each test."""
+"""Pytest's door to the private server: one for the whole run, an empty database for each test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.postgres.server import REQUIRE_VARIABLE, PrivateServer, find_binaries
 from xip_scheduler.store.postgres_session import DatabaseAddress
+from xip_scheduler.store.postgres_setup import prepare_schema
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,21 @@ def postgres() -> Iterator[PrivateServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def prepared_database(postgres: PrivateServer) -> DatabaseAddress:
+    address = postgres.new_database()
+    prepare_schema(address)
+    return address
+
+
 @pytest.fixture
-def database(postgres: PrivateServer) -> DatabaseAddress:
-    """The address of an empty database."""
+def database(postgres: PrivateServer, prepared_database: DatabaseAddress) -> Iterator[DatabaseAddress]:
+    """The address of a database with empty tables."""
+    yield prepared_database
+    postgres.empty(prepared_database)
+
+
+@pytest.fixture
+def new_database(postgres: PrivateServer) -> DatabaseAddress:
+    """The address of a database without a table."""
     return postgres.new_database()

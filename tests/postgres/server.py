@@ -31,6 +31,30 @@ PASSWORD = "not-in-any-log"
 ADMINISTRATOR = "administrator"
 PATIENCE_S = 30
 
+_INITDB_OPTIONS = (
+    "--no-sync",
+    f"--username={ADMINISTRATOR}",
+    "--auth-local=trust",
+    "--auth-host=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+)
+
+_EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('meta', 'leader') LOOP
+        EXECUTE format('DELETE FROM public.%I', name);
+    END LOOP;
+    UPDATE public.meta SET value = 0 WHERE meta.name <> 'schema_version';
+    UPDATE public.leader SET term = 0, beat = 0, is_released = true, holder = '';
+END $$
+"""
+
 _SETTINGS = {
     "shared_buffers": "32MB",
     "max_connections": "60",
@@ -73,8 +97,7 @@ class PrivateServer:
         self.password_file = self.directory / "password"
         self.password_file.write_text(PASSWORD + "\n")
         try:
-            self._run("initdb", "--no-sync", f"--username={ADMINISTRATOR}", "--auth-local=trust",
-                      "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", f"--pgdata={self._data}")  # fmt: skip
+            self._run("initdb", *_INITDB_OPTIONS, f"--pgdata={self._data}")
             self.start()
             with self.administrator() as connection:
                 connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")  # type: ignore[call-overload]  # built of constants
@@ -119,6 +142,11 @@ class PrivateServer:
         return DatabaseAddress(
             f"postgresql://{USER}@127.0.0.1:{port or self.port}/{database}?sslmode=disable", str(self.password_file)
         )
+
+    def empty(self, address: DatabaseAddress) -> None:
+        """Make a used database like a new one with tables, 50 times cheaper than a new one; its sessions are ended."""
+        with self.administrator(address.url.rpartition("/")[2].partition("?")[0]) as connection:
+            connection.execute(_EMPTY)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._prefix, str(self._binaries / program), *arguments]

@@ -11,11 +11,12 @@ One connection makes all commits and all reads of the core's thread. A commit is
 A plain SELECT would not fence: a takeover could commit between it and our COMMIT. With the row locked, a takeover waits
 until we are through, and a leader that comes too late waits for the takeover and then sees its term.
 
-**A cut connection inside COMMIT** leaves the outcome unknown. The sequence number answers: a new session locks it (which
-waits for whatever the old session may still be doing) and reads n, the batch is there, or n-1, it is not and is written
-again. Should the old session come to life in between and write it after all, the swap lets only one of the two through
-and the question is asked again. So the scheduler goes on through a restart of the database; it gives up, and its process
-ends, when the database stays away for `RECONNECT_PATIENCE_S`, when another leads, or when PostgreSQL refuses the batch.
+**A cut connection inside COMMIT** leaves the outcome unknown. The sequence number answers: a new session locks it
+(which waits for whatever the old session may still be doing) and reads n, the batch is there, or n-1, it is not and is
+written again. Should the old session come to life in between and write it after all, the swap lets only one of the two
+through and the question is asked again. So the scheduler goes on through a restart of the database; it gives up, and
+its process ends, when the database stays away for `RECONNECT_PATIENCE_S`, when another leads, or when PostgreSQL
+refuses the batch.
 
 Deadlocks and serialization failures are rolled back by the server, known not to have happened, and tried again.
 
@@ -28,17 +29,18 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 from psycopg import errors
-from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import StoreError
 from xip_scheduler.logs import logger
-from xip_scheduler.store import schema
+from xip_scheduler.store import audit, schema
+from xip_scheduler.store.postgres_audit import append, read_head, seal
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_reads import PostgresReads, bare, told
-from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
+from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
 from xip_scheduler.store.protocol import Attempt, Batch, FinishedRun, NewRun, TileBlock, TileRecord
 
 RECONNECT_PATIENCE_S = 15.0
@@ -49,7 +51,7 @@ ROLLED_BACK_TRIES_MAX = 5
 """Deadlocks need somebody else's locks on our tables; five in a row are no accident."""
 
 ROLLED_BACK = (errors.SerializationFailure, errors.DeadlockDetected, errors.QueryCanceled)
-"""The server's word that nothing was kept, for a reason that passes; the last one is an operator's pg_cancel_backend."""
+"""The server's word that nothing was kept, for a reason that passes; the last one is pg_cancel_backend's."""
 
 KEYS_CACHED_MAX = 65_536
 """Short keys kept in memory; about 10 MB when full."""
@@ -106,16 +108,14 @@ class PostgresStore(PostgresReads):
         self._leader = leader
         self._run_keys: dict[str, int] = {}
         self._worker_keys: dict[str, int] = {"": 0}
-        self._engine = sa.create_engine(
-            "postgresql+psycopg://", creator=lambda: self._driver, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
-        )
         self._log = logger("store")
         try:
             self._sequence = self._connect()
-            numbers = dict(self._driver.execute("SELECT name, value FROM meta").fetchall())
+            found = self._driver.execute("SELECT value FROM meta WHERE name = 'epoch_end'").fetchone()
         except psycopg.Error as error:
             raise StoreError(f"the database cannot be used as a store: {told(error)}") from error
-        self._epoch_end = int(numbers["epoch_end"])
+        assert found is not None, "epoch_end is written with the schema"
+        self._epoch_end = int(found[0])
 
     @property
     def term(self) -> int:
@@ -138,10 +138,10 @@ class PostgresStore(PostgresReads):
         """Open a session and ask which batch was the last one; waits for what an older session may still be doing."""
         self._driver = self._address.connect(session_name(self._term))
         self._driver.prepare_threshold = 3
-        self._engine.dispose()
-        self._connection = self._engine.connect()
+        self._connection = sqlalchemy_over(self._driver)
         with self._driver.transaction():
             self._check_fence()
+            self._audit_head = read_head(self._driver)
             found = self._driver.execute("SELECT value FROM meta WHERE name = 'commit_sequence' FOR UPDATE").fetchone()
         assert found is not None, "commit_sequence is written with the schema"
         return int(found[0])
@@ -194,7 +194,9 @@ class PostgresStore(PostgresReads):
             self._driver.close()
             raise psycopg.OperationalError("commit sequence taken")
         self._write(batch)
+        head = self._write_audit(batch)
         self._driver.execute("COMMIT")
+        self._audit_head = head
 
     def _check_fence(self) -> None:
         found = self._driver.execute("SELECT value FROM meta WHERE name = 'term' FOR SHARE").fetchone()
@@ -254,6 +256,21 @@ class PostgresStore(PostgresReads):
             )
         for finished in batch.finished:
             self._finish(finished)
+
+    def _write_audit(self, batch: Batch) -> audit.Head:
+        """One row per transition of *batch*, all of them known to the tables by now."""
+        head = self._audit_head
+        for entry in audit.entries_of(batch, lambda run_id: seal(self._driver, self._any_run_key(run_id))):
+            entry = msgspec.structs.replace(entry, who=text_of(entry.who))
+            head = append(self._driver, head, entry, self._any_run_key(entry.run_id), batch.at_s, self._term)
+        return head
+
+    def _any_run_key(self, run_id: str) -> int:
+        """Short key of a run, final or not."""
+        found = self._driver.execute("SELECT run_key FROM run WHERE run_id = %s", (run_id,)).fetchone()
+        if found is None:
+            raise StoreError(f"run {run_id}: must be stored before anything of it is recorded")
+        return int(found[0])
 
     def _insert_run(self, run: NewRun) -> None:
         self._connection.execute(
@@ -322,8 +339,8 @@ class PostgresStore(PostgresReads):
 
     def _insert_attempts(self, attempts: list[Attempt]) -> None:
         rows = [
-            (self._run_key(run_id), node_id, tile, number, text_of(worker_id), reason, text_of(message), int(is_suspect))
-            for run_id, node_id, tile, number, worker_id, reason, message, is_suspect in attempts
+            (self._run_key(run_id), *place, text_of(worker_id), reason, text_of(message), int(is_suspect))
+            for run_id, *place, worker_id, reason, message, is_suspect in attempts
         ]
         if self._insert_rows("attempt", _ATTEMPT_COLUMNS, rows, "ON CONFLICT DO NOTHING") == len(rows):
             return
@@ -343,10 +360,10 @@ class PostgresStore(PostgresReads):
             columns: "NAME TYPE, NAME TYPE", constants of this module.
         """
         names = ", ".join(column.split()[0] for column in columns.split(", "))
-        arrays = ", ".join(f"%s::{column.split()[1]}[]" for column in columns.split(", "))
+        arrays = ", ".join(f"%b::{column.split()[1]}[]" for column in columns.split(", "))
         statement = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {more}"
         values = [list(column) for column in zip(*rows, strict=True)]
-        return self._driver.execute(statement.replace("%s", "%b"), values).rowcount  # type: ignore[arg-type]  # built of constants
+        return self._driver.execute(statement, values).rowcount
 
     def _run_key(self, run_id: str) -> int:
         """Short key of a run that may still change; a final one is refused (S9)."""

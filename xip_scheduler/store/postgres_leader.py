@@ -1,20 +1,26 @@
 """The row that says who leads, and what the leader and those who wait do to it (`core.leadership` decides when).
 
-Taking over is one transaction: compare-and-swap of the leader row on (term, beat), end the sessions of the old term, then
-raise the fence every commit looks at. The order matters. The swap proves that nobody renewed since the last look; ending
-the sessions releases the locks of a leader that was stopped in the middle of a transaction; raising the fence waits for
-a commit of the old leader that is still under way, so that it is either whole and seen by the new leader, or refused.
-Ending sessions is for speed: without it the server would end them itself (`postgres_session`), some seconds later.
+Taking over is one transaction: compare-and-swap of the leader row on (term, beat), end the sessions of the old term,
+then raise the fence every commit looks at. The order matters. The swap proves that nobody renewed since the last look;
+ending the sessions releases the locks of a leader that was stopped in the middle of a transaction; raising the fence
+waits for a commit of the old leader that is still under way, so that it is either whole and seen by the new leader, or
+refused. Ending sessions is for speed: the server would end them itself some seconds later (`postgres_session`).
 """
 
 from __future__ import annotations
+
+import os
+import socket
+import time
 
 import psycopg
 
 from xip_core.errors import StoreError
 from xip_scheduler.core.leadership import Observation
-from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
-from xip_scheduler.store.postgres_setup import prepare_schema
+from xip_scheduler.store import audit
+from xip_scheduler.store.postgres_audit import append, read_head
+from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
+from xip_scheduler.store.postgres_setup import prepare_schema, upgrade_schema
 
 _OBSERVE = """
 SELECT term, beat, is_released, holder,
@@ -72,21 +78,28 @@ class LeaderRow:
     def claim(self, observed: Observation) -> int | None:
         """Lead from now on, if the row is still as *observed*: the new term, or None."""
         connection = self._connected()
-        with connection.transaction():
-            swapped = connection.execute(
-                _SWAP, (self._holder, observed.term, observed.beat, observed.is_released)
-            ).rowcount
-            if not swapped:
+        term = observed.term + 1
+        with sqlalchemy_over(connection) as tables, connection.transaction():
+            place = (self._holder, observed.term, observed.beat, observed.is_released)
+            if not connection.execute(_SWAP, place).rowcount:
                 return None
             connection.execute(_END_SESSIONS, (session_name(observed.term),))
-            fenced = connection.execute(
-                "UPDATE meta SET value = %s WHERE name = 'term' AND value <= %s", (observed.term + 1, observed.term)
-            ).rowcount
-            if not fenced:
-                raise StoreError(f"the term of the store must be {observed.term} or less, as the leader row has it")
-        self._name = session_name(observed.term + 1)
+            raised = connection.execute(
+                "UPDATE meta SET value = %s WHERE name = 'term' AND value = %s", (term, observed.term)
+            )
+            if not raised.rowcount:
+                raise StoreError(f"the store must have term {observed.term} like its leader row: restore both together")
+            self._write_audit(connection, upgrade_schema(tables), term)
+        self._name = session_name(term)
         connection.execute("SELECT set_config('application_name', %s, false)", (self._name,))
-        return observed.term + 1
+        return term
+
+    def _write_audit(self, connection: psycopg.Connection, upgraded: audit.Entry | None, term: int) -> None:
+        process = {"host": socket.gethostname(), "pid": os.getpid(), "holder": self._holder}
+        head = read_head(connection)
+        if upgraded is not None:
+            head = append(connection, head, upgraded, 0, time.time(), term)
+        append(connection, head, audit.Entry("term raised", detail=process), 0, time.time(), term)
 
     def renew(self, term: int) -> bool:
         """Say that the leader of *term* lives; False when it was replaced."""

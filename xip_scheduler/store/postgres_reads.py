@@ -18,6 +18,7 @@ from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store import schema
 from xip_scheduler.store.protocol import (
     Attempt,
+    AuditRow,
     Detail,
     DoneInterval,
     NodeTally,
@@ -53,7 +54,8 @@ SELECT tile_begin, tile_end FROM tile_record
 # and with the row.
 _OUTPUTS = """
 SELECT tile, CASE WHEN size <= %(limit)s OR place = 1 THEN block END FROM (
-    SELECT tile, block, sum(octet_length(block)) OVER (ORDER BY tile) AS size, row_number() OVER (ORDER BY tile) AS place
+    SELECT tile, block, sum(octet_length(block)) OVER (ORDER BY tile) AS size,
+           row_number() OVER (ORDER BY tile) AS place
       FROM tile_output
      WHERE run_key = %(run_key)s AND node_id = %(node_id)s AND tile >= %(begin)s AND tile < %(end)s
 ) AS summed WHERE size - octet_length(block) <= %(limit)s ORDER BY tile
@@ -105,7 +107,7 @@ class PostgresReads:
 
     def _rows(self, statement: str, parameters: Any) -> list[Row]:
         """*statement* is a constant of this module."""
-        return self._read(lambda: self._driver.execute(statement, parameters, binary=True).fetchall())  # type: ignore[call-overload,no-any-return]  # not a LiteralString for mypy
+        return self._read(lambda: self._driver.execute(statement, parameters, binary=True).fetchall())
 
     def _selected(self, statement: sa.Select[Any]) -> list[Any]:
         return self._read(lambda: list(self._connection.execute(statement)))
@@ -210,7 +212,11 @@ class PostgresReads:
             " WHERE run_key = %s ORDER BY node_id, tile, attempt",
             (self._key(run_id),),
         )
-        return [(run_id, *row) for row in rows]  # type: ignore[misc]  # the columns of an Attempt
+        return [(run_id, *row) for row in rows]
+
+    def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
+        rows = self._rows("SELECT * FROM audit WHERE audit_key > %s ORDER BY audit_key LIMIT %s", (after_key, limit))
+        return [AuditRow(*row) for row in rows]
 
 
 def _stored_run(found: Any) -> StoredRun:

@@ -15,9 +15,13 @@ Sessions say in `application_name` which term they write for, so that the one wh
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import psycopg
+import sqlalchemy as sa
 from psycopg import conninfo
+from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import RequestError, StoreError
 
@@ -71,11 +75,13 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
             parts = conninfo.conninfo_to_dict(self.url)
         except psycopg.ProgrammingError as error:
             sentence = str(error).strip().replace(self.url, "...")
-            raise RequestError("BAD_SETTING", f"store must be postgresql://USER@HOST:PORT/DATABASE: {sentence}") from None
+            sentence = f"store must be postgresql://USER@HOST:PORT/DATABASE: {sentence}"
+            raise RequestError("BAD_SETTING", sentence) from None
         if "password" in parts:
             raise RequestError(
                 "BAD_SETTING",
-                "store must not carry a password, settings are printed: use store_password_file, PGPASSFILE or PGPASSWORD",
+                "store must not carry a password, for settings are printed: use store_password_file, PGPASSFILE or "
+                "PGPASSWORD",
             )
 
     def password(self) -> str | None:
@@ -102,10 +108,10 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
             psycopg.OperationalError: the database cannot be reached now.
             StoreError: it can, and must not be used.
         """
-        parameters = dict(_PARAMETERS)
+        parameters: dict[str, Any] = {**_PARAMETERS, "application_name": name}
         if (password := self.password()) is not None:
-            parameters["password"] = password  # type: ignore[assignment]  # numbers and texts alike
-        connection = psycopg.connect(self.url, autocommit=True, application_name=name, **parameters)  # type: ignore[arg-type]  # ditto
+            parameters["password"] = password
+        connection = psycopg.connect(self.url, autocommit=True, **parameters)
         try:
             _prepare(connection)
         except BaseException:
@@ -125,3 +131,15 @@ def _prepare(connection: psycopg.Connection) -> None:
         got = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
         if got != (wanted_value,):
             raise StoreError(f"the server must run with {name} = {wanted_value}, got {got and got[0]}")
+
+
+def sqlalchemy_over(driver: psycopg.Connection) -> sa.Connection:
+    """SQLAlchemy's face of *driver*, which must be outside of a transaction now and may begin them itself later."""
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: driver,
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,  # the driver belongs to the caller, who may have closed it
+    )
+    return engine.connect()

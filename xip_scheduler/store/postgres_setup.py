@@ -1,7 +1,10 @@
-"""Tables made in an empty database, those of an older version upgraded, and the row of a new term.
+"""Tables made in an empty database, and those of an older version upgraded.
 
-All of it in one transaction under an advisory lock, so that two schedulers which start on one empty database do not
-make the same tables; the lock keeps only them apart and fences nothing.
+Tables are made in one transaction under an advisory lock, so that two schedulers which start on one empty database do
+not make the same ones; the lock keeps only them apart and fences nothing.
+
+An upgrade is part of the takeover's transaction (`postgres_leader`), not of the start: a standby of a newer version may
+wait while an older leader still writes the older tables, and changes them when that one can write no more.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from xip_core.errors import StoreError
-from xip_scheduler.store import postgres_schema, schema
+from xip_scheduler.store import audit, migrations, postgres_schema, schema
 from xip_scheduler.store.postgres_session import DatabaseAddress
 
 SETUP_LOCK = 0x58695053
@@ -41,7 +44,7 @@ def prepare_schema(address: DatabaseAddress) -> None:
             elif not tables >= {"meta", "run", "leader"}:
                 shown = ", ".join(sorted(tables)[:8])
                 raise StoreError(f"the database must be empty or a XiP store, got tables {shown}")
-            _check_version(connection)
+            migrations.check_version("the database", version_of(connection))
     except sa.exc.DBAPIError as error:
         if isinstance(error.orig, psycopg.OperationalError):
             raise error.orig from error
@@ -57,8 +60,18 @@ def _create(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _check_version(connection: sa.Connection) -> None:
+def version_of(connection: sa.Connection) -> int:
     statement = sa.select(schema.meta.c.value).where(schema.meta.c.name == "schema_version")
-    version = connection.execute(statement).scalar_one()
-    if version != schema.SCHEMA_VERSION:
-        raise StoreError(f"the database must have schema version {schema.SCHEMA_VERSION}, got {version}")
+    return int(connection.execute(statement).scalar_one())
+
+
+def upgrade_schema(connection: sa.Connection) -> audit.Entry | None:
+    """Bring older tables to this version inside the caller's transaction; what the audit says of it."""
+    version = version_of(connection)
+    migrations.check_version("the database", version)
+    if version == schema.SCHEMA_VERSION:
+        return None
+    migrations.upgrade(connection, version)
+    run_key_last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(schema.run.c.run_key), 0))).scalar_one()
+    versions = {"from_version": version, "to_version": schema.SCHEMA_VERSION, "run_key_last": run_key_last}
+    return audit.Entry("migrated", detail=versions)
