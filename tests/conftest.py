@@ -1,7 +1,16 @@
-"""Fixtures that several packages of tests share."""
+"""What tests of several folders share: packages that add kernels, a private PostgreSQL server."""
 
 from __future__ import annotations
 
+import pytest
+
+from tests.plugins.install import Plugin, installed
 from tests.postgres.fixtures import database, new_database, postgres, prepared_database
 
-__all__ = ["database", "new_database", "postgres", "prepared_database"]
+__all__ = ["database", "new_database", "poison_kernels", "postgres", "prepared_database"]
+
+
+@pytest.fixture(scope="session")
+def poison_kernels() -> Plugin:
+    """The package whose kernel does everything a kernel must not do; see its docstring for the acts."""
+    return installed("poison_kernels")
