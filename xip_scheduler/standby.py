@@ -4,10 +4,10 @@
     leading    a renewal each `renewal_s`, in a thread of its own, so that neither a long commit nor a busy event loop
                looks like silence; replaced means: say so once, and end
 
-A leader that has not renewed for `silence_s` by its own monotonic clock may have been replaced without knowing it: it was
-stopped, or is cut off. What it would write is refused by the fence; what it would say could be old. So `doubt` has a
-sentence then, and the gate refuses calls until a renewal has gone through. That time passes even while the process is
-stopped, which is why it is not `clock.PatientClock`'s.
+A leader that has not renewed for `silence_s` by its own monotonic clock may have been replaced without knowing it: it
+was stopped, or is cut off. What it would write is refused by the fence; what it would say could be old. So `doubt` has
+a sentence then, and the gate refuses calls until a renewal has gone through. That time passes even while the process
+is stopped, which is why it is not `clock.PatientClock`'s.
 """
 
 from __future__ import annotations

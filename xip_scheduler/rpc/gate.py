@@ -34,7 +34,10 @@ class Gate(grpc.GenericRpcHandler):
         """The generic handlers know the same methods."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        if sentence := self._refusal():
+        sentence = self._refusal()
+        if not (sentence or self._handlers):
+            sentence = "this scheduler is taking over; try again"
+        if sentence:
             return _refusing(sentence)
         for handler in self._handlers:
             found: grpc.RpcMethodHandler[Any, Any] | None = handler.service(handler_call_details)

@@ -9,7 +9,8 @@ database, once: 100 MB take about a second, on sessions of their own, so no comm
     put      local file, checked and synced ──> one transaction of 1 MiB chunks ──> stored
     read     local file, or the chunks into one, checked against the digest
 
-Only the database says whether a blob is stored. The local files are a cache: they may be removed while no scheduler runs.
+Only the database says whether a blob is stored. The local files are a cache: they may be removed while no scheduler
+runs.
 """
 
 from __future__ import annotations

@@ -45,11 +45,14 @@ class LeaderRow:
 
     Every method raises `psycopg.OperationalError` when the database cannot be reached now, `StoreError` when it must
     not be used.
+
+    Attributes:
+        holder: where the leader is found, for people.
     """
 
-    def __init__(self, address: DatabaseAddress, holder: str) -> None:
+    def __init__(self, address: DatabaseAddress, holder: str = "") -> None:
         self._address = address
-        self._holder = holder
+        self.holder = holder
         self._connection: psycopg.Connection | None = None
         self._name = "xip-scheduler standing by"
 
@@ -80,7 +83,7 @@ class LeaderRow:
         connection = self._connected()
         term = observed.term + 1
         with sqlalchemy_over(connection) as tables, connection.transaction():
-            place = (self._holder, observed.term, observed.beat, observed.is_released)
+            place = (self.holder, observed.term, observed.beat, observed.is_released)
             if not connection.execute(_SWAP, place).rowcount:
                 return None
             connection.execute(_END_SESSIONS, (session_name(observed.term),))
@@ -95,7 +98,7 @@ class LeaderRow:
         return term
 
     def _write_audit(self, connection: psycopg.Connection, upgraded: audit.Entry | None, term: int) -> None:
-        process = {"host": socket.gethostname(), "pid": os.getpid(), "holder": self._holder}
+        process = {"host": socket.gethostname(), "pid": os.getpid(), "holder": self.holder}
         head = read_head(connection)
         if upgraded is not None:
             head = append(connection, head, upgraded, 0, time.time(), term)
