@@ -58,7 +58,7 @@ def main(path: Path | None, **flags: object) -> None:
     exit_code = 0
     try:
         asyncio.run(run_scheduler(settings))
-    except UnavailableError as error:
+    except (RequestError, UnavailableError) as error:
         click.echo(f"xip-scheduler: {error}", err=True)
         exit_code = EXIT_REFUSED
     except StoreError as error:

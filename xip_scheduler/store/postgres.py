@@ -178,14 +178,14 @@ class PostgresStore(PostgresReads):
     def _is_rolled_back(self) -> bool:
         """Whether nothing of the transaction is kept; False: the session was cut and nobody knows."""
         try:
-            self._driver.execute("ROLLBACK")
+            self._driver.execute("ROLLBACK", prepare=False)
         except psycopg.OperationalError:
             self._driver.close()
             return False
         return True
 
     def _transact(self, batch: Batch, wanted: int) -> None:
-        self._driver.execute("BEGIN")
+        self._driver.execute("BEGIN", prepare=False)
         self._check_fence()
         swapped = self._driver.execute(
             "UPDATE meta SET value = %s WHERE name = 'commit_sequence' AND value = %s", (wanted, wanted - 1)
@@ -195,7 +195,7 @@ class PostgresStore(PostgresReads):
             raise psycopg.OperationalError("commit sequence taken")
         self._write(batch)
         head = self._write_audit(batch)
-        self._driver.execute("COMMIT")
+        self._driver.execute("COMMIT", prepare=False)
         self._audit_head = head
 
     def _check_fence(self) -> None:

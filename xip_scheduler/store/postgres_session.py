@@ -73,9 +73,8 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
         """
         try:
             parts = conninfo.conninfo_to_dict(self.url)
-        except psycopg.ProgrammingError as error:
-            sentence = str(error).strip().replace(self.url, "...")
-            sentence = f"store must be postgresql://USER@HOST:PORT/DATABASE: {sentence}"
+        except psycopg.ProgrammingError:  # its text would repeat parts of what may be a password
+            sentence = "store must be postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE, got something else"
             raise RequestError("BAD_SETTING", sentence) from None
         if "password" in parts:
             raise RequestError(
