@@ -36,7 +36,9 @@ RETRIES_LOOKED_AT_MAX = 8
 
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Give work to every worker that wants some, as long as there is any."""
+    """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
+    if now_s < state.gathering_until_s:
+        return
     if state.last_chances:
         _reserve_worker(state)
     if not state.queue.runs and not state.last_chances:

@@ -66,6 +66,7 @@ class SchedulerState:
         last_chances: retries that wait for a worker of their own, by (run id, node id, tile).
         hungry: workers by appetite; that of NONE stays empty.
         reserved: the worker that gets nothing more until it holds nothing and can take one of them.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -77,6 +78,7 @@ class SchedulerState:
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
         "last_chances",
         "leases",
@@ -104,6 +106,7 @@ class SchedulerState:
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
         self.reserved: Worker | None = None
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
         self.last_chances: dict[tuple[RunId, int, int], Retry] = {}
