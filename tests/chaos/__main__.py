@@ -14,7 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import scenarios_scheduler, scenarios_workers  # noqa: F401 - registers their scenarios
+from tests.chaos import (  # noqa: F401 - registers their scenarios
+    scenarios_network,
+    scenarios_peers,
+    scenarios_scheduler,
+    scenarios_workers,
+)
 from tests.chaos.arena import undisturbed_numbers
 from tests.chaos.scenario import SCENARIOS, Outcome, play
 from xip_core.client.results import RunNumbers

@@ -75,13 +75,14 @@ class Arena:
     def enter(self, manager: contextlib.AbstractContextManager[Entered]) -> Entered:
         return self._stack.enter_context(manager)
 
-    def scheduler(self, *options: str, limit_s: float = 60.0) -> Daemon:
+    def scheduler(self, *options: str, host: str = "127.0.0.1", limit_s: float = 60.0) -> Daemon:
         """A scheduler that serves; the second one of a scenario takes the place and the port of the first."""
         port = self.address.rpartition(":")[2] or "0"
         daemon = self.keep(
-            Daemon(["xip_scheduler", f"--listen=127.0.0.1:{port}", f"--data-dir={self.data_dir}", *options])
+            Daemon(["xip_scheduler", f"--listen={host}:{port}", f"--data-dir={self.data_dir}", *options])
         )
-        self.address = str(daemon.wait_for_log("serving", limit_s)["address"])
+        port = str(daemon.wait_for_log("serving", limit_s)["address"]).rpartition(":")[2]
+        self.address = f"127.0.0.1:{port}"
         return daemon
 
     def worker(self, slot_count: int = 1, address: str = "", *options: str) -> Daemon:

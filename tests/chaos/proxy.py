@@ -130,8 +130,8 @@ class Proxy:
             await asyncio.gather(
                 self._carry(reader, other_writer, "up"), self._carry(other_reader, writer, "down")
             )
-        except OSError:
-            pass  # one end is gone: so is the other
+        except (OSError, asyncio.CancelledError):
+            pass  # one end is gone, so is the other; or the proxy stops
         finally:
             self._writers.difference_update(pair)
             for end in pair:
