@@ -11,8 +11,10 @@ Rules for implementations, each with a test in tests/scheduler/store that every 
 * A tile is recorded once (S1): the same record again changes nothing, another record over the same tile refuses the
   batch. A final run never changes again (S9).
 * (tenant, request id) names at most one run, for ever (S6).
+* A failed attempt at a tile is kept once, under its number (S16); another one under the same number refuses the batch.
+* Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
 * Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
-* A store of an unknown version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
+* A store of a newer version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
 
 Every method blocks on the disk. All are called from one thread that is not the event loop's (`thread.StoreThread`); an
 implementation needs no lock. Reads are bounded by the size or count they are given, so that none holds up a commit.
@@ -29,7 +31,12 @@ from xip_core.errors import NotFoundError
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
-    """A run as it is accepted. `spec` and the texts are opaque to the store."""
+    """A run as it is accepted. `spec` and the texts are opaque to the store.
+
+    Attributes:
+        deadline_after_s: from submission, 0 for none.
+        retry_of: the run whose remainder this one computes, "" for none.
+    """
 
     run_id: str
     tenant: str
@@ -40,6 +47,9 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     plan_digest: str
     state: int
     submitted_at_s: float
+    priority: int = 0
+    deadline_after_s: float = 0.0
+    retry_of: str = ""
 
 
 class FinishedRun(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +58,7 @@ class FinishedRun(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         epoch_last: newest epoch granted to it, 0 for none.
         first_lease_after_s: from submission to the first lease, 0 where there was none.
+        who: the identity that ended it, "" for the scheduler; written to the audit.
     """
 
     run_id: str
@@ -56,6 +67,7 @@ class FinishedRun(msgspec.Struct, frozen=True, gc=False):
     finished_at_s: float
     epoch_last: int = 0
     first_lease_after_s: float = 0.0
+    who: str = ""
 
 
 TileRecord = tuple[str, int, int, int, int, str, int, int]
@@ -69,13 +81,22 @@ TileBlock = tuple[str, int, int, bytes]
 QuarantinedCells = tuple[str, int, int, int, int, str, str]
 """run_id, row, scenario_begin, scenario_end, reason, message, trade_id."""
 
+Attempt = tuple[str, int, int, int, str, int, str, bool]
+"""run_id, node_id, tile, attempt (0, 1, 2, ... at this tile), worker_id, reason, message, is_suspect."""
+
+PauseChange = tuple[str, bool, str]
+"""run_id, is_paused from now on, who asked for it."""
+
 
 class Batch(msgspec.Struct, gc=False):
     """Everything one transaction makes durable.
 
     Attributes:
+        at_s: seconds since the Unix epoch, written to the audit; for people only.
         epoch_end: epochs below it may be in use; 0 when the batch reserves none.
     """
+
+    at_s: float = 0.0
 
     runs: list[NewRun] = []
     epoch_end: int = 0
@@ -83,6 +104,8 @@ class Batch(msgspec.Struct, gc=False):
     outputs: list[TileBlock] = []
     details: list[TileBlock] = []
     quarantine: list[QuarantinedCells] = []
+    attempts: list[Attempt] = []
+    paused: list[PauseChange] = []
     finished: list[FinishedRun] = []
 
     @property
@@ -94,12 +117,18 @@ class Batch(msgspec.Struct, gc=False):
             or self.outputs
             or self.details
             or self.quarantine
+            or self.attempts
+            or self.paused
             or self.finished
         )
 
 
 class StoredRun(msgspec.Struct, frozen=True):
-    """A run as the store knows it. `run_key` grows with every run accepted; it is the position in pages of runs."""
+    """A run as the store knows it. `run_key` grows with every run accepted; it is the position in pages of runs.
+
+    Attributes:
+        pruned_at_s: when its tiles, details and spec were removed (seconds since the Unix epoch), 0 if they are kept.
+    """
 
     run_key: int
     run_id: str
@@ -115,6 +144,11 @@ class StoredRun(msgspec.Struct, frozen=True):
     finished_at_s: float
     epoch_last: int
     first_lease_after_s: float
+    priority: int = 0
+    deadline_after_s: float = 0.0
+    is_paused: bool = False
+    retry_of: str = ""
+    pruned_at_s: float = 0.0
 
 
 class NodeTally(msgspec.Struct, frozen=True, gc=False):
@@ -155,6 +189,26 @@ class QuarantineRow(msgspec.Struct, frozen=True, gc=False):
     reason: int
     message: str
     trade_id: str
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """A row as it is stored; the fields are the columns of `schema.audit`, in order.
+
+    Attributes:
+        at_s: seconds since the Unix epoch, for people only.
+        run_key: 0 where it is about no run.
+        detail: JSON.
+    """
+
+    audit_key: int
+    at_s: float
+    term: int
+    run_key: int
+    event: str
+    who: str
+    detail: str
+    previous_hash: bytes
+    hash: bytes
 
 
 class Store(Protocol):
@@ -209,6 +263,12 @@ class Store(Protocol):
 
     def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
         """Quarantined cells in the order they were recorded."""
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        """Failed attempts of a run, by node, tile and number."""
+
+    def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
+        """At most *limit* rows of the audit after *after_key*, in the order of the chain."""
 
 
 def not_recorded(run_id: str, node_id: int, tile: int) -> NotFoundError:

@@ -8,6 +8,8 @@
     tile_output   what downstream nodes read of a tile
     tile_detail   what clients stream of a tile, numbered by a cursor that only grows
     quarantine    cells without a number, and why
+    attempt       failed tries at a tile, so that poison stays contained over restarts (S16)
+    audit         one row per durable transition, each with the hash of the one before (S17; `audit`)
 
 Sizes: a tile record is 25 bytes on disk, so 10 million one-tile records are 250 MB; blobs (books, markets, plans)
 are files beside the database (`blobs`).
@@ -20,6 +22,7 @@ tiles, same epoch) is ignored, anything else is refused: a record never changes.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Double,
     ForeignKey,
@@ -32,23 +35,26 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
-"""Raised with every change of a table; a store of another version is refused, never guessed at."""
+SCHEMA_VERSION = 2
+"""Raised with every change of a table, with a step in `migrations`; a store of a newer version is refused."""
 
 metadata = MetaData()
+
+Whole = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits everywhere: SQLite's INTEGER is, and only under this name may it be a growing key; PostgreSQL's is not."""
 
 meta = Table(
     "meta",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("value", Whole, nullable=False),
 )
 
 run = Table(
     "run",
     metadata,
     # Also the order of submission, which pages of runs follow.
-    Column("run_key", Integer, primary_key=True),
+    Column("run_key", Whole, primary_key=True),
     Column("run_id", Text, nullable=False, unique=True),
     Column("tenant", Text, nullable=False),
     Column("request_id", Text, nullable=False),
@@ -62,8 +68,17 @@ run = Table(
     Column("submitted_at_s", Double, nullable=False),
     Column("finished_at_s", Double, nullable=False, server_default="0"),
     # The last word of the scheduler that finished the run; both 0 before.
-    Column("epoch_last", Integer, nullable=False, server_default="0"),
+    Column("epoch_last", Whole, nullable=False, server_default="0"),
     Column("first_lease_after_s", Double, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    # From submission, 0 for none.
+    Column("deadline_after_s", Double, nullable=False, server_default="0"),
+    Column("is_paused", Integer, nullable=False, server_default="0"),
+    # The run whose remainder this one computes, "" for none.
+    Column("retry_of", Text, nullable=False, server_default=""),
+    # Seconds since the Unix epoch; 0 while tiles and spec are kept. The row itself stays for ever: it is what makes a
+    # request id name one run (S6).
+    Column("pruned_at_s", Double, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "request_id"),
     sqlite_autoincrement=True,  # a run key is never reused, not even after a deletion
 )
@@ -72,51 +87,51 @@ Index("run_by_state", run.c.state)
 worker = Table(
     "worker",
     metadata,
-    Column("worker_key", Integer, primary_key=True),
+    Column("worker_key", Whole, primary_key=True),
     Column("worker_id", Text, nullable=False, unique=True),
 )
 
 tile_record = Table(
     "tile_record",
     metadata,
-    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
     Column("node_id", Integer, primary_key=True),
-    Column("tile_begin", Integer, primary_key=True),
-    Column("tile_end", Integer, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("worker_key", Integer, nullable=False),
-    Column("cell_count", Integer, nullable=False),
-    Column("quarantined_count", Integer, nullable=False),
+    Column("tile_begin", Whole, primary_key=True),
+    Column("tile_end", Whole, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    Column("worker_key", Whole, nullable=False),
+    Column("cell_count", Whole, nullable=False),
+    Column("quarantined_count", Whole, nullable=False),
     sqlite_with_rowid=False,  # the key is the row: half the size, one B-tree instead of two
 )
 
 node_tally = Table(
     "node_tally",
     metadata,
-    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
     Column("node_id", Integer, primary_key=True),
-    Column("tiles_done", Integer, nullable=False),
-    Column("cell_count", Integer, nullable=False),
-    Column("quarantined_count", Integer, nullable=False),
+    Column("tiles_done", Whole, nullable=False),
+    Column("cell_count", Whole, nullable=False),
+    Column("quarantined_count", Whole, nullable=False),
     sqlite_with_rowid=False,
 )
 
 tile_output = Table(
     "tile_output",
     metadata,
-    Column("run_key", Integer, ForeignKey("run.run_key"), primary_key=True),
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
     Column("node_id", Integer, primary_key=True),
-    Column("tile", Integer, primary_key=True),
+    Column("tile", Whole, primary_key=True),
     Column("block", LargeBinary, nullable=False),
 )
 
 tile_detail = Table(
     "tile_detail",
     metadata,
-    Column("cursor", Integer, primary_key=True),
-    Column("run_key", Integer, ForeignKey("run.run_key"), nullable=False),
+    Column("cursor", Whole, primary_key=True),
+    Column("run_key", Whole, ForeignKey("run.run_key"), nullable=False),
     Column("node_id", Integer, nullable=False),
-    Column("tile", Integer, nullable=False),
+    Column("tile", Whole, nullable=False),
     Column("block", LargeBinary, nullable=False),
     UniqueConstraint("run_key", "node_id", "tile"),
     sqlite_autoincrement=True,  # a cursor handed to a client is never given to another block
@@ -126,8 +141,8 @@ Index("tile_detail_by_run", tile_detail.c.run_key, tile_detail.c.cursor)
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("quarantine_key", Integer, primary_key=True),
-    Column("run_key", Integer, ForeignKey("run.run_key"), nullable=False),
+    Column("quarantine_key", Whole, primary_key=True),
+    Column("run_key", Whole, ForeignKey("run.run_key"), nullable=False),
     Column("row", Integer, nullable=False),
     Column("scenario_begin", Integer, nullable=False),
     Column("scenario_end", Integer, nullable=False),
@@ -136,6 +151,34 @@ quarantine = Table(
     Column("trade_id", Text, nullable=False),
 )
 Index("quarantine_by_run", quarantine.c.run_key, quarantine.c.quarantine_key)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
+    Column("node_id", Integer, primary_key=True),
+    Column("tile", Whole, primary_key=True),
+    Column("attempt", Integer, primary_key=True),  # 0, 1, 2, ... at this tile
+    Column("worker_id", Text, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("is_suspect", Integer, nullable=False),  # the worker died of it or may have; otherwise it reported it
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_key", Whole, primary_key=True),  # 1, 2, 3, ... without a gap
+    Column("at_s", Double, nullable=False),  # seconds since the Unix epoch, for people only
+    Column("term", Whole, nullable=False),
+    Column("run_key", Whole, nullable=False),  # 0 where it is about no run; no foreign key: audit outlives everything
+    Column("event", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
 
 SQLITE_ONE_RECORD_TRIGGER = """
 CREATE TRIGGER tile_record_once BEFORE INSERT ON tile_record

@@ -230,6 +230,61 @@ def test_quarantine_is_read_in_pages_in_order(store: Store) -> None:
     assert [[cell.row for cell in page] for page in pages] == [[0, 1], [2, 3], [4]]
 
 
+def test_what_a_desk_asked_of_a_run_comes_back_after_a_restart(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(Batch(runs=[a_run("r1", priority=2, deadline_after_s=600.5, retry_of="r0"), a_run("r2")]))
+    store.close()
+    store = harness.open()
+    runs = [(run.priority, run.deadline_after_s, run.is_paused, run.retry_of) for run in store.live_runs()]
+    assert runs == [(2, 600.5, False, "r0"), (0, 0.0, False, "")]
+    store.close()
+
+
+def test_a_paused_run_is_paused_until_it_is_resumed(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(Batch(runs=[a_run("r1"), a_run("r2")]))
+    store.commit(Batch(paused=[("r1", True, "desk"), ("r2", True, "desk"), ("r2", False, "desk")]))
+    store.close()
+    store = harness.open()
+    assert [run.is_paused for run in store.live_runs()] == [True, False]
+    store.commit(Batch(paused=[("r1", False, "desk")]))
+    assert [run.is_paused for run in store.live_runs()] == [False, False]
+    store.close()
+
+
+def test_a_final_run_is_not_paused(store: Store) -> None:
+    store.commit(a_batch_with_run(finished=[finished()]))
+    with pytest.raises(StoreError, match="not final"):
+        store.commit(Batch(paused=[("r1", True, "desk")]))
+
+
+def test_attempts_survive_a_restart_in_order(harness: StoreHarness) -> None:
+    store = harness.open()
+    store.commit(
+        a_batch_with_run(
+            attempts=[("r1", 1, 7, 0, "w1", 2, "m", True), ("r1", 0, 9, 1, "w2", 3, "", False)],
+        )
+    )
+    store.commit(Batch(attempts=[("r1", 0, 9, 0, "w1", 2, "died", True)]))
+    store.close()
+    store = harness.open()
+    assert store.attempts("r1") == [
+        ("r1", 0, 9, 0, "w1", 2, "died", True),
+        ("r1", 0, 9, 1, "w2", 3, "", False),
+        ("r1", 1, 7, 0, "w1", 2, "m", True),
+    ]
+    store.close()
+
+
+def test_an_attempt_is_kept_once_and_never_changes(store: Store) -> None:
+    attempt = ("r1", 0, 9, 0, "w1", 2, "died", True)
+    store.commit(a_batch_with_run(attempts=[attempt]))
+    store.commit(Batch(attempts=[attempt, ("r1", 0, 9, 1, "w2", 2, "died", True)]))
+    with pytest.raises(StoreError, match="kept once"):
+        store.commit(Batch(attempts=[("r1", 0, 9, 0, "w3", 2, "died", True)]))
+    assert [kept[4] for kept in store.attempts("r1")] == ["w1", "w2"]
+
+
 def test_a_second_scheduler_is_refused_while_the_store_is_open(harness: StoreHarness, store: Store) -> None:
     with pytest.raises(StoreError, match="another"):
         harness.open()
