@@ -100,7 +100,11 @@ class Scheduler:
         clock = PatientClock()
         self._journal = Journal()
         self._changes = RunChanges()
-        limits = Limits(lease_duration_s=settings.lease_duration_s, tenant_weights=settings.tenant_weights)
+        limits = Limits(
+            lease_duration_s=settings.lease_duration_s,
+            gathering_s=settings.gathering_s,
+            tenant_weights=settings.tenant_weights,
+        )
         self.core = restore_core(store, blobs, self._journal, limits, clock.now_s())
         self.driver = Driver(self.core, self._store, self._journal, self._send, clock.now_s)
         core = self.core

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         insecure: allow an address other than loopback, without encryption or identity.
         lease_duration_s: a worker silent for so long loses its leases.
         heartbeat_interval_s: how often workers are told to speak; below a third of the lease, so that two may be lost.
+        gathering_s: after a restart with live runs nothing is leased for so long, so that workers can come back and say
+            what they hold: their pauses between two tries are 2 s at most, and connecting takes some time too.
         upload_size_limit_bytes: largest blob accepted.
         live_runs_max: more are refused until some finish; each live run costs some kilobytes and a share of attention.
         tenant_live_runs_max: likewise of one tenant, so that one that floods leaves room for others.
@@ -56,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure: bool = False
     lease_duration_s: float = 15.0
     heartbeat_interval_s: float = 4.0
+    gathering_s: float = 2.5
     upload_size_limit_bytes: int = 256 << 20
     live_runs_max: int = 1_000
     tenant_live_runs_max: int = 800
@@ -155,6 +158,8 @@ def _check(settings: Settings) -> None:
     if not 1.0 <= settings.leader_silence_s <= 60.0:
         sentence = f"leader_silence_s must be 1 to 60, got {settings.leader_silence_s}"
         raise RequestError("BAD_SETTING", sentence)
+    if not 0.0 <= settings.gathering_s <= 60.0:
+        raise RequestError("BAD_SETTING", f"gathering_s must be 0 to 60, got {settings.gathering_s}")
     for name in ("upload_size_limit_bytes", "live_runs_max", "tenant_live_runs_max"):
         if getattr(settings, name) <= 0:
             raise RequestError("BAD_SETTING", f"{name} must be positive, got {getattr(settings, name)}")
