@@ -7,6 +7,9 @@ Tables are always the replay of the log, so an entry that is gone has never been
 the checkers (`ghost`) that must see a second record, not a constraint that hides it.
 
 `ModelStore` gives `xip_scheduler.restore` and the shells what they read, in the words of `store.protocol`.
+`SharedStore` is one that several schedulers can reach, fenced as the PostgreSQL store is: a transaction holds the row
+of the term FOR SHARE from its first statement to its end, a takeover must change that row, and the server ends
+transactions that stay open for too long.
 """
 
 from __future__ import annotations
@@ -15,8 +18,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from xip_core.errors import NotFoundError
+from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store.protocol import Batch, DoneInterval, FinishedRun, NewRun, NodeTally, StoredRun, TileRecord
+
+OPEN_MAX_S = 5.0
+"""A transaction open for longer is ended by the server when somebody waits for its locks."""
 
 
 class Entry(msgspec.Struct):
@@ -70,6 +76,51 @@ class Disk:
         self.synced_count = 0
         self.tables = Tables()
         self.blobs: dict[str, bytes] = {}
+        self.beat = 0
+        self.open_transaction: Entry | None = None
+        self.opened_s = 0.0
+
+    # ---- what only a shared store has
+
+    def begin(self, entry: Entry, now_s: float) -> None:
+        """Lock the row of the term, and compare it.
+
+        Raises:
+            StoreError: the term is another's.
+        """
+        if entry.term != self.tables.term:
+            raise StoreError(f"term {entry.term} is over, term {self.tables.term} rules")
+        self.open_transaction = entry
+        self.opened_s = now_s
+
+    def end(self, entry: Entry) -> None:
+        """COMMIT: all of *entry*, visible and durable at once.
+
+        Raises:
+            StoreError: the server has ended the transaction before.
+        """
+        if self.open_transaction is not entry:
+            raise StoreError("the transaction was ended by the server")
+        self.open_transaction = None
+        self.write(entry)
+        self.sync()
+
+    def raise_term(self, observed_term: int, now_s: float) -> bool:
+        """UPDATE ... SET term = term + 1 WHERE term = observed; False when it waits for a lock, or hit no row."""
+        if self.open_transaction is not None:
+            if now_s - self.opened_s <= OPEN_MAX_S:
+                return False
+            self.open_transaction = None
+        if self.tables.term != observed_term:
+            return False
+        self.write(Entry(Batch(), observed_term + 1, is_acknowledged=True, is_checked=True))
+        self.sync()
+        return True
+
+    def abandon(self, term: int) -> None:
+        """The connection of the scheduler of *term* is gone, and with it the transaction it had open."""
+        if self.open_transaction is not None and self.open_transaction.term == term:
+            self.open_transaction = None
 
     def write(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -101,10 +152,23 @@ class ModelStore:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
+        self.term = self.open_term(disk)
+
+    def open_term(self, disk: Disk) -> int:
+        """Raise the term."""
         disk.sync()
-        self.term = disk.tables.term + 1
-        disk.write(Entry(Batch(), self.term, is_acknowledged=True, is_checked=True))
+        term = disk.tables.term + 1
+        disk.write(Entry(Batch(), term, is_acknowledged=True, is_checked=True))
         disk.sync()
+        return term
+
+    def write(self, entry: Entry, now_s: float) -> None:
+        """The first half of a commit. Raises StoreError when nothing of it will be kept."""
+        self.disk.write(entry)
+
+    def sync(self, entry: Entry) -> None:
+        """The second half: durable when it returns."""
+        self.disk.sync()
 
     @property
     def epoch_end(self) -> int:
@@ -158,3 +222,26 @@ class ModelStore:
             tally[1] += cell_count
             tally[2] += quarantined_count
         return [NodeTally(node_id, *sums[node_id]) for node_id in sorted(sums)]
+
+
+class SharedStore(ModelStore):
+    """The store as whoever has just raised its term sees it."""
+
+    def open_term(self, disk: Disk) -> int:
+        return disk.tables.term
+
+    def write(self, entry: Entry, now_s: float) -> None:
+        self.disk.begin(entry, now_s)
+
+    def sync(self, entry: Entry) -> None:
+        self.disk.end(entry)
+
+    def beat(self) -> None:
+        """Show those who wait that the leader lives.
+
+        Raises:
+            StoreError: the term is another's.
+        """
+        if self.disk.tables.term != self.term:
+            raise StoreError(f"term {self.term} is over, term {self.disk.tables.term} rules")
+        self.disk.beat += 1

@@ -82,8 +82,12 @@ class Ghost:
 
     # ---- grants
 
-    def sent(self, order: GrantLease, is_live: bool) -> int:
-        """A lease leaves for a worker; its serial. One lost again in its own batch is sent as well, and is void."""
+    def sent(self, order: GrantLease, is_live: bool, term: int) -> int:
+        """A lease leaves for a worker; its serial. One lost again in its own batch is sent as well, and is void.
+
+        So is what a deposed scheduler sends before it knows: nobody will record anything that comes of it, unless its
+        successor adopts it.
+        """
         serial = len(self.grants) + 1
         grant = Grant(
             serial=serial,
@@ -93,7 +97,7 @@ class Ghost:
             node_id=order.node_id,
             tile_begin=order.tile_begin,
             tile_end=order.tile_end,
-            term=self.term,
+            term=term,
         )
         self.grants[serial] = grant
         self.serials[order.worker_id, order.epoch] = serial
@@ -101,6 +105,9 @@ class Ghost:
         self.demand(order.epoch < self.disk.tables.epoch_end, "S3", f"epoch is not reserved in the store: {order}")
         self.epochs.add(order.epoch)
         self.demand(order.run_id in self.runs, "S5", f"a lease of a run that is not durable: {order}")
+        if term != self.term:
+            self.probes["lease sent by a deposed leader"] += 1
+            return serial
         self.demand(order.run_id not in self.final, "S8", f"a lease of a run that is final: {order}")
         if not is_live:
             self.probes["void lease sent"] += 1
@@ -139,6 +146,7 @@ class Ghost:
             return
         entry.is_checked = True
         batch = entry.batch
+        self.demand(entry.term == self.term, "S4", f"written under term {entry.term}, term {self.term} rules: {batch}")
         for worker_id, epoch in entry.kept:
             self.adopted(worker_id, epoch)
         for run in batch.runs:

@@ -39,7 +39,11 @@ from xip_worker.events import Lease
 
 if TYPE_CHECKING:
     from tests.simulation.network import Link
+    from tests.simulation.seats import Seat
     from tests.simulation.world import World
+
+COMMITTED_ON_THE_WAY = 0.5
+"""Of the transactions whose COMMIT was sent by a scheduler killed at that moment."""
 
 CHECKED_ONE_IN = 4
 """Commits after which memory is compared with the store and the core checks itself."""
@@ -129,40 +133,59 @@ class ServerConnection:
 class SchedulerNode:
     """One incarnation; a restart makes a new one."""
 
-    def __init__(self, world: World, rate: float) -> None:
+    def __init__(self, world: World, seat: Seat, store: ModelStore, rate: float) -> None:
         self.world = world
+        self.seat = seat
         self.is_alive = True
-        self.rate = rate
-        self.store = ModelStore(world.disk)
+        self.is_ending = False
+        self.store = store
         self.journal = Journal()
         loop = world.loop
-        self.clock = PatientClock(lambda: loop.now_s * rate)
+        self.process = seat.process
+        self.clock = PatientClock(lambda: loop.now_s * rate + seat.clock_offset_s)
         limits = Limits(epoch_block=world.epoch_block)
         self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
         self.journal.view = self.core.run
         self.spy = SpiedCore(self)
-        self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, lambda: 1.0 + loop.now_s)
+        self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
         self.connections: dict[int, ServerConnection] = {}
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
         self.submissions: dict[tuple[str, str], asyncio.Lock] = {}
         world.ghost.restarted(self.core, self.store.term)
-        self.task = loop.create_task(self.driver.run())
+        self.task = self.process.create_task(self.driver.run())
         self.task.add_done_callback(self._ended)
+
+    def _wall_clock_s(self) -> float:
+        """For people; may be anything."""
+        return 1.0 + self.world.loop.now_s + self.seat.wall_clock_offset_s
+
+    @property
+    def is_deposed(self) -> bool:
+        """Another scheduler has raised the term; this one does not know."""
+        return self.store.term != self.world.ghost.term
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or not self.is_alive:
             return
         error = task.exception()
         if isinstance(error, StoreError):
-            self.world.scheduler_died("commit failed")
+            self.seat.die(f"commit failed: {error}")
         elif error is not None:
             raise error
+        else:
+            self.seat.die("ended in order")
 
     def die(self) -> None:
         """Nothing of this process happens any more."""
         self.is_alive = False
         self.task.cancel()
+
+    def end_orderly(self) -> None:
+        """What the daemon does when it is told to: streams first, then the batch it is at."""
+        for connection in list(self.connections.values()):
+            connection.link.close_server()
+        self.driver.stop()
 
     # ---- the store, as the driver sees it
 
@@ -171,34 +194,39 @@ class SchedulerNode:
             await self._commit(batch)
 
     async def _commit(self, batch: Batch) -> None:
-        world, disk = self.world, self.world.disk
-        fate = world.commit_fate()
-        await world.loop.passed(fate.write_s)
+        world, store, passed = self.world, self.store, self.process.passed
+        fate = world.commit_fate(self.seat)
+        await passed(fate.write_s)
         if fate.kill_at == 1:
-            world.probe("killed between handle and write")
-            world.scheduler_died("killed before its commit was written")
-            await asyncio.Event().wait()
-        if fate.error == "refused":
+            await self._killed("killed between handle and write")
+        if fate.error == "refused" or world.is_disk_full():
             world.probe("commit refused")
             raise StoreError("the disk is full")
-        entry = Entry(batch, self.store.term, kept=tuple(self.spy.kept))
+        entry = Entry(batch, store.term, kept=tuple(self.spy.kept))
         self.spy.kept.clear()
-        disk.write(entry)
+        store.write(entry, world.loop.now_s)
+        if fate.stop_s:
+            world.probe("stopped inside a commit")
+            self.seat.stop(fate.stop_s)
         if fate.kill_at == 2:
-            world.probe("killed between write and sync")
-            world.scheduler_died("killed before its commit was synced")
-            await asyncio.Event().wait()
-        await world.loop.passed(fate.sync_s)
-        disk.sync()
+            if world.is_pair and world.chance.random() < COMMITTED_ON_THE_WAY:
+                store.sync(entry)
+                self.store_synced(entry)
+            await self._killed("killed between write and sync")
+        await passed(fate.sync_s)
+        store.sync(entry)
         self.store_synced(entry)
         if fate.kill_at == 3:
-            world.probe("killed between commit and send")
-            world.scheduler_died("killed before it said what it had committed")
-            await asyncio.Event().wait()
+            await self._killed("killed between commit and send")
         if fate.error == "unknown":
             world.probe("commit of unknown outcome")
             raise StoreError("connection lost during COMMIT")
         entry.is_acknowledged = True
+
+    async def _killed(self, where: str) -> None:
+        self.world.probe(where)
+        self.seat.die(where)
+        await asyncio.Event().wait()
 
     def store_synced(self, entry: Entry) -> None:
         """Judge what has just become durable, with the core still at the state it was handled in."""
@@ -262,8 +290,9 @@ class SchedulerNode:
     def _send(self, orders: Orders) -> None:
         """What `WorkerService.send` does."""
         ghost = self.world.ghost
-        for worker_id, epoch in self.spy.kept:  # attached in a batch without a commit
-            ghost.adopted(worker_id, epoch)
+        if not self.is_deposed:
+            for worker_id, epoch in self.spy.kept:  # attached in a batch without a commit
+                ghost.adopted(worker_id, epoch)
         self.spy.kept.clear()
         leases: dict[int, list[Lease]] = {}
         for order in orders.grants:
@@ -281,11 +310,15 @@ class SchedulerNode:
 
     def _lease(self, order: GrantLease, digest: bytes) -> Lease:
         is_live = order.epoch in self.core._state.leases
-        serial = self.world.ghost.sent(order, is_live)
+        serial = self.world.ghost.sent(order, is_live, self.store.term)
         self.world.note(f"grant {order.worker_id} {order.epoch} {order.run_id} {order.node_id} {order.tile_begin}")
         return GhostLease(
             order.epoch, order.run_id, order.node_id, order.tile_begin, order.tile_end, digest, serial=serial
         )  # type: ignore[arg-type]  # epochs of both sides are the same numbers
+
+    def can_read(self) -> bool:
+        """Blobs and outputs are served."""
+        return self.is_alive and not self.process.is_stopped and self.seat.is_store_reachable()
 
     # ---- clients
 

@@ -89,6 +89,8 @@ class WorkerNode:
         self.slot_count = slot_count
         self.speed = speed
         self.incarnation = 0
+        self.seat_turn = 0
+        self.clock_offset_s = 0.0
         self.is_alive = False
         self.is_gone_for_good = False
         self.paused_until_s = 0.0
@@ -173,8 +175,8 @@ class WorkerNode:
     # ---- the daemon
 
     def handle(self, event: Event) -> None:
-        loop = self.world.loop
-        for action in self.core.handle(event, loop.now_s):
+        now_s = self.world.loop.now_s + self.clock_offset_s
+        for action in self.core.handle(event, now_s):
             self.carry_out(action)
         self.event_count += 1
         if self.event_count % CHECKED_ONE_IN == 0:
@@ -182,7 +184,7 @@ class WorkerNode:
         deadline_s = self.core.next_deadline_s()
         if self.is_alive and deadline_s is not None and (self.timer_s is None or deadline_s < self.timer_s):
             self.timer_s = deadline_s
-            self.later(deadline_s - loop.now_s, self.ring)
+            self.later(deadline_s - now_s, self.ring)
 
     def ring(self) -> None:
         self.timer_s = None

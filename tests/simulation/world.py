@@ -19,13 +19,15 @@ from typing import Any
 import msgspec
 
 from tests.simulation.clockwork import VirtualLoop
-from tests.simulation.disk import Disk
+from tests.simulation.disk import Disk, ModelStore, SharedStore
+from tests.simulation.fates import CommitFate, NextCommit
 from tests.simulation.faults import FAULTS_END_S, KINDS, Fault, draw_faults
 from tests.simulation.ghost import Ghost, Violation
 from tests.simulation.network import Link
 from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
+from tests.simulation.seats import Seat, Succession, draw_seats
 from tests.simulation.worker_node import WorkerNode
-from tests.simulation.workload import SERIAL_BYTES, Request, tiles_needed
+from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
@@ -41,18 +43,18 @@ QUIET_S = 45.0
 """After the last run ended, until every worker must have heard: silences end after 25 s, heartbeats come each 5 s."""
 
 REPLY_TIMEOUT_S = 5.0
+CANCELLED_SHARE = 0.5
+"""Of the calls given up that are not carried out for that."""
+
+PAIR_SHARE = 0.4
+"""Of the schedules with two schedulers on a shared store."""
+
+SEAT_LOST_SHARE = 0.5
+LOOK_INTERVAL_S = 0.5
+STORE_TIMEOUT_S = 3.0
 DOUBLED_SHARE = 0.5
 HEARTBEAT_INTERVAL_S = 5.0
 LEASE_DURATION_S = 15.0
-
-
-class CommitFate(msgspec.Struct, frozen=True):
-    """Attributes: kill_at: point of the commit where the scheduler is killed, 0 for none (see scheduler_node)."""
-
-    write_s: float
-    sync_s: float
-    kill_at: int = 0
-    error: str = ""
 
 
 class Outcome(msgspec.Struct):
@@ -72,15 +74,16 @@ class World:
     def __init__(self, seed: int, faults: list[Fault] | None = None) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        drawn = draw_faults(self.chance)
+        self.is_pair = self.chance.random() < PAIR_SHARE
+        drawn = draw_faults(self.chance, self.is_pair)
         self.faults = drawn if faults is None else faults
         self.loop = VirtualLoop()
         self.disk = Disk()
         self.ghost = Ghost(self.disk)
         self.injected: Counter[str] = Counter()
         self.story: list[str] = []
-        self.next_commits: list[tuple[int, str, bool]] = []
-        self.slow_disk_until_s = self.doubled_until_s = 0.0
+        self.next_commits: list[NextCommit] = []
+        self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = 0.0
         self.stuck_commit_s = 0.0
         self.replies_to_lose = 0
         self.is_power_loss = False
@@ -94,12 +97,16 @@ class World:
         self.ghost.requests = self.requests
         self.links: list[Link] = []
         self.clients: set[asyncio.Task[None]] = set()
-        self.scheduler: SchedulerNode | None = None
+        self.succession = Succession(self.ghost)
+        self.seats = draw_seats(self)
 
     # ---- the schedule
 
     def begin(self) -> None:
-        self.start_scheduler()
+        for seat in self.seats:
+            seat.start()
+        if self.is_pair:
+            self.loop.call_later(LOOK_INTERVAL_S, self.look)
         self.hosts = [
             WorkerNode(self, f"h{number}", self.chance.choice((1, 1, 2, 3)), self.chance.choice((0.5, 1.0, 1.0, 3.0)))
             for number in range(self.chance.choice((2, 3, 4, 5)))
@@ -120,19 +127,42 @@ class World:
         self.is_healed = True
         self.tell("heal")
         self.next_commits.clear()
-        self.slow_disk_until_s = self.doubled_until_s = self.stuck_commit_s = 0.0
+        self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = self.stuck_commit_s = 0.0
         self.replies_to_lose = 0
         for host in self.hosts[1 + self.chance.randrange(len(self.hosts)) :]:
             host.is_gone_for_good = True
             host.die(is_silent_s=25.0 * self.chance.random())
         for link in self.links:
             link.spike_share = 0.0
+        for seat in self.seats:
+            seat.store_cut_until_s = seat.cut_until_s = 0.0
+        if self.is_pair and self.chance.random() < SEAT_LOST_SHARE:
+            seat = self.chance.choice(self.seats)
+            seat.is_gone_for_good = True
+            seat.die("its host is gone for good")
+
+    def look(self) -> None:
+        """Watch the schedulers."""
+        self.succession.look(self.seats, self.ghost.term, LOOK_INTERVAL_S)
+        self.loop.call_later(LOOK_INTERVAL_S, self.look)
+
+    @property
+    def scheduler(self) -> SchedulerNode | None:
+        """Whoever leads by right."""
+        for seat in self.seats:
+            if seat.node is not None and seat.node.store.term == self.ghost.term:
+                return seat.node
+        return None
 
     def work_s(self) -> float:
-        """Seconds of all tiles, one after the other, on the slowest host at its slowest."""
+        """Seconds of all tiles, one after the other, on the slowest host at its slowest, with the attempts at poison."""
         slowest = 1.5 * max(host.speed for host in self.hosts)
-        tiles = ((request.tile_s, node.tile_count) for request in self.requests.values() for node in request.plan.nodes)
-        return slowest * sum(tile_s * tile_count for tile_s, tile_count in tiles)
+        work_s = 0.0
+        for request in self.requests.values():
+            tile_count = sum(node.tile_count for node in request.plan.nodes)
+            poison_count = sum(fate is Fate.CRASHES for fate in request.fates.values())
+            work_s += request.tile_s * (tile_count + CRASHES_MAX * poison_count)
+        return slowest * work_s
 
     def is_over(self) -> bool:
         return self.is_healed and not self.clients and len(self.ghost.final) == len(self.requests)
@@ -177,13 +207,20 @@ class World:
             for name, count in msgspec.structs.asdict(node.core.counters).items():
                 if count:
                     self.ghost.probes[f"counter {name}"] += count
-        self.scheduler_died("the end")
-        self.start_scheduler()
+        for seat in self.seats:
+            seat.die("the end")
+        self.seats[0].is_gone_for_good = False
+        self.seats[0].is_up = True
+        if self.is_pair:
+            self.disk.raise_term(self.disk.tables.term, self.loop.now_s)
+        self.seats[0].lead(SharedStore if self.is_pair else ModelStore)
 
     def end(self) -> None:
         """Let no task outlive the world."""
-        if self.scheduler is not None:
-            self.scheduler.die()
+        for seat in self.seats:
+            seat.process.wake()
+            if seat.node is not None:
+                seat.node.die()
         for client in self.clients:
             client.cancel()
         for _ in range(3):
@@ -215,21 +252,16 @@ class World:
     def nth_request(self, number: int) -> Request:
         return list(self.requests.values())[number % len(self.requests)]
 
-    # ---- the scheduler's life
+    # ---- the schedulers' lives
 
-    def start_scheduler(self) -> None:
-        rate = 1.0 if self.is_healed else self.chance.choice((0.5, 1.0, 1.0, 2.0))
-        if rate != 1.0:
-            self.count("clock rate skew")
-        self.scheduler = SchedulerNode(self, rate)
-        self.tell(f"scheduler starts, term {self.scheduler.store.term}, clock rate {rate:g}")
+    def seat(self, number: int) -> Seat:
+        return self.seats[number % len(self.seats)]
 
-    def scheduler_died(self, reason: str) -> None:
-        node = self.scheduler
-        if node is None or not node.is_alive:
-            return
-        node.die()
-        self.tell(f"scheduler dies: {reason}")
+    def is_disk_full(self) -> bool:
+        return self.loop.now_s < self.full_disk_until_s
+
+    def disk_after_death(self) -> None:
+        """What an embedded store's disk has of what its scheduler had written and not synced."""
         unsynced = len(self.disk.entries) - self.disk.synced_count
         kept = self.chance.randint(0, unsynced) if self.is_power_loss else unsynced
         lost = self.disk.lose_unsynced(kept)
@@ -239,15 +271,17 @@ class World:
             self.probe("unsynced writes survived")
         self.ghost.lost(lost)
         self.is_power_loss = False
-        for link in self.links:
+
+    def lose_links(self, node: SchedulerNode | None) -> None:
+        """The streams of a scheduler that is gone."""
+        gone = [link for link in self.links if link.node is node]
+        self.links = [link for link in self.links if link.node is not node]
+        for link in gone:
             if link.server_open:
                 link.server_open = False
                 self.loop.call_later(self.chance.random() * 0.5, link.lose_worker)
-        self.links.clear()
-        if reason != "the end":
-            self.loop.call_later(0.3 + 2.0 * self.chance.random(), self.start_scheduler)
 
-    def commit_fate(self) -> CommitFate:
+    def commit_fate(self, seat: Seat) -> CommitFate:
         write_s, sync_s = 0.0005, 0.001
         if self.loop.now_s < self.slow_disk_until_s:
             sync_s += self.chance.random() * 2.0
@@ -256,16 +290,21 @@ class World:
             sync_s, self.stuck_commit_s = self.stuck_commit_s, 0.0
             if sync_s > LEASE_DURATION_S:
                 self.probe("commit longer than a lease")
+        if not seat.is_store_reachable():
+            return CommitFate(STORE_TIMEOUT_S, sync_s, error="refused")
         if self.next_commits:
-            kill_at, error, self.is_power_loss = self.next_commits.pop(0)
-            return CommitFate(write_s, sync_s, kill_at, error)
+            fate = self.next_commits.pop(0)
+            self.is_power_loss = fate.is_power_loss
+            return CommitFate(write_s, sync_s, fate.kill_at, fate.error, fate.stop_s)
         return CommitFate(write_s, sync_s)
 
     # ---- streams
 
     def connect(self, worker: WorkerNode) -> Link | None:
-        node = self.scheduler
-        if node is None or not node.is_alive:
+        worker.seat_turn += 1
+        seat = self.seat(worker.seat_turn)
+        node = seat.node
+        if node is None or not seat.is_reachable() or node.is_ending:
             return None
         link = Link(self.loop, self.chance, 0.0 if self.is_healed else self.rng_spikes, self.count)
         self.links = [known for known in self.links if known.worker_open or known.server_open]
@@ -275,10 +314,16 @@ class World:
         return link
 
     def hello(self, link: Link, worker_id: str, slot_count: int, attached: WorkerAttached, worker: WorkerNode) -> None:
+        node = link.node
+
         def deliver() -> None:
-            node = link.node
+            node.process.do(attach)
+
+        def attach() -> None:
+            if not (node.is_alive and link.server_open):
+                return
             connection = link.connection = node.hello(link, worker_id, slot_count, attached)
-            link.break_server = lambda: node.closed(connection)
+            link.break_server = lambda: node.process.do(lambda: node.closed(connection))
             welcomed = Welcomed(node.store.term, HEARTBEAT_INTERVAL_S, LEASE_DURATION_S)
             link.down(lambda: worker.receive(link, welcomed))
 
@@ -286,9 +331,14 @@ class World:
         link.up(deliver)
 
     def up(self, link: Link, do: Callable[[SchedulerNode, ServerConnection], None]) -> None:
+        node = link.node
+
         def deliver() -> None:
-            if link.node.is_alive and link.connection is not None:
-                do(link.node, link.connection)
+            node.process.do(read)
+
+        def read() -> None:
+            if node.is_alive and link.server_open and link.connection is not None:
+                do(node, link.connection)
 
         link.up(deliver)
 
@@ -314,7 +364,7 @@ class World:
     # ---- inputs and poison
 
     def can_fetch(self, link: Link | None) -> bool:
-        return link is not None and link.worker_open and link.server_open and link.node.is_alive
+        return link is not None and link.worker_open and link.server_open and link.node.can_read()
 
     def fetch(self, request: Request, node: Node, tile: int) -> list[bytes] | None:
         """Values of a tile's inputs as the store has them; b"" for one given up, None when one is not recorded."""
@@ -348,11 +398,14 @@ class World:
 
     async def call(self, ask: Callable[[SchedulerNode], Coroutine[Any, Any, Any]]) -> tuple[Any]:
         """A call repeated until it is answered, in a 1-tuple."""
+        turn = self.chance.randrange(len(self.seats))
         while True:
             await self.loop.passed(0.002)
-            node = self.scheduler
-            if node is not None and node.is_alive:
-                answer = self.loop.create_task(ask(node))
+            seat = self.seat(turn)
+            node = seat.node
+            turn += 1
+            if node is not None and seat.is_reachable() and not node.is_ending:
+                answer = node.process.create_task(ask(node))
                 await asyncio.wait({answer}, timeout=REPLY_TIMEOUT_S)
                 if answer.done() and node.is_alive:
                     if self.replies_to_lose:
@@ -360,7 +413,8 @@ class World:
                         self.probe("reply lost")
                     else:
                         return (answer.result(),)
-                answer.cancel()
+                if self.chance.random() < CANCELLED_SHARE:
+                    answer.cancel()
             await self.loop.passed(0.1 + 0.4 * self.chance.random())
 
     async def submit(self, request: Request) -> None:
