@@ -15,6 +15,7 @@ from xip_scheduler.core.actions import (
     Action,
     GrantLease,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
     RecordRunState,
     RecordTiles,
@@ -106,6 +107,19 @@ class Journal:
                 case RecordFailedTiles():
                     self._give_up(batch, action)
                     changed[action.run_id] = None
+                case RecordAttempt():
+                    batch.attempts.append(
+                        (
+                            action.run_id,
+                            action.node_id,
+                            action.tile,
+                            action.attempt,
+                            action.worker_id,
+                            action.reason,
+                            action.message,
+                            action.is_suspect,
+                        )
+                    )
                 case PersistRun():
                     self._accept(batch, action)
                     changed[action.run_id] = None

@@ -59,6 +59,7 @@ class Identity:
                     tile_begin=lease.tile_begin,
                     tile_end=lease.tile_end,
                     plan_digest=lease.plan_digest,
+                    isolated=lease.is_isolated,
                 )
                 for lease in action.held
             ]
@@ -80,6 +81,7 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
                             lease.tile_begin,
                             lease.tile_end,
                             lease.plan_digest,
+                            lease.isolated,
                         )
                         for lease in response.leases.leases
                     ]

@@ -6,7 +6,7 @@ No clock, no IO, no randomness: the same events give the same orders, in a test,
 
     shells        ┌───────── runs ──────┐
       │ events    │  workers   results  │ granting      what an event changes, then who gets work
-      v           └──────────┬─ kernels ┘    │
+      v           └─ poison ─┬─ kernels ┘    │
     core.handle ───────────> state <─────────┘          leases, workers, epochs, queues
                               ├── run_state ── intervals   tiles of a node, as intervals
                               └── fairness, costs          whose turn, how much
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, results, runs, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, workers
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.events import (
     Event,
@@ -105,7 +105,7 @@ class Core:
                 workers.expire(state, now_s, actions)
                 return True
             case TileFailed():
-                results.tile_failed(state, event, now_s, actions)
+                poison.tile_failed(state, event, now_s, actions)
                 return True
             case LeaseReturned():
                 workers.lease_returned(state, event, now_s, actions)

@@ -137,6 +137,7 @@ class WorkerConnection:
                     tile_begin=lease.tile_begin,
                     tile_end=lease.tile_end,
                     plan_digest=plan_digest,
+                    isolated=lease.is_isolated,
                 )
             messages.append(message)
         if self._revoked:
