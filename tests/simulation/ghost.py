@@ -21,12 +21,18 @@ from collections import Counter
 import msgspec
 
 from tests.simulation.disk import Disk, Entry
-from tests.simulation.workload import SERIAL_BYTES, Request, Tile, cells_of_tile, expected_value, tiles_needed
+from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, expected_value, tiles_needed
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.actions import GrantLease
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.words import RunState
-from xip_scheduler.store.protocol import FinishedRun, TileRecord
+from xip_scheduler.store.protocol import Batch, FinishedRun, TileRecord
+
+CRASHES_MAX = 3
+"""S16: workers that one poison tile may kill, ever."""
+
+DEATH_NOTICED_S = 90.0
+"""A scheduler that lives for so long after the death of a worker has written it down: silences and stops end before."""
 
 
 class Violation(Exception):  # noqa: N818 - the word of the invariants
@@ -55,12 +61,14 @@ class Ghost:
         requests: every run that may exist, by run id.
         decided: recorded tiles; the serial of the result, 0 for tiles given up.
         current: serial by tile, of the living scheduler.
-        crashes: workers killed by each poison tile, per term.
+        crashes: workers killed by each poison tile: when, and who.
+        attested: (kernel, version) pairs each worker said it has.
     """
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.requests: dict[str, Request] = {}
+        self.tenants = TENANTS
         self.grants: dict[int, Grant] = {}
         self.serials: dict[tuple[str, int], int] = {}
         self.current: dict[Tile, int] = {}
@@ -72,7 +80,8 @@ class Ghost:
         self.acknowledged_runs: set[str] = set()
         self.acknowledged_ends: set[str] = set()
         self.known_values: dict[tuple[str, frozenset[tuple[int, int]]], dict[tuple[int, int], bytes]] = {}
-        self.crashes: Counter[tuple[str, int, int, int]] = Counter()
+        self.crashes: dict[Tile, list[tuple[float, str]]] = {}
+        self.attested: dict[str, frozenset[tuple[str, str]]] = {}
         self.term = 0
         self.probes: Counter[str] = Counter()
 
@@ -114,6 +123,8 @@ class Ghost:
             return serial
         request = self.requests[order.run_id]
         node = request.plan.nodes[order.node_id]
+        has = self.attested.get(order.worker_id, frozenset())
+        self.demand(has.issuperset(node.kernels), "S14", f"{order.worker_id} has {set(has)}, {node.kernels} are needed")
         for tile in grant.tiles():
             self.demand(tile not in self.decided, "S1", f"{tile} is decided and granted again: {order}")
             self.demand(order.epoch > self.epoch_of.get(tile, 0), "S3", f"{tile}: epochs must grow: {order}")
@@ -153,10 +164,34 @@ class Ghost:
             self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
             self.runs.add(run.run_id)
         outputs = {(run_id, node_id, tile): block for run_id, node_id, tile, block in batch.outputs}
+        self._check_texts(batch)
         for record in batch.records:
             self._recorded(record, outputs)
         for finished in batch.finished:
             self._finished(finished)
+
+    def _check_texts(self, batch: Batch) -> None:
+        """S13: what is written about a run names nothing of another tenant's."""
+        told = [(row[0], row[6]) for row in batch.attempts] + [(run.run_id, run.message) for run in batch.finished]
+        told += [(row[0], row[5]) for row in batch.quarantine]
+        for run_id, text in told:
+            tenant = self.requests[run_id].tenant
+            strangers = [other for other in self.tenants if other != tenant and other in text]
+            self.demand(not strangers, "S13", f"{tenant} is told of {strangers}: {text!r}")
+
+    def crashed(self, tile: Tile, worker_id: str, now_s: float) -> None:
+        """S16: a tile has killed a worker, and may have killed so many that somebody could count."""
+        deaths = self.crashes.setdefault(tile, [])
+        deaths.append((now_s, worker_id))
+        self.demand(len(deaths) <= CRASHES_MAX, "S16", f"poison {tile} killed {[who for _, who in deaths]}")
+
+    def _excuse(self, now_s: float) -> None:
+        """A death that no scheduler lived to write down counts for no tile."""
+        known = {(*row[:3], row[4]) for rows in self.disk.tables.attempts.values() for row in rows}
+        for tile, deaths in self.crashes.items():
+            self.crashes[tile] = [
+                death for death in deaths if death[0] < now_s - DEATH_NOTICED_S or (*tile, death[1]) in known
+            ]
 
     def _recorded(self, record: TileRecord, outputs: dict[Tile, bytes]) -> None:
         run_id, node_id, begin, end, epoch, worker_id, cell_count, quarantined_count = record
@@ -243,12 +278,13 @@ class Ghost:
         for entry in entries:
             self.demand(not entry.is_acknowledged, "S5", f"acknowledged and lost: {entry.batch}")
 
-    def restarted(self, core: Core, term: int) -> None:
+    def restarted(self, core: Core, term: int, now_s: float) -> None:
         self.demand(term > self.term, "S4", f"term {term} after {self.term}")
         for entry in self.disk.entries[: self.disk.synced_count]:
             self.durable(entry)
         self.term = term
         self.current.clear()
+        self._excuse(now_s)
         tables = self.disk.tables
         self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")
         self.demand(self.acknowledged_ends <= tables.finished.keys(), "S5", "acknowledged ends are gone")

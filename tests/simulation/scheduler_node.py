@@ -152,7 +152,7 @@ class SchedulerNode:
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
         self.submissions: dict[tuple[str, str], asyncio.Lock] = {}
-        world.ghost.restarted(self.core, self.store.term)
+        world.ghost.restarted(self.core, self.store.term, loop.now_s)
         self.task = self.process.create_task(self.driver.run())
         self.task.add_done_callback(self._ended)
 
@@ -254,6 +254,7 @@ class SchedulerNode:
         event = WorkerAttached(
             WorkerId(worker_id), ConnectionId(connection.connection_id), slot_count, attached.held, attached.kernels
         )
+        self.world.ghost.attested[worker_id] = frozenset(attached.kernels)
         self.put([event])
         return connection
 

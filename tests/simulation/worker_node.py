@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
-from tests.simulation.workload import SERIAL_BYTES, Fate, cells_of_tile, value_of
+from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile, value_of
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.events import (
@@ -86,6 +86,7 @@ class WorkerNode:
     def __init__(self, world: World, host: str, slot_count: int, speed: float) -> None:
         self.world = world
         self.host = host
+        self.is_last = host == "h0"
         self.slot_count = slot_count
         self.speed = speed
         self.incarnation = 0
@@ -107,6 +108,7 @@ class WorkerNode:
         self.worker_id = f"{self.host}.{self.incarnation}"
         self.is_alive = True
         chance = self.world.chance
+        self.kernels = KERNELS if self.is_last else chance.choice((KERNELS, KERNELS, KERNELS[:1], KERNELS[1:]))
         self.core = WorkerCore(
             self.slot_count,
             leases_held_max=chance.choice((16, 64)),
@@ -283,7 +285,7 @@ class WorkerNode:
         if held:
             self.world.probe("hello with leases")
         assert self.link is not None
-        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held)
+        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held, self.kernels)
         self.world.hello(self.link, self.worker_id, self.slot_count, attached, self)
 
     def send(self, events: list[SchedulerEvent]) -> None:
