@@ -8,8 +8,8 @@ the checkers (`ghost`) that must see a second record, not a constraint that hide
 
 `ModelStore` gives `xip_scheduler.restore` and the shells what they read, in the words of `store.protocol`.
 `SharedStore` is one that several schedulers can reach, fenced as the PostgreSQL store is: a transaction holds the row
-of the term FOR SHARE from its first statement to its end, a takeover must change that row, and the server ends
-transactions that stay open for too long.
+of the term FOR SHARE from its first statement to its end; a takeover ends the session of the old leader and must change
+that row, so a transaction is either whole and seen by the successor, or gone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import msgspec
 
 from xip_core.errors import NotFoundError, StoreError
+from xip_scheduler.core.leadership import Observation
 from xip_scheduler.store.protocol import (
     Attempt,
     Batch,
@@ -29,9 +30,6 @@ from xip_scheduler.store.protocol import (
     StoredRun,
     TileRecord,
 )
-
-OPEN_MAX_S = 5.0
-"""A transaction open for longer is ended by the server when somebody waits for its locks."""
 
 
 class Entry(msgspec.Struct):
@@ -90,11 +88,11 @@ class Disk:
         self.blobs: dict[str, bytes] = {}
         self.beat = 0
         self.open_transaction: Entry | None = None
-        self.opened_s = 0.0
+        self.is_released = True
 
     # ---- what only a shared store has
 
-    def begin(self, entry: Entry, now_s: float) -> None:
+    def begin(self, entry: Entry) -> None:
         """Lock the row of the term, and compare it.
 
         Raises:
@@ -103,7 +101,6 @@ class Disk:
         if entry.term != self.tables.term:
             raise StoreError(f"term {entry.term} is over, term {self.tables.term} rules")
         self.open_transaction = entry
-        self.opened_s = now_s
 
     def end(self, entry: Entry) -> None:
         """COMMIT: all of *entry*, visible and durable at once.
@@ -117,16 +114,23 @@ class Disk:
         self.write(entry)
         self.sync()
 
-    def raise_term(self, observed_term: int, now_s: float) -> bool:
-        """UPDATE ... SET term = term + 1 WHERE term = observed; False when it waits for a lock, or hit no row."""
-        if self.open_transaction is not None:
-            if now_s - self.opened_s <= OPEN_MAX_S:
-                return False
-            self.open_transaction = None
-        if self.tables.term != observed_term:
+    def observe(self, has_session: bool) -> Observation:
+        return Observation(self.tables.term, self.beat, self.is_released, has_session, "")
+
+    def claim(self, observed: Observation, is_committing: bool) -> bool:
+        """Compare and swap the leader's row, end the old leader's session, raise the term; False when it hit no row.
+
+        Args:
+            is_committing: a transaction that is open has sent its COMMIT; the term waits for it, then rises.
+        """
+        if (self.tables.term, self.beat, self.is_released) != (observed.term, observed.beat, observed.is_released):
             return False
-        self.write(Entry(Batch(), observed_term + 1, is_acknowledged=True, is_checked=True))
+        under_way, self.open_transaction = self.open_transaction, None
+        if under_way is not None and is_committing:
+            self.write(under_way)
+        self.write(Entry(Batch(), observed.term + 1, is_acknowledged=True, is_checked=True))
         self.sync()
+        self.beat, self.is_released = 0, False
         return True
 
     def abandon(self, term: int) -> None:
@@ -174,7 +178,7 @@ class ModelStore:
         disk.sync()
         return term
 
-    def write(self, entry: Entry, now_s: float) -> None:
+    def write(self, entry: Entry) -> None:
         """The first half of a commit. Raises StoreError when nothing of it will be kept."""
         self.disk.write(entry)
 
@@ -245,18 +249,20 @@ class SharedStore(ModelStore):
     def open_term(self, disk: Disk) -> int:
         return disk.tables.term
 
-    def write(self, entry: Entry, now_s: float) -> None:
-        self.disk.begin(entry, now_s)
+    def write(self, entry: Entry) -> None:
+        self.disk.begin(entry)
 
     def sync(self, entry: Entry) -> None:
         self.disk.end(entry)
 
-    def beat(self) -> None:
-        """Show those who wait that the leader lives.
-
-        Raises:
-            StoreError: the term is another's.
-        """
+    def renew(self) -> bool:
+        """Show those who wait that the leader lives; False when it was replaced."""
         if self.disk.tables.term != self.term:
-            raise StoreError(f"term {self.term} is over, term {self.disk.tables.term} rules")
+            return False
         self.disk.beat += 1
+        return True
+
+    def release(self) -> None:
+        """Say goodbye."""
+        if self.disk.tables.term == self.term:
+            self.disk.is_released = True

@@ -79,7 +79,10 @@ def _stop_inside_commit(world: World, fault: Fault) -> None:
 
 
 def _cut_store(world: World, fault: Fault) -> None:
-    world.seat(fault.target).store_cut_until_s = world.loop.now_s + 20.0 * fault.amount**2
+    seat = world.seat(fault.target)
+    if seat.is_store_reachable():
+        seat.store_cut_begin_s = world.loop.now_s
+    seat.store_cut_until_s = world.loop.now_s + 20.0 * fault.amount**2
 
 
 def _cut_scheduler(world: World, fault: Fault) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests.simulation.disk import Entry, ModelStore
+from tests.simulation.disk import Entry, ModelStore, SharedStore
 from tests.simulation.workload import Request, Tile
 from xip_core.errors import StoreError
 from xip_scheduler.clock import PatientClock
@@ -174,6 +174,8 @@ class SchedulerNode:
         elif error is not None:
             raise error
         else:
+            if isinstance(self.store, SharedStore):
+                self.store.release()
             self.seat.die("ended in order")
 
     def die(self) -> None:
@@ -204,7 +206,7 @@ class SchedulerNode:
             raise StoreError("the disk is full")
         entry = Entry(batch, store.term, kept=tuple(self.spy.kept))
         self.spy.kept.clear()
-        store.write(entry, world.loop.now_s)
+        store.write(entry)
         if fate.stop_s:
             world.probe("stopped inside a commit")
             self.seat.stop(fate.stop_s)

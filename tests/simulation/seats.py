@@ -3,10 +3,7 @@
     down ──started──> waiting ──term raised──> leading ──killed, fenced, store lost──> down
 
 A host of a store of its own leads as soon as it is up (the store's file lock keeps a second one out). Of a pair,
-whoever is not leading watches the leader's beat in the store; a beat that does not change over `READS_BEFORE_TAKEOVER`
-consecutive reads is a leader that is dead, stopped or cut off, and the watcher raises the term: compare and swap
-against the term it watched. Counting its own reads, it needs no clock, and a watcher that was itself stopped or cut off
-starts to count anew.
+whoever is not leading watches the leader's row in the store; the real `core.leadership.Candidate` says when to claim.
 
 `Succession` is the checker: it keeps times of its own and asks neither side what it believes (L4).
 """
@@ -19,16 +16,22 @@ from typing import TYPE_CHECKING
 from tests.simulation.clockwork import Process
 from tests.simulation.disk import Disk, ModelStore, SharedStore
 from tests.simulation.ghost import Ghost
-from tests.simulation.scheduler_node import SchedulerNode
-from xip_core.errors import StoreError
+from tests.simulation.scheduler_node import COMMITTED_ON_THE_WAY, SchedulerNode
+from xip_scheduler.clock import PatientClock
+from xip_scheduler.core.leadership import Candidate, LeaderTimes, Observation
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-BEAT_INTERVAL_S = 1.0
-READS_BEFORE_TAKEOVER = 5
-TAKEOVER_MAX_S = 20.0
-"""L4: detection, a transaction that must be waited for, a few refused tries."""
+TIMES = LeaderTimes(silence_s=5.0, gone_s=2.0, renewal_s=1.0)
+SESSION_ENDS_S = 5.0
+"""After its leader was cut off, until the server notices."""
+
+STEP_S = 2.0
+"""A jump of the clock may shorten a silence by so much (`PatientClock`)."""
+
+TAKEOVER_MAX_S = 10.0
+"""L4."""
 
 KEEPALIVE_S = 30.0
 """A peer that does not answer pings for so long is given up, as `xip_worker.connection` asks gRPC to."""
@@ -46,10 +49,8 @@ class Seat:
         self.is_gone_for_good = False
         self.incarnation = 0
         self.stopped_until_s = self.store_cut_until_s = self.cut_until_s = 0.0
+        self.store_cut_begin_s = 0.0
         self.wall_clock_offset_s = self.clock_offset_s = 0.0
-        self.seen = (0, 0)
-        self.read_count = 0
-        self.won_s = 0.0
 
     # ---- the process
 
@@ -58,9 +59,10 @@ class Seat:
             return
         self.is_up = True
         self.incarnation += 1
-        self.seen, self.read_count = (0, 0), 0
+        self.candidate = Candidate(TIMES)
+        self.clock = PatientClock(lambda: self.world.loop.now_s + self.clock_offset_s)
         if self.world.is_pair:
-            self.later(self.world.chance.random() * BEAT_INTERVAL_S, self.watch)
+            self.later(self.world.chance.random() * TIMES.renewal_s, self.watch)
         else:
             self.lead(ModelStore)
 
@@ -123,6 +125,11 @@ class Seat:
     def is_store_reachable(self) -> bool:
         return self.world.loop.now_s >= self.store_cut_until_s
 
+    def store_cut_since_s(self) -> float:
+        """When it lost the store; now while it has not."""
+        now_s = self.world.loop.now_s
+        return self.store_cut_begin_s if now_s < self.store_cut_until_s else now_s
+
     def is_reachable(self) -> bool:
         return self.world.loop.now_s >= self.cut_until_s
 
@@ -136,11 +143,10 @@ class Seat:
         if rate != 1.0:
             world.count("clock rate skew")
         store = open_store(world.disk)
-        self.won_s = world.loop.now_s
         self.node = SchedulerNode(world, self, store, rate)
         world.tell(f"scheduler {self.number} leads, term {store.term}, clock rate {rate:g}")
         if world.is_pair:
-            self.later(BEAT_INTERVAL_S, self.beat)
+            self.later(TIMES.renewal_s, self.beat)
 
     def beat(self) -> None:
         """Renew the right to lead; a leader that cannot, or may not, ends."""
@@ -157,44 +163,38 @@ class Seat:
         if not self.is_store_reachable():
             self.die("the store cannot be reached")
             return
-        try:
-            assert isinstance(node.store, SharedStore)
-            node.store.beat()
-        except StoreError as error:
-            self.world.probe("leader found itself deposed")
-            self.die(str(error))
+        assert isinstance(node.store, SharedStore)
+        if not node.store.renew():
+            self.world.probe("leader found itself replaced")
+            self.die("another scheduler leads")
             return
         self.world.succession.beaten_s = self.world.loop.now_s
-        self.later(BEAT_INTERVAL_S, self.beat)
+        self.later(TIMES.renewal_s, self.beat)
 
     # ---- waiting
 
     def watch(self) -> None:
-        """One look at the leader's beat."""
+        """One look at the leader's row; nobody who is cut off sees anything."""
         if self.node is not None:
             return
-        self.later(BEAT_INTERVAL_S, self.watch)
+        self.later(TIMES.renewal_s, self.watch)
         if not self.is_store_reachable():
-            self.read_count = 0
             return
-        disk = self.world.disk
-        seen = (disk.tables.term, disk.beat)
-        self.read_count = self.read_count + 1 if seen == self.seen else 0
-        self.seen = seen
-        if self.read_count >= READS_BEFORE_TAKEOVER or seen == (0, 0):
-            self.later(self.round_trip_s(), lambda: self.take_over(seen[0]))
+        observed = self.world.disk.observe(self.world.has_session())
+        if self.candidate.observe(observed, self.clock.now_s()):
+            self.later(self.round_trip_s(), lambda: self.claim(observed))
 
-    def take_over(self, observed_term: int) -> None:
+    def claim(self, observed: Observation) -> None:
         world = self.world
         if self.node is not None or not self.is_store_reachable():
             return
+        is_committing = world.chance.random() < COMMITTED_ON_THE_WAY
         if world.disk.open_transaction is not None:
             world.probe("takeover during commit")
-        if not world.disk.raise_term(observed_term, world.loop.now_s):
-            world.probe("takeover refused")
+        if not world.disk.claim(observed, is_committing):
+            world.probe("claim refused")
             return
-        self.read_count = 0
-        world.succession.taken(self, world.loop.now_s)
+        world.succession.taken(self, observed.is_released, world.loop.now_s)
         self.lead(SharedStore)
 
 
@@ -207,18 +207,18 @@ class Succession:
         self.beaten_s = self.taken_s = float("-inf")
         self.taken_count = 0
 
-    def taken(self, seat: Seat, now_s: float) -> None:
-        """Nobody is deposed who has just proved that he leads, and nobody before he had a lease's time."""
-        lease_s = (READS_BEFORE_TAKEOVER - 1) * BEAT_INTERVAL_S
+    def taken(self, seat: Seat, is_released: bool, now_s: float) -> None:
+        """Nobody is replaced who has just proved that he leads, and nobody before he had time to; but for a goodbye."""
         demand, who = self.ghost.demand, f"scheduler {seat.number}"
-        demand(
-            now_s - self.taken_s >= lease_s, "L4", f"{who} took over {now_s - self.taken_s:.1f} s after the last did"
-        )
-        demand(now_s - self.beaten_s >= lease_s, "L4", f"{who} deposed a leader that has just beaten")
+        if not is_released:
+            taken_s, beaten_s = now_s - self.taken_s, now_s - self.beaten_s
+            demand(taken_s >= TIMES.silence_s - STEP_S, "L4", f"{who} took over {taken_s:.1f} s after another")
+            demand(beaten_s >= TIMES.gone_s - TIMES.renewal_s, "L4", f"{who} replaced a leader that has just beaten")
         if self.taken_count:
-            self.ghost.probes["standby took over"] += 1
+            self.ghost.probes["standby took over after a goodbye" if is_released else "standby took over"] += 1
         self.taken_count += 1
         self.taken_s = now_s
+        self.idle_s.clear()
 
     def look(self, seats: list[Seat], term: int, elapsed_s: float) -> None:
         """To be called every so often: how long has each process been able to lead, and nobody did?"""

@@ -25,7 +25,7 @@ from tests.simulation.faults import FAULTS_END_S, KINDS, Fault, draw_faults
 from tests.simulation.ghost import CRASHES_MAX, Ghost, Violation
 from tests.simulation.network import Link
 from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
-from tests.simulation.seats import Seat, Succession, draw_seats
+from tests.simulation.seats import SESSION_ENDS_S, Seat, Succession, draw_seats
 from tests.simulation.worker_node import WorkerNode
 from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
@@ -138,6 +138,11 @@ class World:
             seat.is_gone_for_good = True
             seat.die("its host is gone for good")
 
+    def has_session(self) -> bool:
+        """Does the server know of a connection of the scheduler whose term it has?"""
+        node = self.scheduler
+        return node is not None and self.loop.now_s - node.seat.store_cut_since_s() < SESSION_ENDS_S
+
     def look(self) -> None:
         """Watch the schedulers."""
         self.succession.look(self.seats, self.ghost.term, LOOK_INTERVAL_S)
@@ -209,7 +214,7 @@ class World:
         self.seats[0].is_gone_for_good = False
         self.seats[0].is_up = True
         if self.is_pair:
-            self.disk.raise_term(self.disk.tables.term, self.loop.now_s)
+            self.disk.claim(self.disk.observe(has_session=False), is_committing=False)
         self.seats[0].lead(SharedStore if self.is_pair else ModelStore)
 
     def end(self) -> None:
