@@ -29,6 +29,7 @@ from xip_scheduler.driver import Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
+from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.run_service import CoreQueries, RunService
@@ -75,13 +76,16 @@ class Scheduler:
         clock = PatientClock()
         self._journal = Journal()
         self._changes = RunChanges()
-        limits = Limits(lease_duration_s=settings.lease_duration_s)
+        limits = Limits(lease_duration_s=settings.lease_duration_s, tenant_weights=settings.tenant_weights)
         self.core = restore_core(store, blobs, self._journal, limits, clock.now_s())
         self.driver = Driver(self.core, self._store, self._journal, self._send, clock.now_s)
         core = self.core
         self._journal.view = core.run
-        queries = CoreQueries(core.run, core.live_run_count, core.worker_count, core.slot_count)
-        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max)
+        queries = CoreQueries(
+            core.run, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
+        )
+        admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
+        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission)
         self._workers = WorkerService(
             self.driver,
             core.workers,

@@ -94,7 +94,7 @@ class SchedulerState:
         self.workers: dict[WorkerId, Worker] = {}
         self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
         self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        self.queue = RunQueue()
+        self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
         self.counters = Counters()
@@ -204,7 +204,7 @@ class SchedulerState:
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
-        self.queue.leave(run)
+        self.queue.end(run)
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:
