@@ -63,7 +63,7 @@ class Scheduler:
         self._stopping = asyncio.Event()
         self._failure: StoreError | None = None
         directory = Path(settings.data_dir)
-        store = SqliteStore(directory)
+        store = SqliteStore(directory, settings.restored)
         self._store = StoreThread(store)
         try:
             self._build(store, FileBlobs(directory / "blobs"))
