@@ -190,6 +190,12 @@ class Process(asyncio.AbstractEventLoop):
         self.call_later(delay_s, lambda: future.done() or future.set_result(None))
         return future
 
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # as much as is used
+        """Work of another thread takes no time."""
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+        future.set_result(func(*args))
+        return future
+
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 

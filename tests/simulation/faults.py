@@ -130,23 +130,52 @@ def _stuck_commit(world: World, fault: Fault) -> None:
 
 
 def _cancel(world: World, fault: Fault) -> None:
-    world.spawn(world.cancel(world.nth_request(fault.target)))
+    world.clients.spawn(world.clients.cancel(world.nth_request(fault.target)))
 
 
 def _submit_again(world: World, fault: Fault) -> None:
     request = world.nth_request(fault.target)
     if world.loop.now_s >= request.at_s:
-        world.spawn(world.submit(request))
+        world.clients.spawn(world.clients.submit(request))
 
 
 def _submit_other(world: World, fault: Fault) -> None:
     request = world.nth_request(fault.target)
     if request.run_id in world.ghost.acknowledged_runs:
-        world.spawn(world.submit_other(request))
+        world.clients.spawn(world.clients.submit_other(request))
 
 
 def _lose_reply(world: World, fault: Fault) -> None:
-    world.replies_to_lose += 1
+    world.clients.replies_to_lose += 1
+
+
+def _pause_run(world: World, fault: Fault) -> None:
+    request = world.nth_request(fault.target)
+    world.clients.spawn(world.clients.pause(request))
+    if fault.amount < 0.5:
+        resume = lambda: world.clients.spawn(world.clients.resume(request))  # noqa: E731 - one call
+        world.loop.call_later(40.0 * fault.amount, resume)
+
+
+def _retry_run(world: World, fault: Fault) -> None:
+    request = world.nth_request(fault.target)
+    if request.run_id in world.ghost.final:
+        world.clients.spawn(world.clients.retry(request))
+
+
+def _put_back(world: World, fault: Fault) -> None:
+    if not world.is_pair:  # a database server is restored together with all who use it, by people
+        world.put_back(fault.amount)
+
+
+def _damage(world: World, fault: Fault) -> None:
+    """Until somebody brings the files back, what was stored is not what its name says."""
+    world.disk.damaged_blobs = True
+
+    def repair() -> None:
+        world.disk.damaged_blobs = False
+
+    world.loop.call_later(8.0 * fault.amount, repair)
 
 
 def _double_messages(world: World, fault: Fault) -> None:
@@ -181,6 +210,10 @@ KINDS: dict[str, tuple[int, Callable[[World, Fault], None]]] = {
     "slow disk": (2, _slow_disk),
     "stuck commit": (1, _stuck_commit),
     "cancel": (1, _cancel),
+    "pause run": (2, _pause_run),
+    "retry run": (3, _retry_run),
+    "backup put back": (1, _put_back),
+    "disk damaged": (1, _damage),
     "submit again": (3, _submit_again),
     "submit other content": (1, _submit_other),
     "lose reply": (3, _lose_reply),
@@ -191,6 +224,7 @@ SCHEDULER_FAULTS = (
     "kill scheduler",
     "power loss",
     "commit",
+    "backup",
     "terminate",
     "stop scheduler",
     "cut scheduler",

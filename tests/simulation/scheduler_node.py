@@ -13,18 +13,22 @@ It can be killed at any await of the driver; the points that matter lie inside a
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from tests.simulation.disk import Entry, ModelStore, SharedStore
+from tests.simulation.disk import AskedElsewhere, Entry, ModelStore, SharedStore
 from tests.simulation.workload import Request, Tile
-from xip_core.errors import StoreError
+from xip_core.errors import RequestError, StoreError
 from xip_scheduler.clock import PatientClock
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLease
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
+    TakenOver,
     TilesReported,
     WorkerAttached,
     WorkerDetached,
@@ -34,6 +38,8 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.restore import restore_core
+from xip_scheduler.rpc.admission import Admission
+from xip_scheduler.rpc.retrying import taken_over
 from xip_scheduler.store.protocol import Batch
 from xip_worker.events import Lease
 
@@ -143,11 +149,12 @@ class SchedulerNode:
         loop = world.loop
         self.process = seat.process
         self.clock = PatientClock(lambda: loop.now_s * rate + seat.clock_offset_s)
-        limits = Limits(epoch_block=world.epoch_block)
+        limits = Limits(epoch_block=world.epoch_block, tenant_weights=world.tenant_weights)
         self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
         self.journal.view = self.core.run
         self.spy = SpiedCore(self)
         self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
+        self.admission = Admission(self.driver, world.live_runs_max, world.tenant_live_runs_max)
         self.connections: dict[int, ServerConnection] = {}
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
@@ -224,6 +231,7 @@ class SchedulerNode:
             world.probe("commit of unknown outcome")
             raise StoreError("connection lost during COMMIT")
         entry.is_acknowledged = True
+        world.disk.acknowledged_count = max(world.disk.acknowledged_count, len(world.disk.entries))
 
     async def _killed(self, where: str) -> None:
         self.world.probe(where)
@@ -341,14 +349,40 @@ class SchedulerNode:
             if known is not None:
                 self.world.probe("submit repeated" if known.payload_hash == payload_hash else "submit of other content")
                 return known.run_id if known.payload_hash == payload_hash else None
-            self.world.disk.blobs[request.plan_digest] = request.encoded
-            await self.driver.submit(
-                RunSubmitted(
-                    RunId(request.run_id), request.tenant, "", request.request_id, request.plan, request.plan_digest,
-                    payload_hash, 1.0, b"spec",
-                )
-            )  # fmt: skip
+            with await self._admitted(request.tenant):
+                self.world.disk.blobs[request.plan_digest] = request.encoded
+                await self.driver.submit(run_submitted(request, payload_hash))
             return request.run_id
+
+    async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
+        core = self.core
+        counts = await self.driver.query(lambda: (core.live_run_count(), core.live_run_count_of(tenant)))
+        return self.admission.admitted(tenant, *counts)
+
+    async def retry(self, old: Request, new: Request) -> str:
+        """The id of the run that computes the rest of *old*; raises RequestError as `RunService.RetryRun` does."""
+        lock = self.submissions.setdefault((new.tenant, new.request_id), asyncio.Lock())
+        async with lock:
+            known = self.store.find_request(new.tenant, new.request_id)
+            if known is not None:
+                return known.run_id
+            stored = self.store.run(old.run_id)
+            if stored is None:
+                raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
+            with await self._admitted(new.tenant):
+                taken = await taken_over(AskedElsewhere(self.store), stored, new.plan)  # type: ignore[arg-type]  # a model
+                await self.driver.submit(run_submitted(new, new.payload_hash, taken))
+            return new.run_id
+
+    async def pause(self, run_id: str) -> None:
+        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
+        if view is not None and not view.state.is_final and not view.is_paused:
+            await self.driver.submit(RunPaused(RunId(run_id), "a desk"))
+
+    async def resume(self, run_id: str) -> None:
+        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
+        if view is not None and view.is_paused:
+            await self.driver.submit(RunResumed(RunId(run_id), "a desk"))
 
     async def cancel(self, run_id: str) -> bool:
         """True when the run is final now, False for NOT_FOUND."""
@@ -358,3 +392,22 @@ class SchedulerNode:
             return True
         async with self.disk_turn:
             return self.store.run(run_id) is not None
+
+
+def run_submitted(request: Request, payload_hash: str, taken: TakenOver | None = None) -> RunSubmitted:
+    """What the run service makes of a request, or of a retry with what it takes over."""
+    return RunSubmitted(
+        RunId(request.run_id),
+        request.tenant,
+        "",
+        request.request_id,
+        request.plan,
+        request.plan_digest,
+        payload_hash,
+        1.0,
+        b"spec",
+        request.priority,
+        request.deadline_after_s,
+        request.retried if taken is not None else "",
+        taken,
+    )

@@ -17,6 +17,7 @@ from tests.simulation.clockwork import Process
 from tests.simulation.disk import Disk, ModelStore, SharedStore
 from tests.simulation.ghost import Ghost
 from tests.simulation.scheduler_node import COMMITTED_ON_THE_WAY, SchedulerNode
+from xip_core.errors import StoreError
 from xip_scheduler.clock import PatientClock
 from xip_scheduler.core.leadership import Candidate, LeaderTimes, Observation
 
@@ -142,8 +143,13 @@ class Seat:
         rate = 1.0 if world.is_healed else world.chance.choice((0.5, 1.0, 1.0, 2.0))
         if rate != 1.0:
             world.count("clock rate skew")
-        store = open_store(world.disk)
-        self.node = SchedulerNode(world, self, store, rate)
+        try:
+            store = open_store(world.disk)
+            self.node = SchedulerNode(world, self, store, rate)
+        except StoreError as error:
+            world.probe("store refused at the start")
+            self.die(str(error))
+            return
         world.tell(f"scheduler {self.number} leads, term {store.term}, clock rate {rate:g}")
         if world.is_pair:
             self.later(TIMES.renewal_s, self.beat)

@@ -12,6 +12,7 @@ kernel, as during a rolling upgrade; request ids of two tenants are the same (th
 
 from __future__ import annotations
 
+import copy
 import enum
 import hashlib
 import random
@@ -21,6 +22,7 @@ import msgspec
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
+from xip_scheduler.core.words import Priority
 
 FEW_TILES = 8
 BAD_KERNEL_SHARE = 0.03
@@ -30,7 +32,7 @@ LONG_TILE_S = 20.0
 KERNELS = (("terms", "1"), ("terms", "2"))
 """Versions that workers may have; the host that is never lost for good has them all."""
 
-TENANTS = ("rates", "credit")
+TENANTS = ("rates", "credit", "flood")
 SERIAL_BYTES = 8
 VALUE_BYTES = 12
 Tile = tuple[str, int, int]
@@ -51,11 +53,14 @@ class Request:
         fates: of the tiles that are not well, by (node, tile).
     """
 
-    def __init__(self, chance: random.Random, number: int) -> None:
-        self.tenant = TENANTS[number % 2]
-        self.request_id = f"q{number // 2}"
+    def __init__(self, chance: random.Random, number: int, tenant: str = "", at_s: float = 0.0) -> None:
+        self.tenant = tenant or TENANTS[number % 2]
+        self.request_id = f"q{number // 2}" if not tenant else f"q{number}"
         self.run_id = f"r-{self.tenant}-{self.request_id}"
-        self.at_s = chance.uniform(0.0, 40.0) if number else 0.0
+        self.at_s = at_s or (chance.uniform(0.0, 40.0) if number else 0.0)
+        self.retried = ""
+        self.priority = chance.choice((Priority.INTERACTIVE, Priority.BATCH))
+        self.deadline_after_s = chance.choice((0.0, 0.0, 30.0, 600.0))
         self.plan = _draw_plan(chance)
         self.encoded = self.plan.encode()
         self.plan_digest = digest_of(self.encoded)
@@ -73,8 +78,24 @@ class Request:
                 fate = chance.choice((Fate.FAILS, Fate.FAILS_ONCE, Fate.CRASHES))
                 self.fates[node.node_id, chance.randrange(node.tile_count)] = fate
 
+    @property
+    def is_quick(self) -> bool:
+        """Roots are ready at once, and no worker is needed that not all of them are."""
+        return not self.plan.nodes[0].kernels
+
     def fate(self, node_id: int, tile: int) -> Fate:
         return self.fates.get((node_id, tile), Fate.WELL)
+
+
+def retry_of(old: Request, chance: random.Random) -> Request:
+    """The run that computes what *old* lacks; what failed may be cured meanwhile."""
+    new = copy.copy(old)
+    new.request_id = f"{old.request_id}+"
+    new.run_id = f"{old.run_id}+"
+    new.payload_hash = f"{old.payload_hash}+"
+    new.retried = old.run_id
+    new.fates = {} if chance.random() < 0.5 else old.fates
+    return new
 
 
 def _draw_plan(chance: random.Random) -> Plan:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from tests.simulation.clients import Clients
 from tests.simulation.clockwork import VirtualLoop
 from tests.simulation.disk import Disk, ModelStore, SharedStore
 from tests.simulation.fates import CommitFate, NextCommit
@@ -39,13 +40,10 @@ HEALED_BOUND_S = 300.0
 QUIET_S = 45.0
 """After the last run ended, until every worker must have heard: silences end after 25 s, heartbeats come each 5 s."""
 
-REPLY_TIMEOUT_S = 5.0
-CANCELLED_SHARE = 0.5
-"""Of the calls given up that are not carried out for that."""
-
 PAIR_SHARE = 0.4
 """Of the schedules with two schedulers on a shared store."""
 
+FLOOD_SHARE = 0.08
 SEAT_LOST_SHARE = 0.5
 LOOK_INTERVAL_S = 0.5
 STORE_TIMEOUT_S = 3.0
@@ -75,27 +73,36 @@ class World:
         drawn = draw_faults(self.chance, self.is_pair)
         self.faults = drawn if faults is None else faults
         self.loop = VirtualLoop()
-        self.disk = Disk()
+        self.disk = Disk(self.chance)
         self.ghost = Ghost(self.disk)
         self.injected: Counter[str] = Counter()
         self.story: list[str] = []
         self.next_commits: list[NextCommit] = []
         self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = 0.0
         self.stuck_commit_s = 0.0
-        self.replies_to_lose = 0
         self.is_power_loss = False
         self.is_healed = False
         self.rng_spikes = self.chance.choice((0.0, 0.05, 0.2))
         self.epoch_block = self.chance.choice((1, 3, 20, 10_000))
         self.requests: dict[str, Request] = {}
-        for number in range(self.chance.choice((2, 4, 6, 9))):
-            request = Request(self.chance, number)
+        self.originals = [Request(self.chance, number) for number in range(self.chance.choice((2, 4, 6, 9)))]
+        self.flood()
+        for request in self.originals:
             self.requests[request.run_id] = request
+        self.live_runs_max, self.tenant_live_runs_max = self.chance.choice(((1_000, 1_000), (1_000, 4), (6, 3)))
+        self.tenant_weights = {"rates": self.chance.choice((1.0, 1.0, 4.0)), "flood": self.chance.choice((1.0, 0.5))}
         self.ghost.requests = self.requests
         self.links: list[Link] = []
-        self.clients: set[asyncio.Task[None]] = set()
+        self.clients = Clients(self)
         self.succession = Succession(self.ghost)
         self.seats = draw_seats(self)
+
+    def flood(self) -> None:
+        """Now and then a tenant submits more than there is room for, all at once."""
+        if self.chance.random() < FLOOD_SHARE:
+            at_s = self.chance.uniform(1.0, 40.0)
+            for number in range(self.chance.choice((10, 20))):
+                self.originals.append(Request(self.chance, number, "flood", at_s))
 
     # ---- the schedule
 
@@ -109,7 +116,7 @@ class World:
             for number in range(self.chance.choice((2, 3, 4, 5)))
         ]
         for request in self.requests.values():
-            self.loop.call_at(request.at_s, lambda request=request: self.spawn(self.submit(request)))
+            self.loop.call_at(request.at_s, lambda request=request: self.clients.spawn(self.clients.submit(request)))
         for fault in self.faults:
             self.loop.call_at(fault.at_s, self.strike, fault)
         self.loop.call_at(FAULTS_END_S, self.heal)
@@ -125,12 +132,15 @@ class World:
         self.tell("heal")
         self.next_commits.clear()
         self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = self.stuck_commit_s = 0.0
-        self.replies_to_lose = 0
+        self.clients.replies_to_lose = 0
         for host in self.hosts[1 + self.chance.randrange(len(self.hosts)) :]:
             host.is_gone_for_good = True
             host.die(is_silent_s=25.0 * self.chance.random())
         for link in self.links:
             link.spike_share = 0.0
+        self.disk.damaged_blobs = False
+        for request in list(self.requests.values()):
+            self.clients.spawn(self.clients.resume(request))
         for seat in self.seats:
             seat.store_cut_until_s = seat.cut_until_s = 0.0
         if self.is_pair and self.chance.random() < SEAT_LOST_SHARE:
@@ -167,7 +177,7 @@ class World:
         return slowest * work_s
 
     def is_over(self) -> bool:
-        return self.is_healed and not self.clients and len(self.ghost.final) == len(self.requests)
+        return self.is_healed and not self.clients.tasks and self.clients.wanted.keys() <= self.ghost.final.keys()
 
     def run(self) -> Outcome:
         outcome = Outcome(self.seed, injected=self.injected, probes=self.ghost.probes, story=self.story)
@@ -179,7 +189,7 @@ class World:
             self.loop.run(FAULTS_END_S + bound_s, self.is_over)
             outcome.healed_after_s = max(0.0, self.loop.now_s - FAULTS_END_S)
             if not self.is_over():
-                late = sorted(self.requests.keys() - self.ghost.final.keys())
+                late = sorted(self.clients.wanted.keys() - self.ghost.final.keys())
                 raise Violation(f"L1: not final {bound_s:g} s after the heal: {late}")
             self.loop.run(self.loop.now_s + QUIET_S, lambda: False)
             for host in self.hosts:
@@ -223,7 +233,7 @@ class World:
             seat.process.wake()
             if seat.node is not None:
                 seat.node.die()
-        for client in self.clients:
+        for client in self.clients.tasks:
             client.cancel()
         for _ in range(3):
             while self.loop._ready:
@@ -252,7 +262,7 @@ class World:
         return self.hosts[number % len(self.hosts)]
 
     def nth_request(self, number: int) -> Request:
-        return list(self.requests.values())[number % len(self.requests)]
+        return self.originals[number % len(self.originals)]
 
     # ---- the schedulers' lives
 
@@ -273,6 +283,25 @@ class World:
             self.probe("unsynced writes survived")
         self.ghost.lost(lost)
         self.is_power_loss = False
+
+    def put_back(self, share: float) -> None:
+        """Somebody copies a backup over the store and starts the scheduler with `--restored`, at once or in the end."""
+        for seat in self.seats:
+            seat.die("a backup is put back")
+        kept_count = int(share * self.disk.synced_count)
+        self.disk.put_back(kept_count)
+        self.disk.is_restored = self.chance.random() < 0.5
+        if not self.disk.is_restored:
+            self.loop.call_later(5.0, self.say_restored)
+        forgotten = self.ghost.put_back()
+        for run_id in forgotten:
+            request = self.requests[run_id]
+            self.clients.wanted.pop(run_id, None)
+            self.clients.spawn(self.clients.retry(self.requests[request.retried]) if request.retried
+                               else self.clients.submit(request))  # fmt: skip
+
+    def say_restored(self) -> None:
+        self.disk.is_restored = len(self.disk.entries) < self.disk.acknowledged_count
 
     def lose_links(self, node: SchedulerNode | None) -> None:
         """The streams of a scheduler that is gone."""
@@ -382,57 +411,6 @@ class World:
         self.count("poison crash")
         self.tell(f"{worker.worker_id} is killed by {lease.run_id} node {lease.node_id} tile {tile}")
         self.ghost.crashed((lease.run_id, lease.node_id, tile), worker.worker_id, self.loop.now_s)
-
-    # ---- clients
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(coroutine)
-        self.clients.add(task)
-
-        def done(task: asyncio.Task[None]) -> None:
-            self.clients.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-        task.add_done_callback(done)
-
-    async def call(self, ask: Callable[[SchedulerNode], Coroutine[Any, Any, Any]]) -> tuple[Any]:
-        """A call repeated until it is answered, in a 1-tuple."""
-        turn = self.chance.randrange(len(self.seats))
-        while True:
-            await self.loop.passed(0.002)
-            seat = self.seat(turn)
-            node = seat.node
-            turn += 1
-            if node is not None and seat.is_reachable() and not node.is_ending:
-                answer = node.process.create_task(ask(node))
-                await asyncio.wait({answer}, timeout=REPLY_TIMEOUT_S)
-                if answer.done() and node.is_alive:
-                    if self.replies_to_lose:
-                        self.replies_to_lose -= 1
-                        self.probe("reply lost")
-                    else:
-                        return (answer.result(),)
-                if self.chance.random() < CANCELLED_SHARE:
-                    answer.cancel()
-            await self.loop.passed(0.1 + 0.4 * self.chance.random())
-
-    async def submit(self, request: Request) -> None:
-        (run_id,) = await self.call(lambda node: node.submit(request, request.payload_hash))
-        self.ghost.demand(run_id is not None, "S6", f"{request.request_id} with the same content is refused")
-        self.ghost.acknowledged_submit(request, run_id)
-
-    async def submit_other(self, request: Request) -> None:
-        (run_id,) = await self.call(lambda node: node.submit(request, "other"))
-        self.ghost.demand(run_id is None, "S6", f"{request.request_id} with other content became {run_id}")
-
-    async def cancel(self, request: Request) -> None:
-        (is_known,) = await self.call(lambda node: node.cancel(request.run_id))
-        if is_known:
-            self.ghost.acknowledged_cancel(request.run_id)
-        else:
-            known = request.run_id in self.ghost.acknowledged_runs
-            self.ghost.demand(not known, "S5", f"{request.run_id} was acknowledged and is unknown")
 
 
 class _Silence:
