@@ -156,13 +156,7 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
 
 
 PersistentAction = (
-    PersistRun
-    | RecordPaused
-    | ReserveEpochs
-    | RecordTiles
-    | RecordFailedTiles
-    | RecordAttempt
-    | RecordRunState
+    PersistRun | RecordPaused | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
 )
 SoftAction = GrantLease | RevokeLease | RunChanged
 Action = PersistentAction | SoftAction

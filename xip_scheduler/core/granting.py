@@ -131,7 +131,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
 def _may_try(state: SchedulerState, worker: Worker, retry: Retry) -> bool:
     """A worker that failed at a tile gets it again only when everybody else who could try has failed as well."""
     needed = retry.node.kernels
-    if retry.run.is_paused or not worker.can(needed):
+    if not worker.can(needed):
         return False
     if worker.worker_id not in retry.tried:
         return True

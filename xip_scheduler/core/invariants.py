@@ -7,8 +7,8 @@
 * **inputs** every tile leased or done with output has its inputs done;
 * **wants** the lists of workers that want work hold those that do, and no others;
 * **kernels** the holder of a lease announced what its node needs, and fleets count the active workers;
-* **attempts** a tile waits as a retry only after an attempt that stands, and below `attempts_max` of them;
 * **order** the queue holds live runs that are not paused, by tenant; every tenant's count of live runs is right;
+* **attempts** a tile waits as a retry only after an attempt that stands, and below `attempts_max` of them;
 * **final** no lease and no retry belongs to a run that is final.
 
 Cost: linear in live leases, intervals and workers; for tests, the simulator, and now and then production.

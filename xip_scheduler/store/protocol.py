@@ -12,8 +12,8 @@ Rules for implementations, each with a test in tests/scheduler/store that every 
   batch. A final run never changes again (S9).
 * (tenant, request id) names at most one run, for ever (S6).
 * A failed attempt at a tile is kept once, under its number (S16); another one under the same number refuses the batch.
-* Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
 * A takeover copies records, never changes those it copies (S9), and takes every tile it names or refuses the batch.
+* Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
 * Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
 * A store of a newer version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
 
