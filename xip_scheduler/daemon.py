@@ -32,6 +32,7 @@ from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
 from xip_scheduler.rpc.changes import RunChanges
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.run_service import CoreQueries, RunService
 from xip_scheduler.rpc.server import bind, create_server
 from xip_scheduler.rpc.worker_service import WorkerService
@@ -84,8 +85,9 @@ class Scheduler:
         queries = CoreQueries(
             core.run, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
         )
+        signatures = KernelSignatures()
         admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
-        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission)
+        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission, signatures)
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -94,6 +96,7 @@ class Scheduler:
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 lease_duration_s=settings.lease_duration_s,
             ),
+            signatures,
         )
         self._health = HealthServicer()
         self._server = create_server()
