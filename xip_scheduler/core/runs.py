@@ -1,8 +1,9 @@
 """Runs begin, are cancelled, and are rebuilt from the store.
 
 Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts, and the
-failed attempts at tiles that are not decided. Everything else (leases, costs) is soft and starts anew. `durable_runs` is the
-projection of memory to what is durable: after every commit it equals what the store would hand to `restore` (S19).
+failed attempts at tiles that are not decided. Everything else (leases, costs) is soft and starts anew.
+`durable_runs` is the projection of memory to what is durable: after every commit it equals what the store would hand
+to `restore` (S19).
 """
 
 from __future__ import annotations
