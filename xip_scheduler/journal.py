@@ -135,6 +135,7 @@ class Journal:
             run_id=action.run_id,
             state=int(action.state),
             message=action.message,
+            who=action.who,
             finished_at_s=wall_clock_s,
             epoch_last=view.epoch_last if view else 0,
             first_lease_after_s=view.first_lease_after_s if view else 0.0,

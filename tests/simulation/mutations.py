@@ -90,7 +90,7 @@ MUTATIONS = (
     Mutation("failed tile may be reported as well", "xip_scheduler.core.leases:Lease.is_open", "self.failed is None or", "True or", first_seed=189),
     Mutation("quarantine not told", RESULTS + "finish_run", "run.cells_quarantined or run.tiles_failed or run.plan.quarantine", "False"),
     # cancel
-    Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message))"),
+    Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message, who))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message, who))"),
     Mutation("cancelled run keeps its leases", RUNS + "cancelled", "if lease.run is run", "if False"),
     Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
     # dependencies

@@ -96,11 +96,16 @@ class RecordAttempt(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordRunState(msgspec.Struct, frozen=True, gc=False):
-    """Store the final state of a run. Always the last persistent action of its run."""
+    """Store the final state of a run. Always the last persistent action of its run.
+
+    Attributes:
+        who: the identity that asked for it, "" where nobody did; for the audit.
+    """
 
     run_id: RunId
     state: RunState
     message: str
+    who: str = ""
 
 
 class GrantLease(msgspec.Struct, frozen=True, gc=False):

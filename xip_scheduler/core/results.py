@@ -161,6 +161,8 @@ def finish_run(state: SchedulerState, run: LiveRun, actions: list[Action]) -> No
     close_run(state, run, final, message, actions)
 
 
-def close_run(state: SchedulerState, run: LiveRun, final: RunState, message: str, actions: list[Action]) -> None:
-    actions.append(RecordRunState(run.run_id, final, message))
+def close_run(
+    state: SchedulerState, run: LiveRun, final: RunState, message: str, actions: list[Action], who: str = ""
+) -> None:
+    actions.append(RecordRunState(run.run_id, final, message, who))
     state.finish(run, view_run(run, final, message))

@@ -105,7 +105,7 @@ def cancelled(state: SchedulerState, event: RunCancelled, actions: list[Action])
         state.close_lease(lease)
         state.settle(worker)
         actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
-    close_run(state, run, RunState.CANCELLED, event.reason, actions)
+    close_run(state, run, RunState.CANCELLED, event.reason, actions, event.who)
 
 
 def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> None:

@@ -156,7 +156,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         if not run.state.is_final:
             reason = request.reason[:REASON_LENGTH_MAX]
             self._log.info("run cancelled", run_id=run.run_id, reason=reason)
-            await self._driver.submit(RunCancelled(RunId(request.run_id), reason))
+            await self._driver.submit(RunCancelled(RunId(request.run_id), reason, context.peer()))
             run = await self._run(request.run_id)
         return run_pb2.CancelRunResponse(run=convert.run_to_wire(run))
 
