@@ -35,7 +35,9 @@ COMMANDS = {
     "resume": "Go on with a paused run.",
     "retry": "Compute what a final run lacks, in a new run.",
     "workers": "List the attached workers.",
+    "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
+    "evaluate": "Evaluate a kernel for every row of a table.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

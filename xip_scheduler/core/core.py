@@ -66,12 +66,19 @@ class Core:
         term: int,
         now_s: float,
         limits: Limits | None = None,
+        epoch_floor: int = 0,
     ) -> Core:
-        """A scheduler that goes on where the store says the last one stopped; runs in order of submission."""
+        """A scheduler that goes on where the store says the last one stopped; runs in order of submission.
+
+        Leases of epochs below *epoch_floor* were granted before a backup was put back: their holders must let go.
+        """
         core = cls(limits, epoch_next=epoch_next, term=term)
+        core._state.epoch_floor = epoch_floor
         core._now_s = now_s
         for run in restored:
             runs.restore_run(core._state, run, now_s)
+        if core._state.runs:
+            core._state.gathering_until_s = now_s + core._state.limits.gathering_s
         return core
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
@@ -140,7 +147,11 @@ class Core:
     def next_deadline_s(self) -> float | None:
         """When a Tick is due at the latest; None while nothing can expire."""
         leases = self._state.leases
-        return next(iter(leases.values())).deadline_s if leases else None
+        deadline_s = next(iter(leases.values())).deadline_s if leases else None
+        gathering_until_s = self._state.gathering_until_s
+        if gathering_until_s > self._now_s and (deadline_s is None or gathering_until_s < deadline_s):
+            return gathering_until_s
+        return deadline_s
 
     def check_invariants(self) -> None:
         """Assert what `invariants` promises."""

@@ -327,7 +327,7 @@ async def test_a_refusal_without_a_hint_that_makes_sense_is_told_at_once(hint):
 async def test_a_probe_has_no_table_of_results():
     async with serving(ScriptedScheduler()) as address, connect(address) as client:
         run = await client.submit_spec(RunSpec("probe", ProbeWork("probe.noop", 10)))
-        with pytest.raises(RequestError, match="it is a probe"):
+        with pytest.raises(RequestError, match="it has no book"):
             await client.results(run.run_id)
 
 
