@@ -117,6 +117,21 @@ def test_an_unknown_kernel_is_told_the_names_that_are_near_without_an_import(add
         xip_core.evaluate("desk.twise", x=1.0)
 
 
+def test_metadata_is_read_only_where_some_package_names_the_group(tmp_path: Path) -> None:
+    empty = tmp_path / "plain" / "other-1.0.dist-info"
+    empty.mkdir(parents=True)
+    (empty / "entry_points.txt").write_text("[console_scripts]\nother = other:main\n")
+    missing = str(tmp_path / "missing")
+    assert not installed.is_group_anywhere([missing, str(tmp_path / "plain")])
+    (tmp_path / "bundle.zip").write_bytes(b"PK")
+    assert installed.is_group_anywhere([missing, str(tmp_path / "bundle.zip")])
+    for name, inside in (("a-1.0.dist-info", ""), ("b-1.0.egg-info", ""), ("c-1.0.egg", "EGG-INFO")):
+        folder = tmp_path / name[0] / name / inside
+        folder.mkdir(parents=True)
+        (folder / "entry_points.txt").write_text("[xip.kernels]\ndesk.twice = desk:TWICE\n")
+        assert installed.is_group_anywhere([missing, str(tmp_path / name[0])])
+
+
 def test_our_own_kernels_and_the_help_look_up_no_entry_point() -> None:
     code = (
         "import sys, xip_core; from xip_core.cli.main import run_command; run_command(['--help']); "
