@@ -32,6 +32,7 @@ COMMANDS = {
     "results": "Print the numbers of a run.",
     "cancel": "Cancel a run.",
     "workers": "List the attached workers.",
+    "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
     "evaluate": "Evaluate a kernel for every row of a table.",
 }

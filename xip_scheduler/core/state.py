@@ -64,7 +64,9 @@ class SchedulerState:
         runs: not final, in order of submission.
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
+        epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         hungry: workers by appetite; that of NONE stays empty.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -73,9 +75,11 @@ class SchedulerState:
         "costs",
         "counters",
         "epoch_end",
+        "epoch_floor",
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
         "leases",
         "limits",
@@ -94,12 +98,14 @@ class SchedulerState:
         self.workers: dict[WorkerId, Worker] = {}
         self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
         self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        self.queue = RunQueue()
+        self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
+        self.epoch_floor = 0
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
 
@@ -204,7 +210,7 @@ class SchedulerState:
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
-        self.queue.leave(run)
+        self.queue.end(run)
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:
