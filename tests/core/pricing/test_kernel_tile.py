@@ -13,7 +13,8 @@ from xip_core.graph.planner import plan_run
 from xip_core.model.run_spec import KernelWork, RunSpec
 from xip_core.model.table import encode_table
 from xip_core.pricing.evaluate import evaluate_tile
-from xip_core.pricing.kernel_tile import kernel_rows
+from xip_core.pricing.kernel_tile import kernel_rows, tile_columns
+from xip_core.pricing.rows import evaluate_rows, evaluate_without, row_count
 from xip_core.pricing.tile import Columns, Maker, TileCancelledError
 
 ROW_COUNT = 1000
@@ -92,20 +93,44 @@ def test_rows_left_out_have_their_reason_and_the_others_their_bytes() -> None:
     plan, data = a_plan()
     whole = evaluate_tile(plan, 0, 3, data, never)
     crashed = Failure(FailureReason.CRASHED, "the worker died")
-    tile = kernel_rows(plan, plan.nodes[0], (300, 400), data, never, {317: crashed, 399: crashed, 12: crashed})
+    tile = evaluate_without(plan, 0, 3, {17: crashed, 99: crashed}, data, never)
     assert np.flatnonzero(tile.detail["status"]).tolist() == [17, 99]
     assert np.isnan(tile.detail["pv"]).nonzero()[0].tolist() == [17, 99]
     others = np.delete(np.arange(100), [17, 99])
     assert tile.detail["pv"][others].tobytes() == whole.detail["pv"][others].tobytes()
+    assert tile.detail["row"].tobytes() == whole.detail["row"].tobytes()
     assert [cells.message for cells in tile.quarantine] == ["row 317: the worker died", "row 399: the worker died"]
     assert tile.cell_count == whole.cell_count
 
 
-def test_a_range_of_which_every_row_is_left_out_calls_nothing() -> None:
-    plan, data = a_plan()
+def test_a_tile_of_which_every_row_is_left_out_calls_nothing() -> None:
+    plan, data = a_plan(rows_per_tile=2)
     failure = Failure(FailureReason.TIMED_OUT, "too slow")
-    tile = kernel_rows(plan, plan.nodes[0], (5, 7), data, never, {5: failure, 6: failure})
+    tile = evaluate_without(plan, 0, 3, {0: failure, 1: failure}, data, never)
     assert tile.detail["status"].tolist() == [FailureReason.TIMED_OUT] * 2
+
+
+def test_rows_are_looked_at_without_fetching_the_table_for_each() -> None:
+    plan, data = a_plan()
+    memo: dict[tuple[object, ...], object] = {}
+
+    class Remembering(OneBlob):
+        fetched_count = 0
+
+        def blob(self, digest: str) -> bytes:
+            self.fetched_count += 1
+            return super().blob(digest)
+
+        def memo(self, key: tuple[object, ...], make: Maker) -> object:
+            if key not in memo:
+                memo[key] = make()
+            return memo[key]
+
+    remembering = Remembering(data.content)
+    assert row_count(plan, 0, 3) == 100
+    for position in range(100):
+        evaluate_rows(plan, 0, 3, range(position, position + 1), remembering, never)
+    assert remembering.fetched_count == 1
 
 
 def test_a_cancel_is_seen_between_blocks_of_rows() -> None:
@@ -113,12 +138,12 @@ def test_a_cancel_is_seen_between_blocks_of_rows() -> None:
     slow = msgspec.structs.replace(plan.nodes[0], cost_s=10.0)  # a hundredth of a second a row: blocks of one row
     answers = iter([False] * 5 + [True])
     with pytest.raises(TileCancelledError):
-        kernel_rows(plan, slow, (0, 1000), data, lambda: next(answers))
+        kernel_rows(plan, slow, 0, range(1000), tile_columns(plan, slow, 0, data), lambda: next(answers))
 
 
 def test_a_kernel_of_another_version_than_planned_is_not_called() -> None:
     plan, data = a_plan()
     node = msgspec.structs.replace(plan.nodes[0], kernel_version="2")
     with pytest.raises(CellError, match=r"must be of version 2 as planned, this worker has 1") as caught:
-        kernel_rows(plan, node, (0, 1), data, never)
+        kernel_rows(plan, node, 0, range(1), tile_columns(plan, node, 0, data), never)
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED
