@@ -17,7 +17,8 @@ import pytest
 import xip_core
 from tests.integration.cluster import Daemon
 from tests.integration.cluster_run import RUN_LIMIT_S, kept, start_scheduler
-from tests.plugins.install import Plugin
+from tests.plugins.install import REPOSITORY, Plugin
+from tests.plugins.written import write_package
 from xip_core.client import connect
 from xip_core.client.sync import SyncClient
 from xip_core.errors import FailureReason, RequestError
@@ -231,3 +232,19 @@ def test_xipctl_says_in_one_sentence_what_it_cannot_evaluate(
     assert (answer.returncode, answer.stdout) == (code, "")
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_worker_says_which_kernels_it_refuses_and_serves_the_others(grid: Grid, tmp_path: Path) -> None:
+    directory = write_package(tmp_path, "desk_kernels", {"desk.twice": "TWICE", "desk.wrong": "MISNAMED"})
+    path = os.pathsep.join([str(directory), str(REPOSITORY)])
+    with contextlib.ExitStack() as stack:
+        worker = kept(stack, Daemon(["xip_worker", f"--scheduler={grid.address}"], {"PYTHONPATH": path}))
+        refused = worker.wait_for_log("kernel refused")
+        worker.wait_for_log("attached")
+        run = grid.client.submit_kernel("desk.twice", {"x": [1.0, 2.0]})
+        numbers = grid.client.table_results(run.run_id).to_numpy()
+    assert (refused["kernel"], refused["package"]) == ("desk.wrong", "desk_kernels 1.2.0")
+    assert "its name must be that of its entry point" in refused["sentence"]
+    assert numbers.outputs["pv"].tolist() == [2.0, 4.0]
+    with pytest.raises(RequestError, match=r"got 'desk.wrong'"):
+        grid.client.submit_kernel("desk.wrong", {"x": [1.0]})

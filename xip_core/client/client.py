@@ -71,14 +71,15 @@ class Client:
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
         """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        by_digest = {digest_of(blob): blob for blob in blobs}
+        digests = tuple(digest_of(blob) for blob in blobs)
+        by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
         answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
         missing = {convert.digest_from_wire(digest) for digest in answer.digests}
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
-        return tuple(digest_of(blob) for blob in blobs)
+        return digests
 
     async def _upload_one(self, digest: str, blob: bytes) -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
