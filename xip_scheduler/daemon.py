@@ -31,6 +31,7 @@ from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
+from xip_scheduler.rpc.callers import CallerInterceptor
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.run_service import CoreQueries, RunService
 from xip_scheduler.rpc.server import bind, create_server
@@ -100,7 +101,7 @@ class Scheduler:
             ),
         )
         self._health = HealthServicer()
-        self._server = create_server()
+        self._server = create_server(CallerInterceptor(settings.peer_calls_max, settings.peer_workers_max))
         run_pb2_grpc.add_RunServiceServicer_to_server(self._runs, self._server)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self._workers, self._server)
         blob_service = BlobService(blobs, self._store, settings.upload_size_limit_bytes)
