@@ -9,6 +9,8 @@ last looked. The flags are lowered before the deque is drained, so a report is n
 costs a needless look. A finished tile can wait for `REPORT_INTERVAL_S` of the daemon, so that short tiles share
 messages; a slot without work cannot, so it has a flag of its own.
 
+An isolated lease is evaluated by a child process of the slot (`isolation`), which is started when the first one comes.
+
 A tile that raises becomes a FailedTile with the sentence of the error, and the lease goes on with the next tile. A
 revoked lease ends between tiles, or inside one through `is_cancelled`. Either way a batch ends with one SlotFreed.
 """
@@ -35,6 +37,8 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
 )
+from xip_worker.isolation import ContainedError, ContainedTile, Isolation
+from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
 
 TILE_BYTES_MAX = (4 << 20) - (64 << 10)
@@ -93,11 +97,13 @@ class Executor:
         evaluator: Evaluator,
         wake: Callable[[bool], None],
         log_failure: Callable[[Lease, int, Exception], None],
+        isolation: IsolationSettings = IsolationSettings(),  # noqa: B008 - a frozen record of numbers
     ) -> None:
         self._inputs = inputs
         self._evaluator = evaluator
         self._wake = wake
         self._log_failure = log_failure
+        self._isolations = [Isolation(isolation) for _ in range(slot_count)]
         self._is_woken = False
         self._is_slot_free = False
         self._reports: deque[Report] = deque()
@@ -138,7 +144,7 @@ class Executor:
         while (batch := inbox.get()) is not None:
             leases, revoked = batch
             begun_ns = time.perf_counter_ns()
-            run = _SlotRun(self, revoked)
+            run = _SlotRun(self, revoked, self._isolations[slot])
             for lease in leases:
                 if lease.epoch not in revoked:
                     run.evaluate(lease)
@@ -146,6 +152,7 @@ class Executor:
             if not self._is_slot_free:
                 self._is_slot_free = True
                 self._wake(True)
+        self._isolations[slot].close()
 
     def _report(self, report: FinishedTiles | FailedTile) -> None:
         self._reports.append(report)
@@ -157,11 +164,12 @@ class Executor:
 class _SlotRun:
     """One batch in one slot."""
 
-    def __init__(self, executor: Executor, revoked: set[Epoch]) -> None:
+    def __init__(self, executor: Executor, revoked: set[Epoch], isolation: Isolation) -> None:
         self._executor = executor
         self._inputs = executor._inputs
         self._evaluator = executor._evaluator
         self._revoked = revoked
+        self._isolation = isolation
         self._report = executor._report
         self._plan_digest = b""
         self._plan: Plan | None = None
@@ -180,7 +188,7 @@ class _SlotRun:
         except Exception as error:
             self._fail(lease, range(lease.tile_begin, lease.tile_end), error)
             return
-        if node.kind is NodeKind.PROBE:
+        if node.kind is NodeKind.PROBE and not lease.is_isolated:
             for finished in evaluate_probe(plan, node, lease, is_cancelled):
                 self._report(finished)
             return
@@ -208,9 +216,14 @@ class _SlotRun:
         self, lease: Lease, plan: Plan, tile: int, data: TileData, is_cancelled: IsCancelled
     ) -> FinishedTiles:
         begun_ns = time.perf_counter_ns()
-        value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
-        output = self._evaluator.encode_block(value.output) if value.output else b""
-        detail = self._evaluator.encode_block(value.detail) if value.detail else b""
+        value: TileValue | ContainedTile
+        if lease.is_isolated:
+            value = self._isolation.evaluate(plan, lease, tile, data, is_cancelled)
+            output, detail = value.output, value.detail
+        else:
+            value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
+            output = self._evaluator.encode_block(value.output) if value.output else b""
+            detail = self._evaluator.encode_block(value.detail) if value.detail else b""
         payload_bytes = len(output) + len(detail)
         quarantine = value.quarantine
         payload_bytes += sum(
@@ -257,7 +270,9 @@ def _node_of(plan: Plan, lease: Lease) -> Node:
 
 
 def _reason(error: Exception) -> FailureReason:
-    return error.failure.reason if isinstance(error, CellError) else FailureReason.EVALUATION_FAILED
+    if isinstance(error, MemoryError):
+        return FailureReason.OUT_OF_MEMORY
+    return error.failure.reason if isinstance(error, CellError | ContainedError) else FailureReason.EVALUATION_FAILED
 
 
 def _sentence(error: Exception) -> str:

@@ -148,7 +148,7 @@ def _varint(number: int) -> bytes:
 
 
 @scenario(
-    injected="malformed, nested, oversized messages, gzip and metadata bombs, open and cancel, ping flood, rude sockets",
+    injected="malformed, nested, oversized messages; gzip and metadata bombs, open+cancel, ping flood, rude sockets",
     holds=f"each refused; RSS +{ATTACK_MEMORY_MIB} MiB at most; descriptors and threads as before; a run beside ends",
 )
 def hostile_messages(arena: Arena) -> Figures:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
-from tests.simulation.workload import SERIAL_BYTES, Fate, cells_of_tile, value_of
+from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile, value_of
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.events import (
@@ -86,9 +86,12 @@ class WorkerNode:
     def __init__(self, world: World, host: str, slot_count: int, speed: float) -> None:
         self.world = world
         self.host = host
+        self.is_last = host == "h0"
         self.slot_count = slot_count
         self.speed = speed
         self.incarnation = 0
+        self.seat_turn = 0
+        self.clock_offset_s = 0.0
         self.is_alive = False
         self.is_gone_for_good = False
         self.paused_until_s = 0.0
@@ -105,6 +108,7 @@ class WorkerNode:
         self.worker_id = f"{self.host}.{self.incarnation}"
         self.is_alive = True
         chance = self.world.chance
+        self.kernels = KERNELS if self.is_last else chance.choice((KERNELS, KERNELS, KERNELS[:1], KERNELS[1:]))
         self.core = WorkerCore(
             self.slot_count,
             leases_held_max=chance.choice((16, 64)),
@@ -173,8 +177,8 @@ class WorkerNode:
     # ---- the daemon
 
     def handle(self, event: Event) -> None:
-        loop = self.world.loop
-        for action in self.core.handle(event, loop.now_s):
+        now_s = self.world.loop.now_s + self.clock_offset_s
+        for action in self.core.handle(event, now_s):
             self.carry_out(action)
         self.event_count += 1
         if self.event_count % CHECKED_ONE_IN == 0:
@@ -182,7 +186,7 @@ class WorkerNode:
         deadline_s = self.core.next_deadline_s()
         if self.is_alive and deadline_s is not None and (self.timer_s is None or deadline_s < self.timer_s):
             self.timer_s = deadline_s
-            self.later(deadline_s - loop.now_s, self.ring)
+            self.later(deadline_s - now_s, self.ring)
 
     def ring(self) -> None:
         self.timer_s = None
@@ -281,7 +285,7 @@ class WorkerNode:
         if held:
             self.world.probe("hello with leases")
         assert self.link is not None
-        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held)
+        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held, self.kernels)
         self.world.hello(self.link, self.worker_id, self.slot_count, attached, self)
 
     def send(self, events: list[SchedulerEvent]) -> None:

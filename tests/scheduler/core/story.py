@@ -18,13 +18,13 @@ Commands (times in seconds):
     weights TENANT=W ...                        (before anything else: the scheduler's settings)
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
-    report worker= epoch= tiles=B[-E] [cells=] [quarantined=]
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took=]
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2]
     pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
-    show run=                                   the view of a run, as an order
+    show run= [eta]                             the view of a run, as an order
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Story:
             self.core = Core(Limits(tenant_weights=weights))
             return []
         if word == "show":
-            return self._show(options["run"])
+            return self._show(options["run"], with_eta="eta" in rest[0].split())
         if word == "attach" and "connection" not in options:
             self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
         return self._handle(self._event(word, options, is_orderly="orderly" in command))
@@ -152,7 +152,7 @@ class Story:
         self.now_s = end_s
         return lines
 
-    def _show(self, run_id: str) -> list[str]:
+    def _show(self, run_id: str, *, with_eta: bool) -> list[str]:
         view = self.core.run(RunId(run_id))
         assert view is not None
         nodes = " ".join(
@@ -161,7 +161,7 @@ class Story:
         cells = f"cells={view.cells_done}/{view.cell_count} quarantined={view.cells_quarantined}"
         waiting = f" {view.message}" if view.message.startswith(("waits", "will miss", "has missed")) else ""
         paused = " paused" if view.is_paused else ""
-        eta = f" eta={view.eta_s:.3g}s" if view.eta_s and view.deadline_after_s else ""
+        eta = f" eta={view.eta_s:.3g}s" if with_eta else ""
         return [f"{view.run_id} {view.state.name}{paused} {cells} nodes {nodes}{eta}{waiting}"]
 
     def _event(self, word: str, options: dict[str, str], *, is_orderly: bool) -> Event:
@@ -183,7 +183,8 @@ class Story:
             span = (int(begin), int(end or int(begin) + 1))
             cells = int(options.get("cells", 1))
             quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
-            return TilesReported(worker, epoch, *span, cells, quarantined, (span[1] - span[0]) * 10_000_000)
+            took_s = float(options.get("took", 0.01)) * (span[1] - span[0])
+            return TilesReported(worker, epoch, *span, cells, quarantined, round(took_s * 1e9))
         if word == "fail":
             reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]
             return TileFailed(worker, epoch, int(options["tile"]), reason, options.get("message", "boom").strip('"'))
