@@ -41,7 +41,10 @@ ROUNDS = 3
 def test_one_tile_partitions_end_to_end(benchmark: Any) -> None:
     """Two workers of a slot each; the figure is the median round."""
     rounds: list[dict[str, Any]] = []
-    with _grid(".", worker_count=2, slot_count=1, profile="") as (channel, processes):
+    with (
+        grid(".", worker_count=2, slot_count=1, profile="") as (address, processes),
+        grpc.insecure_channel(address) as channel,
+    ):
         _measure(channel, 10_000, processes, "warm up")
 
         def measure() -> None:
@@ -54,15 +57,16 @@ def test_one_tile_partitions_end_to_end(benchmark: Any) -> None:
 
 def main() -> None:
     arguments = _arguments()
-    with _grid(arguments.directory, arguments.workers, arguments.slots, arguments.profile) as (channel, processes):
+    with (
+        grid(arguments.directory, arguments.workers, arguments.slots, arguments.profile) as (address, processes),
+        grpc.insecure_channel(address) as channel,
+    ):
         print(json.dumps(_measure(channel, arguments.tiles, processes, "throughput")))
 
 
 @contextlib.contextmanager
-def _grid(
-    parent: str, worker_count: int, slot_count: int, profile: str
-) -> Iterator[tuple[grpc.Channel, dict[str, int]]]:
-    """A channel to a scheduler with workers attached, and the process ids by name."""
+def grid(parent: str, worker_count: int, slot_count: int, profile: str) -> Iterator[tuple[str, dict[str, int]]]:
+    """The address of a scheduler with workers attached, and the process ids by name."""
     with tempfile.TemporaryDirectory(prefix="xip-bench-", dir=parent) as directory:
         port_file = Path(directory) / "port"
         scheduler = _start_scheduler(Path(directory), port_file, profile)
@@ -76,7 +80,7 @@ def _grid(
             }
             with grpc.insecure_channel(address) as channel:
                 _wait_for_workers(channel, worker_count)
-                yield channel, processes
+            yield address, processes
         finally:
             for process in [*workers, scheduler]:
                 process.send_signal(signal.SIGTERM)
