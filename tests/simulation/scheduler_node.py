@@ -78,6 +78,8 @@ class SpiedCore:
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
         actions = self.core.handle(event, now_s)
+        if not self.node.is_deposed:
+            self.node.world.ghost.decided_orders(actions)
         if type(event) is WorkerAttached:
             self._attached(event, actions)
         elif type(event) is HeartbeatReceived:
