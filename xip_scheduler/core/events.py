@@ -141,6 +141,18 @@ class TileFailed(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class LeaseKept(msgspec.Struct, frozen=True, gc=False):
+    """A worker's answer to `TrimLease`: the lease ends at *tile_end*; beyond it nothing was begun, nor will be.
+
+    *tile_end* is at most where the lease ended, and that where the worker can spare nothing; `tile_begin` or less means
+    that it gave the lease back whole.
+    """
+
+    worker_id: WorkerId
+    epoch: Epoch
+    tile_end: int
+
+
 class LeaseReturned(msgspec.Struct, frozen=True, gc=False):
     """A worker hands a lease back; what it has not reported is free again."""
 
@@ -161,6 +173,7 @@ Event = (
     | HeartbeatReceived
     | TilesReported
     | TileFailed
+    | LeaseKept
     | LeaseReturned
     | Tick
 )

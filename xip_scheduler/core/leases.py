@@ -21,6 +21,7 @@ from __future__ import annotations
 import enum
 
 from xip_core.errors import FailureReason
+from xip_scheduler.core.costs import Paces, TileCost
 from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.run_state import LiveRun, NodeState
@@ -59,15 +60,19 @@ class Lease:
         failed: tiles of it that failed and so do not belong to it any more; None while there are none.
         retry: the failed tile this lease was made for alone, or None.
         is_alone: nothing else runs on the worker meanwhile.
+        asked_end: where its worker was asked to end it (`tail`); None when it may be asked.
+        pace: the worker's own estimate for these tiles.
     """
 
     __slots__ = (
+        "asked_end",
         "deadline_s",
         "epoch",
         "failed",
         "is_alone",
         "node",
         "open_count",
+        "pace",
         "retry",
         "run",
         "tile_begin",
@@ -99,6 +104,8 @@ class Lease:
         self.failed: IntervalSet | None = None
         self.retry: Retry | None = None
         self.is_alone = False
+        self.asked_end: int | None = None
+        self.pace: TileCost = worker.paces.of(node.cost)
 
     def open_ranges(self) -> list[tuple[int, int]]:
         """Tiles that belong to the lease and are not decided, ascending."""
@@ -135,7 +142,8 @@ class Worker:
         queued_s: estimated work of all of them.
         is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
         is_reserved: gets nothing until it holds nothing, then a retry to be evaluated alone.
-        attached_s, heard_s: scheduler clock.
+        attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
+        paces: how fast it is at which work.
         kernels: (name, version) of what it announced.
     """
 
@@ -151,7 +159,9 @@ class Worker:
         "kernels",
         "leases",
         "memory_bytes",
+        "paces",
         "queued_s",
+        "reported_s",
         "slot_count",
         "tiles_done",
         "worker_id",
@@ -169,6 +179,8 @@ class Worker:
         self.is_reserved = False
         self.attached_s = now_s
         self.heard_s = now_s
+        self.reported_s = now_s
+        self.paces = Paces()
         self.tiles_done = 0
         self.memory_bytes = 0
         self.kernels: KernelSet = frozenset()

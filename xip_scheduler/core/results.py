@@ -29,7 +29,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         state.counters.refused_outside += 1
         return
     node, worker = lease.node, lease.worker
-    worker.heard_s = now_s
+    worker.heard_s = worker.reported_s = now_s
     if not _is_open(lease, begin, end) or not node.done.add_new(begin, end):
         _refuse_decided(state, lease, begin, end, actions)
         return
@@ -42,6 +42,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
     node.cost.measure(tile_count, event.elapsed_ns)
+    lease.pace.measure(tile_count, event.elapsed_ns)
     node.leased_count -= tile_count
     done_s = lease.work_s * tile_count / lease.open_count
     lease.work_s -= done_s
