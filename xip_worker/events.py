@@ -64,6 +64,13 @@ class FailedTile(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int = RESULT_OVERHEAD_BYTES
 
 
+class LeaseBound(msgspec.Struct, frozen=True, gc=False):
+    """A lease ends at *tile_end*: what a scheduler asks for, and what a worker answers."""
+
+    epoch: Epoch
+    tile_end: int
+
+
 class SlotFreed(msgspec.Struct, frozen=True, gc=False):
     """A slot has no lease left; *busy_ns* is what its last batch took."""
 
@@ -72,7 +79,7 @@ class SlotFreed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = FinishedTiles | FailedTile
-Report = FinishedTiles | FailedTile | SlotFreed
+Report = FinishedTiles | FailedTile | LeaseBound | SlotFreed
 
 
 # Events
@@ -100,6 +107,12 @@ class LeasesRevoked(msgspec.Struct, frozen=True):
     epochs: tuple[Epoch, ...]
 
 
+class LeasesTrimmed(msgspec.Struct, frozen=True):
+    """The scheduler would lease the tiles from these bounds on elsewhere; each lease still held wants an answer."""
+
+    bounds: tuple[LeaseBound, ...]
+
+
 class ResultsAcknowledged(msgspec.Struct, frozen=True):
     """Messages of this stream up to *sequence* are durable, or were refused as stale."""
 
@@ -107,7 +120,7 @@ class ResultsAcknowledged(msgspec.Struct, frozen=True):
 
 
 class WorkReported(msgspec.Struct, frozen=True):
-    """What slots reported since the last time, in order; a slot's SlotFreed follows its outcomes."""
+    """What slots reported since the last time, in order; a slot's SlotFreed follows its outcomes and LeaseBounds."""
 
     reports: tuple[Report, ...]
 
@@ -133,6 +146,7 @@ Event = (
     | Welcomed
     | LeasesReceived
     | LeasesRevoked
+    | LeasesTrimmed
     | ResultsAcknowledged
     | WorkReported
     | ResultsWritten
@@ -158,6 +172,13 @@ class RevokeRunning(msgspec.Struct, frozen=True):
     epochs: tuple[Epoch, ...]
 
 
+class TrimRunning(msgspec.Struct, frozen=True):
+    """The slot begins no tile beyond these bounds, and reports a LeaseBound for each, never ahead of its outcomes."""
+
+    slot: SlotIndex
+    bounds: tuple[LeaseBound, ...]
+
+
 class SendHello(msgspec.Struct, frozen=True):
     held: tuple[Lease, ...]
 
@@ -168,6 +189,7 @@ class SendResults(msgspec.Struct, frozen=True):
     sequence: int
     outcomes: tuple[Outcome, ...]
     returned_epochs: tuple[Epoch, ...] = ()
+    kept: tuple[LeaseBound, ...] = ()
 
 
 class LeaseProgress(msgspec.Struct, frozen=True, gc=False):
@@ -189,4 +211,4 @@ class Leave(msgspec.Struct, frozen=True):
     results_lost: int
 
 
-Action = EvaluateLeases | RevokeRunning | SendHello | SendResults | SendHeartbeat | SendDrain | Leave
+Action = EvaluateLeases | RevokeRunning | TrimRunning | SendHello | SendResults | SendHeartbeat | SendDrain | Leave

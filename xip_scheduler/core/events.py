@@ -103,11 +103,13 @@ class HeartbeatReceived(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         progress: (epoch, tiles done) of every lease the worker holds, running or queued. A lease it does not name is
             not renewed and ends at its deadline.
+        stalled: (epoch, seconds) of the leases being evaluated: since the slot last asked whether it is cancelled.
     """
 
     worker_id: WorkerId
     progress: tuple[tuple[Epoch, int], ...] = ()
     memory_bytes: int = 0
+    stalled: tuple[tuple[Epoch, float], ...] = ()
 
 
 class TilesReported(msgspec.Struct, frozen=True, gc=False):

@@ -270,8 +270,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 return
             case "heartbeat":
                 heartbeat = request.heartbeat
-                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in heartbeat.leases)
-                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes)]
+                leases = heartbeat.leases
+                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in leases)
+                stalled = tuple((Epoch(lease.epoch), lease.stalled_s) for lease in leases if lease.stalled_s > 0.0)
+                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes, stalled)]
             case "drain":
                 connection.is_draining = True
                 self._log.info("worker drains", worker_id=connection.worker_id, reason=request.drain.reason[:200])
