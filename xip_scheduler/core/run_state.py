@@ -197,6 +197,7 @@ class LiveRun:
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s: scheduler clock.
+        duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
     """
@@ -204,6 +205,7 @@ class LiveRun:
     __slots__ = (
         "cells_done",
         "cells_quarantined",
+        "duplicated_s",
         "epoch_last",
         "first_lease_s",
         "grant_order",
@@ -249,6 +251,7 @@ class LiveRun:
         self.cells_done = 0
         self.cells_quarantined = 0
         self.epoch_last = 0
+        self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
         self.is_queued = False
         self.message = ""

@@ -16,12 +16,13 @@ Commands (times in seconds):
     submit run= [tiles=] [per_lease=] [kernels=NAME@VERSION,...] | submit run= rows= scenarios= [per_lease=]
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
-    report worker= epoch= tiles=B[-E] [cells=] [quarantined=]
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [ms= per tile, 10 unless told]
+    keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
-    show run=                                   the view of a run, as an order
+    show run= | show worker=                    the view of a run or of a worker, as an order
 """
 
 from __future__ import annotations
@@ -42,12 +43,14 @@ from xip_scheduler.core.actions import (
     ReserveEpochs,
     RevokeLease,
     RunChanged,
+    TrimLease,
 )
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     RunCancelled,
     RunSubmitted,
@@ -89,6 +92,8 @@ def describe(action: Action) -> str:
             return f"GrantLease {_tiles(action)} -> {to} epoch={action.epoch}{isolated}"
         case RevokeLease():
             return f"RevokeLease {action.worker_id}#{action.connection_id} epoch={action.epoch}"
+        case TrimLease():
+            return f"TrimLease {action.worker_id}#{action.connection_id} epoch={action.epoch} end={action.tile_end}"
         case RunChanged():
             return f"RunChanged {action.run_id}"
 
@@ -116,7 +121,7 @@ class Story:
             self.core.check_invariants()
             return []
         if word == "show":
-            return self._show(options["run"])
+            return self._show(options["run"]) if "run" in options else self._show_worker(options["worker"])
         if word == "attach" and "connection" not in options:
             self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
         return self._handle(self._event(word, options, is_orderly="orderly" in command))
@@ -146,6 +151,10 @@ class Story:
         waiting = f" {view.message}" if view.message.startswith("waits") else ""
         return [f"{view.run_id} {view.state.name} {cells} nodes {nodes}{waiting}"]
 
+    def _show_worker(self, worker_id: str) -> list[str]:
+        (view,) = [view for view in self.core.workers() if view.worker_id == worker_id]
+        return [f"{view.worker_id} leases={view.lease_count} tiles={view.tiles_done} speed={view.speed:.2f}"]
+
     def _event(self, word: str, options: dict[str, str], *, is_orderly: bool) -> Event:
         worker = WorkerId(options.get("worker", ""))
         epoch = Epoch(int(options.get("epoch", 0)))
@@ -165,7 +174,8 @@ class Story:
             span = (int(begin), int(end or int(begin) + 1))
             cells = int(options.get("cells", 1))
             quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
-            return TilesReported(worker, epoch, *span, cells, quarantined, (span[1] - span[0]) * 10_000_000)
+            elapsed_ns = round((span[1] - span[0]) * float(options.get("ms", 10.0)) * 1e6)
+            return TilesReported(worker, epoch, *span, cells, quarantined, elapsed_ns)
         if word == "fail":
             reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]
             return TileFailed(worker, epoch, int(options["tile"]), reason, options.get("message", "boom").strip('"'))
@@ -177,6 +187,8 @@ class Story:
                 return WorkerDraining(worker)
             case "return":
                 return LeaseReturned(worker, epoch)
+            case "keep":
+                return LeaseKept(worker, epoch, int(options["end"]))
             case "cancel":
                 return RunCancelled(RunId(options["run"]), options.get("reason", ""))
         raise ValueError(f"unknown command {word!r}")

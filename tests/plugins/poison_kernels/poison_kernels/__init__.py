@@ -29,9 +29,9 @@ import threading
 from typing import Any
 
 import numpy as np
-from xip_core.kernels.extension import Column, ExtensionKernel, Output
 
 from poison_kernels import crimes
+from xip_core.kernels.extension import Column, ExtensionKernel, Output
 
 NUMERICAL = 8
 SICK_VARIABLE = "POISON_SICK"
