@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,40 @@ from xip_core.errors import InputError, RequestError
 ENVIRONMENT_PREFIX = "XIP_SCHEDULER_"
 
 
+WEIGHT_MIN, WEIGHT_MAX = 0.01, 100.0
+"""Of a tenant: the wait for a lease grows with the sum of weights over one's own."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     Attributes:
         listen: "HOST:PORT"; port 0 takes a free one.
         port_file: file that gets the bound port as soon as the scheduler serves; "" for none.
         data_dir: directory of the store; belongs to one scheduler at a time.
+        restored: a backup of the store was put back: older leases are void (`store.sqlite_file`). For one start.
         metrics_port: port of the Prometheus endpoint on the same host; 0 for none.
         insecure: allow an address other than loopback, without encryption or identity.
         lease_duration_s: a worker silent for so long loses its leases.
         heartbeat_interval_s: how often workers are told to speak; below a third of the lease, so that two may be lost.
         upload_size_limit_bytes: largest blob accepted.
         live_runs_max: more are refused until some finish; each live run costs some kilobytes and a share of attention.
+        tenant_live_runs_max: likewise of one tenant, so that one that floods leaves room for others.
+        tenant_weights: shares of the grid by tenant; 1 for those not named.
         log_level: "debug", "info", "warning" or "error".
     """
 
     listen: str = "127.0.0.1:7780"
     port_file: str = ""
     data_dir: str = "xip-data"
+    restored: bool = False
     metrics_port: int = 0
     insecure: bool = False
     lease_duration_s: float = 15.0
     heartbeat_interval_s: float = 4.0
     upload_size_limit_bytes: int = 256 << 20
     live_runs_max: int = 1_000
+    tenant_live_runs_max: int = 800
+    tenant_weights: dict[str, float] = {}
     log_level: str = "info"
 
     @property
@@ -86,7 +96,28 @@ def load_settings(path: Path | None, environment: Mapping[str, str], flags: Mapp
     return settings
 
 
+def parse_weights(texts: Iterable[str], where: str) -> dict[str, float]:
+    """
+    Weights by tenant of "NAME=W" each; *where* they stand, for the error.
+
+    Raises:
+        RequestError: BAD_SETTING.
+    """
+    weights: dict[str, float] = {}
+    for text in texts:
+        tenant, separator, number = text.rpartition("=")
+        try:
+            weights[tenant.strip()] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise RequestError("BAD_SETTING", f"{where}: a tenant's weight must be NAME=NUMBER, got {text!r}")
+    return weights
+
+
 def _from_text(name: str, text: str, kind: Any) -> object:
+    if kind == dict[str, float]:
+        return parse_weights(text.split(","), f"environment variable {name}")
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -111,9 +142,13 @@ def _check(settings: Settings) -> None:
             "lease_duration_s must be at least three heartbeats and at most an hour, "
             f"got {settings.lease_duration_s} with heartbeat_interval_s {settings.heartbeat_interval_s}",
         )
-    for name in ("upload_size_limit_bytes", "live_runs_max"):
+    for name in ("upload_size_limit_bytes", "live_runs_max", "tenant_live_runs_max"):
         if getattr(settings, name) <= 0:
             raise RequestError("BAD_SETTING", f"{name} must be positive, got {getattr(settings, name)}")
+    for tenant, weight in settings.tenant_weights.items():
+        if not WEIGHT_MIN <= weight <= WEIGHT_MAX:
+            sentence = f"the weight of a tenant must be {WEIGHT_MIN} to {WEIGHT_MAX}, got {weight} for {tenant!r}"
+            raise RequestError("BAD_SETTING", sentence)
     if settings.log_level not in ("debug", "info", "warning", "error"):
         sentence = f"log_level must be debug, info, warning or error, got {settings.log_level!r}"
         raise RequestError("BAD_SETTING", sentence)

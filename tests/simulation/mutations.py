@@ -142,9 +142,9 @@ MUTATIONS = (
 
 CANARY = Mutation(
     "hash order decides whose turn it is",
-    "xip_scheduler.core.fairness:RunQueue.turn",
-    "next(iter(runs.values()))",
-    "min(runs.values(), key=lambda run: hash(run.run_id))",
+    "xip_scheduler.core.fairness:Share.first",
+    "next(iter(self._ranks[self._keys[0]].values()))",
+    "min(self._ranks[self._keys[0]].values(), key=lambda run: hash(run.run_id))",
 )
 """No checker objects to it, for every turn is a fair one; only a second execution under another hash seed can."""
 

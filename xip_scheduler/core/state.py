@@ -67,6 +67,7 @@ class SchedulerState:
         runs: not final, in order of submission.
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
+        epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
@@ -78,6 +79,7 @@ class SchedulerState:
         "costs",
         "counters",
         "epoch_end",
+        "epoch_floor",
         "epoch_next",
         "finished",
         "fleets",
@@ -102,7 +104,7 @@ class SchedulerState:
         self.workers: dict[WorkerId, Worker] = {}
         self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
         self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        self.queue = RunQueue()
+        self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
         self.counters = Counters()
@@ -111,6 +113,7 @@ class SchedulerState:
         self.is_uneven = False
         self.look_next_s = 0.0
         self.look_due_s: float | None = None
+        self.epoch_floor = 0
         self.slot_count = 0
         self.active_count = 0
 
@@ -241,7 +244,7 @@ class SchedulerState:
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
-        self.queue.leave(run)
+        self.queue.end(run)
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:

@@ -14,8 +14,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from xip_core.errors import UnavailableError, XipError
-from xip_core.wire.status import REASON_KEY, status_of
+from xip_core.errors import OverloadedError, UnavailableError, XipError
+from xip_core.wire.status import REASON_KEY, RETRY_AFTER_KEY, status_of
 from xip_scheduler.logs import logger
 
 MESSAGE_SIZE_LIMIT_BYTES = 4 << 20
@@ -88,15 +88,18 @@ def _guard_stream(inner: Handler, method: str) -> Handler:
 async def _abort(error: Exception, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    hints: tuple[tuple[str, str], ...] = ()
     if isinstance(error, XipError):
         code, reason = status_of(error)
         text = str(error)[:STATUS_TEXT_LIMIT]
+        if isinstance(error, OverloadedError):
+            hints = ((RETRY_AFTER_KEY, str(round(error.retry_after_s * 1000))),)
     else:
         incident_id = secrets.token_hex(8)
         logger("rpc").error("handler failed", method=method, incident_id=incident_id, exc_info=error)
         code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
         text = f"internal error, incident {incident_id}; the scheduler's log has the details under this id"
-    await context.abort(code, text, trailing_metadata=((REASON_KEY, reason),))
+    await context.abort(code, text, trailing_metadata=((REASON_KEY, reason), *hints))
 
 
 def create_server() -> grpc.aio.Server:

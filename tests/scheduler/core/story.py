@@ -14,12 +14,15 @@ then agree with the core (S19).
 
 Commands (times in seconds):
     submit run= [tiles=] [per_lease=] [kernels=NAME@VERSION,...] | submit run= rows= scenarios= [per_lease=]
+        [tenant=] [priority=BATCH|INTERACTIVE] [deadline=] [cost=] [retry_of= taken=B-E,...]
+    weights TENANT=W ...                        (before anything else: the scheduler's settings)
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
     report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [ms= per tile, 10 unless told]
     keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2]
+    pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
     show run= | show worker=                    the view of a run or of a worker, as an order
@@ -29,7 +32,9 @@ from __future__ import annotations
 
 import re
 
-from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan
+import msgspec
+
+from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan, a_submission
 from xip_core.errors import FailureReason
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
@@ -38,6 +43,7 @@ from xip_scheduler.core.actions import (
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
@@ -53,7 +59,10 @@ from xip_scheduler.core.events import (
     LeaseKept,
     LeaseReturned,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
+    TakenOver,
     Tick,
     TileFailed,
     TilesReported,
@@ -61,7 +70,8 @@ from xip_scheduler.core.events import (
     WorkerDetached,
     WorkerDraining,
 )
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
 
 HELD = re.compile(r"(\d+):(\w+)/(\d+)\[(\d+),(\d+)\)")
 
@@ -80,6 +90,8 @@ def describe(action: Action) -> str:
             return (
                 f"RecordFailedTiles {_tiles(action)} cells={action.cell_count} {action.reason.name}: {action.message}"
             )
+        case RecordPaused():
+            return f"RecordPaused {action.run_id} {action.is_paused} {action.who}".rstrip()
         case RecordAttempt():
             word = FailureReason(action.reason).name if action.reason else "WITHDRAWN"
             where = f"{action.run_id}/{action.node_id}[{action.tile}]#{action.attempt}"
@@ -120,6 +132,10 @@ class Story:
             self.core = self.store.restart(self.now_s)
             self.core.check_invariants()
             return []
+        if word == "weights":
+            weights = {tenant: float(weight) for tenant, weight in options.items()}
+            self.core = Core(Limits(tenant_weights=weights))
+            return []
         if word == "show":
             return self._show(options["run"]) if "run" in options else self._show_worker(options["worker"])
         if word == "attach" and "connection" not in options:
@@ -148,8 +164,10 @@ class Story:
             f"{node.node_id}:{node.tiles_done}+{node.tiles_leased}/{node.tile_count}" for node in view.nodes
         )
         cells = f"cells={view.cells_done}/{view.cell_count} quarantined={view.cells_quarantined}"
-        waiting = f" {view.message}" if view.message.startswith("waits") else ""
-        return [f"{view.run_id} {view.state.name} {cells} nodes {nodes}{waiting}"]
+        waiting = f" {view.message}" if view.message.startswith(("waits", "will miss", "has missed")) else ""
+        paused = " paused" if view.is_paused else ""
+        eta = f" eta={view.eta_s:.3g}s" if view.eta_s and view.deadline_after_s else ""
+        return [f"{view.run_id} {view.state.name}{paused} {cells} nodes {nodes}{eta}{waiting}"]
 
     def _show_worker(self, worker_id: str) -> list[str]:
         (view,) = [view for view in self.core.workers() if view.worker_id == worker_id]
@@ -191,6 +209,10 @@ class Story:
                 return LeaseKept(worker, epoch, int(options["end"]))
             case "cancel":
                 return RunCancelled(RunId(options["run"]), options.get("reason", ""))
+            case "pause":
+                return RunPaused(RunId(options["run"]), options.get("who", ""))
+            case "resume":
+                return RunResumed(RunId(options["run"]), options.get("who", ""))
         raise ValueError(f"unknown command {word!r}")
 
 
@@ -201,8 +223,19 @@ def _submission(options: dict[str, str]) -> RunSubmitted:
     else:
         tile_count, cost_s = int(options.get("tiles", 2)), float(options.get("cost", 0.01))
         plan = a_probe_plan(tile_count, per_lease, cost_s, _versions(options))
-    run = options["run"]
-    return RunSubmitted(RunId(run), "desk", run, f"q-{run}", plan, "plan", "hash")
+    submission = a_submission(
+        options["run"],
+        plan,
+        options.get("tenant", "desk"),
+        Priority[options.get("priority", "INTERACTIVE")],
+        float(options.get("deadline", 0.0)),
+    )
+    if "retry_of" not in options:
+        return submission
+    spans = [text.split("-") for text in options["taken"].split(",")]
+    done = tuple((int(begin), int(end)) for begin, end in spans)
+    taken_over = TakenOver((done,), sum(end - begin for begin, end in done), 0)
+    return msgspec.structs.replace(submission, retry_of=options["retry_of"], taken_over=taken_over)
 
 
 def _versions(options: dict[str, str]) -> Versions:
