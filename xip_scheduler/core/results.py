@@ -41,8 +41,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     run.cells_quarantined += quarantined_count
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
-    node.cost.measure(tile_count, event.elapsed_ns)
-    lease.pace.measure(tile_count, event.elapsed_ns)
+    lease.pace.report(tile_count, event.elapsed_ns)
     node.leased_count -= tile_count
     done_s = lease.work_s * tile_count / lease.open_count
     lease.work_s -= done_s
