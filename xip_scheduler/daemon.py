@@ -31,6 +31,7 @@ from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.blob_service import BlobService
 from xip_scheduler.rpc.changes import RunChanges
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.run_service import CoreQueries, RunService
 from xip_scheduler.rpc.server import bind, create_server
 from xip_scheduler.rpc.worker_service import WorkerService
@@ -62,7 +63,7 @@ class Scheduler:
         self._stopping = asyncio.Event()
         self._failure: StoreError | None = None
         directory = Path(settings.data_dir)
-        store = SqliteStore(directory)
+        store = SqliteStore(directory, settings.restored)
         self._store = StoreThread(store)
         try:
             self._build(store, FileBlobs(directory / "blobs"))
@@ -81,7 +82,10 @@ class Scheduler:
         core = self.core
         self._journal.view = core.run
         queries = CoreQueries(core.run, core.live_run_count, core.worker_count, core.slot_count)
-        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max)
+        signatures = KernelSignatures()
+        self._runs = RunService(
+            self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max, signatures
+        )
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -90,6 +94,7 @@ class Scheduler:
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 lease_duration_s=settings.lease_duration_s,
             ),
+            signatures,
         )
         self._health = HealthServicer()
         self._server = create_server()

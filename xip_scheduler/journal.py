@@ -15,6 +15,7 @@ from xip_scheduler.core.actions import (
     Action,
     GrantLease,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
     RecordRunState,
     RecordTiles,
@@ -111,6 +112,19 @@ class Journal:
                 case RecordFailedTiles():
                     self._give_up(batch, action)
                     changed[action.run_id] = None
+                case RecordAttempt():
+                    batch.attempts.append(
+                        (
+                            action.run_id,
+                            action.node_id,
+                            action.tile,
+                            action.attempt,
+                            action.worker_id,
+                            action.reason,
+                            action.message,
+                            action.is_suspect,
+                        )
+                    )
                 case PersistRun():
                     self._accept(batch, action)
                     changed[action.run_id] = None
@@ -128,6 +142,7 @@ class Journal:
             run_id=action.run_id,
             state=int(action.state),
             message=action.message,
+            who=action.who,
             finished_at_s=wall_clock_s,
             epoch_last=view.epoch_last if view else 0,
             first_lease_after_s=view.first_lease_after_s if view else 0.0,

@@ -24,6 +24,7 @@ loop takes 20 ms longer, for the loop to give way four times."""
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve; port 0 takes a free one. [127.0.0.1:7780]")
 @click.option("--port-file", metavar="PATH", help="File that gets the port as soon as the scheduler serves.")
 @click.option("--data-dir", metavar="DIRECTORY", help="Where runs and results are kept. [xip-data]")
+@click.option("--restored", is_flag=True, default=None, help="A backup of the data directory was put back. Once.")
 @click.option("--metrics-port", type=int, metavar="PORT", help="Prometheus endpoint on the same host; 0 for none. [0]")
 @click.option("--insecure", is_flag=True, default=None, help="Allow an address other than loopback, without TLS.")
 @click.option("--lease-duration", "lease_duration_s", type=float, metavar="SECONDS", help="Silence that ends a lease.")

@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         listen: "HOST:PORT"; port 0 takes a free one.
         port_file: file that gets the bound port as soon as the scheduler serves; "" for none.
         data_dir: directory of the store; belongs to one scheduler at a time.
+        restored: a backup of the store was put back: older leases are void (`store.sqlite_file`). For one start.
         metrics_port: port of the Prometheus endpoint on the same host; 0 for none.
         insecure: allow an address other than loopback, without encryption or identity.
         lease_duration_s: a worker silent for so long loses its leases.
@@ -37,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:7780"
     port_file: str = ""
     data_dir: str = "xip-data"
+    restored: bool = False
     metrics_port: int = 0
     insecure: bool = False
     lease_duration_s: float = 15.0

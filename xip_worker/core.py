@@ -104,6 +104,11 @@ FLUSH_GRACE_S = 5.0
 scheduler is there. One that restarts is back in 3 s; one that was told to stop in the same moment never comes."""
 
 
+def _node_key(lease: Lease) -> NodeKey:
+    """Isolated leases of a node count as those of another one: they last longer, and share no batch with others."""
+    return lease.run_id, ~lease.node_id if lease.is_isolated else lease.node_id
+
+
 class WorkerCore:
     """`handle` is the only door; `next_deadline_s` says when to knock with Ticked at the latest."""
 
@@ -314,8 +319,7 @@ class WorkerCore:
         A node without an average counts as long.
         """
         queue, held = self._queue, self._held
-        first = held[queue[0]].lease
-        node = run_id, node_id = first.run_id, first.node_id
+        node = _node_key(held[queue[0]].lease)
         tile_duration_s = self._tile_durations_s.get(node, BATCH_DURATION_S)
         duration_max_s = slot_count * BATCH_DURATION_S
         duration_s = 0.0
@@ -324,7 +328,7 @@ class WorkerCore:
             entry = held[queue[0]]
             lease = entry.lease
             longer_s = duration_s + (lease.tile_end - lease.tile_begin) * tile_duration_s
-            if lease.node_id != node_id or lease.run_id != run_id:
+            if _node_key(lease) != node:
                 break
             if longer_s > duration_max_s and len(leases) >= slot_count:
                 break

@@ -21,7 +21,11 @@ RESULT_OVERHEAD_BYTES = 256
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
-    """Tiles [tile_begin, tile_end) of a node, granted under an epoch that is never used again."""
+    """Tiles [tile_begin, tile_end) of a node, granted under an epoch that is never used again.
+
+    Attributes:
+        is_isolated: to be evaluated in a child process (`isolation`).
+    """
 
     epoch: Epoch
     run_id: str
@@ -29,6 +33,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     tile_begin: int
     tile_end: int
     plan_digest: bytes
+    is_isolated: bool = False
 
     @property
     def tile_count(self) -> int:

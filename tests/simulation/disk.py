@@ -16,7 +16,16 @@ from collections.abc import Iterator
 import msgspec
 
 from xip_core.errors import NotFoundError
-from xip_scheduler.store.protocol import Batch, DoneInterval, FinishedRun, NewRun, NodeTally, StoredRun, TileRecord
+from xip_scheduler.store.protocol import (
+    Attempt,
+    Batch,
+    DoneInterval,
+    FinishedRun,
+    NewRun,
+    NodeTally,
+    StoredRun,
+    TileRecord,
+)
 
 
 class Entry(msgspec.Struct):
@@ -44,6 +53,7 @@ class Tables:
         self.requests: dict[tuple[str, str], str] = {}
         self.records: dict[str, list[TileRecord]] = {}
         self.outputs: dict[tuple[str, int, int], bytes] = {}
+        self.attempts: dict[str, list[Attempt]] = {}
         self.finished: dict[str, FinishedRun] = {}
 
     def apply(self, entry: Entry) -> None:
@@ -58,6 +68,8 @@ class Tables:
             self.records[record[0]].append(record)
         for run_id, node_id, tile, block in batch.outputs:
             self.outputs[run_id, node_id, tile] = block
+        for attempt in batch.attempts:
+            self.attempts.setdefault(attempt[0], []).append(attempt)
         for finished in batch.finished:
             self.finished[finished.run_id] = finished
 
@@ -110,6 +122,10 @@ class ModelStore:
     def epoch_end(self) -> int:
         return self.disk.tables.epoch_end
 
+    @property
+    def epoch_floor(self) -> int:
+        return 0
+
     def run(self, run_id: str) -> StoredRun | None:
         tables = self.disk.tables
         run = tables.runs.get(run_id)
@@ -149,6 +165,9 @@ class ModelStore:
                 begin = merged.pop().tile_begin
             merged.append(DoneInterval(node_id, begin, end, epoch == 0))
         return iter(merged)
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        return sorted(self.disk.tables.attempts.get(run_id, []), key=lambda attempt: attempt[1:4])
 
     def tallies(self, run_id: str) -> list[NodeTally]:
         sums: dict[int, list[int]] = {}

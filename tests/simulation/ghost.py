@@ -264,6 +264,10 @@ class Ghost:
                 self.demand(run.failed[node.node_id] == failed, "S19", f"{where}: {run.failed}, stored {failed}")
             cells = sum(record[6] for record in self.disk.tables.records[run.run_id])
             self.demand(run.cells_done == cells, "S19", f"{run.run_id}: {run.cells_done} cells, stored {cells}")
+            kept = self.disk.tables.attempts.get(run.run_id, [])
+            tries = sorted(row[1:3] for row in kept if (run.run_id, *row[1:3]) not in self.decided)
+            known = [(node_id, tile) for node_id, tile, _ in run.attempts]
+            self.demand(known == tries, "S19", f"{run.run_id}: attempts at {known}, stored {tries}")
 
 
 def _spans(flags: list[bool]) -> tuple[tuple[int, int], ...]:

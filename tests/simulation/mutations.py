@@ -48,6 +48,8 @@ STATE = "xip_scheduler.core.state:SchedulerState."
 INTERVALS = "xip_scheduler.core.intervals:"
 RESULTS = "xip_scheduler.core.results:"
 WORKERS = "xip_scheduler.core.workers:"
+POISON = "xip_scheduler.core.poison:"
+RETRIES = "xip_scheduler.core.retries:"
 RUNS = "xip_scheduler.core.runs:"
 RUN_STATE = "xip_scheduler.core.run_state:"
 GRANTING = "xip_scheduler.core.granting:"
@@ -85,10 +87,10 @@ MUTATIONS = (
     Mutation("cells counted twice", RESULTS + "tiles_reported", "run.cells_done += event.cell_count", "run.cells_done += 2 * event.cell_count"),
     Mutation("run final one tile early", RESULTS + "tiles_reported", "if run.open_count == 0:", "if run.open_count <= 1:"),
     Mutation("run never final", RESULTS + "tiles_reported", "if run.open_count == 0:", "if False:"),
-    Mutation("failed tile may be reported as well", RESULTS + "_is_open", "lease.failed is None or", "True or", first_seed=189),
+    Mutation("failed tile may be reported as well", "xip_scheduler.core.leases:Lease.is_open", "self.failed is None or", "True or", first_seed=189),
     Mutation("quarantine not told", RESULTS + "finish_run", "run.cells_quarantined or run.tiles_failed or run.plan.quarantine", "False"),
     # cancel
-    Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message))"),
+    Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message, who))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message, who))"),
     Mutation("cancelled run keeps its leases", RUNS + "cancelled", "if lease.run is run", "if False"),
     Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
     # dependencies
@@ -97,12 +99,14 @@ MUTATIONS = (
     Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
     Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
     # failures
-    Mutation("attempts not counted", RESULTS + "fail_tile", "retry.tried = (*retry.tried, lease.worker.worker_id)", "retry.tried = (lease.worker.worker_id,)"),
+    Mutation("attempts not counted", RETRIES + "Retry.add", "standing.append(attempt)", "standing = [attempt]"),
     Mutation("deaths blame nobody", WORKERS + "_lose", "if is_suspicious:", "if False:"),
     Mutation("failed tile forgotten", STATE + "keep_retry", "retry.run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
     Mutation("last chance never comes", GRANTING + "_lease_for", "if _may_try(state, worker, retry):", "if False:"),
     Mutation("whoever failed may never try again", GRANTING + "_may_try", "or len(set(retry.tried)) >= state.fleets.count(needed)", ""),
-    Mutation("reserved worker never released", STATE + "close_lease", "worker.is_reserved = False", "worker.is_reserved = True; worker.is_draining = True"),
+    Mutation("attempts not persisted", JOURNAL + "Journal.sort", "batch.attempts.append", "bool"),
+    Mutation("withdrawal not recorded", POISON + "acquit", "_record(state, retry, withdrawal, actions)", "retry.add((withdrawal,), state.limits.attempts_max)"),
+    Mutation("suspects are not isolated", POISON + "hand_over", "lease.is_isolated = retry.is_isolated", "pass"),
     Mutation("run leaves the queue too early", GRANTING + "_next_lease", "if is_blocked and not run.retries:", "if True:"),
     Mutation("run does not come back to the queue", RESULTS + "tiles_reported", "elif node.dependents and not run.is_queued:", "elif False:"),
     # driver and journal

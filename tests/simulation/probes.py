@@ -9,7 +9,7 @@ REQUIRED = (
     "commit of unknown outcome",
     "commit refused",
     "counter leases_adopted",
-    "counter leases_alone",
+    "counter leases_isolated",
     "counter leases_expired",
     "counter leases_returned",
     "counter refused_duplicate",

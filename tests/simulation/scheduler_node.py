@@ -284,7 +284,8 @@ class SchedulerNode:
         serial = self.world.ghost.sent(order, is_live)
         self.world.note(f"grant {order.worker_id} {order.epoch} {order.run_id} {order.node_id} {order.tile_begin}")
         return GhostLease(
-            order.epoch, order.run_id, order.node_id, order.tile_begin, order.tile_end, digest, serial=serial
+            order.epoch, order.run_id, order.node_id, order.tile_begin, order.tile_end, digest, order.is_isolated,
+            serial,
         )  # type: ignore[arg-type]  # epochs of both sides are the same numbers
 
     # ---- clients

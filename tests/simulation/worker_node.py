@@ -390,6 +390,10 @@ class WorkerNode:
         """One tile; False when it has killed the process."""
         request = self.world.requests[lease.run_id]
         fate = request.fate(lease.node_id, tile)
+        if fate is Fate.CRASHES and lease.is_isolated:
+            self.world.probe("poison died in a child")
+            self.report(FailedTile(lease.epoch, tile, int(FailureReason.CRASHED), "signal 11 in a child"))
+            return True
         if fate is Fate.CRASHES:
             self.world.crashed(self, lease, tile)
             self.die()

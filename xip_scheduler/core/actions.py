@@ -2,7 +2,8 @@
 
 Two kinds, and the order between them is the contract with the driver:
 
-    persistent   PersistRun  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordRunState
+    persistent   PersistRun  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
+                 RecordRunState
     soft         GrantLease  TrimLease  RevokeLease  RunChanged
 
 **Commit every persistent action of a batch in one transaction, in the order given, before any soft action of the batch
@@ -81,16 +82,38 @@ class RecordFailedTiles(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class RecordAttempt(msgspec.Struct, frozen=True, gc=False):
+    """Store that a try at a tile gave no result: *attempt* counts them from 0, *reason* 0 takes the one before back."""
+
+    run_id: RunId
+    node_id: int
+    tile: int
+    attempt: int
+    worker_id: WorkerId
+    reason: int
+    message: str
+    is_suspect: bool
+
+
 class RecordRunState(msgspec.Struct, frozen=True, gc=False):
-    """Store the final state of a run. Always the last persistent action of its run."""
+    """Store the final state of a run. Always the last persistent action of its run.
+
+    Attributes:
+        who: the identity that asked for it, "" where nobody did; for the audit.
+    """
 
     run_id: RunId
     state: RunState
     message: str
+    who: str = ""
 
 
 class GrantLease(msgspec.Struct, frozen=True, gc=False):
-    """Send the worker tiles [tile_begin, tile_end) of a node, under a new epoch."""
+    """Send the worker tiles [tile_begin, tile_end) of a node, under a new epoch.
+
+    Attributes:
+        is_isolated: to be evaluated in a child process, down to the row.
+    """
 
     worker_id: WorkerId
     connection_id: ConnectionId
@@ -99,6 +122,7 @@ class GrantLease(msgspec.Struct, frozen=True, gc=False):
     node_id: int
     tile_begin: int
     tile_end: int
+    is_isolated: bool = False
 
 
 class TrimLease(msgspec.Struct, frozen=True, gc=False):
@@ -124,6 +148,6 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
     run_id: RunId
 
 
-PersistentAction = PersistRun | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordRunState
+PersistentAction = PersistRun | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
 SoftAction = GrantLease | TrimLease | RevokeLease | RunChanged
 Action = PersistentAction | SoftAction

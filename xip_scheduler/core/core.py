@@ -6,7 +6,7 @@ No clock, no IO, no randomness: the same events give the same orders, in a test,
 
     shells        ┌──── runs   tail ────┐
       │ events    │  workers   results  │ granting      what an event changes, then who gets work
-      v           └──────────┬─ kernels ┘    │
+      v           └─ poison ─┬─ kernels ┘    │
     core.handle ───────────> state <─────────┘          leases, workers, epochs, queues
                               ├── run_state ── intervals   tiles of a node, as intervals
                               └── fairness, costs          whose turn, how much
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, results, runs, tail, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.events import (
     Event,
@@ -62,9 +62,14 @@ class Core:
         term: int,
         now_s: float,
         limits: Limits | None = None,
+        epoch_floor: int = 0,
     ) -> Core:
-        """A scheduler that goes on where the store says the last one stopped; runs in order of submission."""
+        """A scheduler that goes on where the store says the last one stopped; runs in order of submission.
+
+        Leases of epochs below *epoch_floor* were granted before a backup was put back: their holders must let go.
+        """
         core = cls(limits, epoch_next=epoch_next, term=term)
+        core._state.epoch_floor = epoch_floor
         core._now_s = now_s
         for run in restored:
             runs.restore_run(core._state, run, now_s)
@@ -112,7 +117,7 @@ class Core:
                 workers.expire(state, now_s, actions)
                 return True
             case TileFailed():
-                results.tile_failed(state, event, now_s, actions)
+                poison.tile_failed(state, event, now_s, actions)
                 return True
             case LeaseKept():
                 tail.lease_kept(state, event, now_s, actions)

@@ -46,10 +46,15 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunCancelled(msgspec.Struct, frozen=True, gc=False):
-    """Somebody entitled to asked for the end of a run. Of a finished or unknown run: changes nothing."""
+    """Somebody entitled to asked for the end of a run. Of a finished or unknown run: changes nothing.
+
+    Attributes:
+        who: the identity that asked, for the audit.
+    """
 
     run_id: RunId
     reason: str = ""
+    who: str = ""
 
 
 class HeldLease(msgspec.Struct, frozen=True, gc=False):

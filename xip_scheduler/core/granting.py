@@ -27,7 +27,9 @@ import itertools
 
 from xip_scheduler.core.actions import Action, GrantLease
 from xip_scheduler.core.fleets import KernelSet
-from xip_scheduler.core.leases import Lease, Retry, Worker
+from xip_scheduler.core.leases import Lease, Worker
+from xip_scheduler.core.poison import hand_over
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
 from xip_scheduler.core.tail import leaves_to_faster
@@ -39,9 +41,7 @@ RETRIES_LOOKED_AT_MAX = 8
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
     """Give work to every worker that wants some, as long as there is any."""
-    if state.last_chances:
-        _reserve_worker(state)
-    if not state.queue.runs and not state.last_chances:
+    if not state.queue.runs:
         return
     state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):
@@ -52,15 +52,15 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             if appetite is DEEP and len(state.leases) >= state.limits.deep_leases_max:
                 break
             worker = next(iter(pool.values()))
-            if nothing_for is not None and worker.kernels in nothing_for and not worker.is_reserved:
+            if nothing_for is not None and worker.kernels in nothing_for:
                 lease = None
             else:
-                lease = _lease_for(state, worker, now_s, actions)
+                lease = _next_lease(state, worker, now_s, actions)
             if lease is not None:
                 _send(state, lease, now_s, actions)
                 continue
             passed_over_count += 1
-            is_personal = bool(state.last_chances) or state.queue.has_retries()
+            is_personal = state.queue.has_retries()
             if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
                 break
             if not (is_personal or state.is_uneven):
@@ -84,22 +84,14 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
             lease.node.node_id,
             lease.tile_begin,
             lease.tile_end,
+            lease.is_isolated,
         )
     )
+    if lease.is_isolated:
+        state.counters.leases_isolated += 1
     state.settle(worker)
     if worker.appetite is not NONE:
         state.hungry[worker.appetite].move_to_end(worker.worker_id)
-
-
-def _lease_for(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
-    """Carve the next lease for a worker, not yet sent; None when there is nothing it may have."""
-    if state.last_chances and not worker.leases:
-        for retry in state.last_chances.values():
-            if _may_try(state, worker, retry):
-                return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=True)
-    if worker.is_reserved:
-        state.release(worker)
-    return _next_lease(state, worker, now_s, actions)
 
 
 def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
@@ -112,7 +104,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
         if run.retries:
             for retry in itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX):
                 if _may_try(state, worker, retry):
-                    return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=False)
+                    return _lease_of_retry(state, worker, retry, now_s, actions)
         is_blocked = True
         for node in run.grant_order:
             pending_count = node.pending.count
@@ -151,7 +143,12 @@ def _may_try(state: SchedulerState, worker: Worker, retry: Retry) -> bool:
     needed = retry.node.kernels
     if not worker.can(needed):
         return False
-    return worker.worker_id not in retry.tried or len(set(retry.tried)) >= state.fleets.count(needed)
+    if worker.worker_id not in retry.tried:
+        return True
+    others = (state.workers.get(worker_id) for worker_id in set(retry.tried))
+    return sum(other is not None and other.is_active and other.can(needed) for other in others) >= state.fleets.count(
+        needed
+    )
 
 
 def _carve(
@@ -185,7 +182,7 @@ def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) ->
 
 
 def _lease_of_retry(
-    state: SchedulerState, worker: Worker, retry: Retry, now_s: float, actions: list[Action], *, is_alone: bool
+    state: SchedulerState, worker: Worker, retry: Retry, now_s: float, actions: list[Action]
 ) -> Lease:
     state.take_retry(retry)
     retry.suspected_under = Epoch(0)  # from here on the tile belongs to somebody else
@@ -199,23 +196,6 @@ def _lease_of_retry(
         retry.node.cost.tile_s,
         now_s + state.limits.lease_duration_s,
     )
-    lease.retry = retry
-    if is_alone:
-        lease.is_alone = True
-        state.counters.leases_alone += 1
-        state.release(worker)
-        worker.is_reserved = True  # until this lease closes
+    hand_over(lease, retry)
+    retry.fence = lease.epoch
     return lease
-
-
-def _reserve_worker(state: SchedulerState) -> None:
-    """Keep a worker free for a tile on its last chance: one that may try it, of those that want work now."""
-    if state.reserved is not None:
-        return
-    for retry in itertools.islice(state.last_chances.values(), RETRIES_LOOKED_AT_MAX):
-        for appetite in (IDLE, QUEUE, DEEP):
-            for worker in state.hungry[appetite].values():
-                if _may_try(state, worker, retry):
-                    state.reserve(worker)
-                    state.settle(worker)
-                    return

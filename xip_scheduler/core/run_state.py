@@ -31,7 +31,7 @@ from xip_scheduler.core.intervals import IntervalSet, PendingTiles
 from xip_scheduler.core.words import RunId
 
 if TYPE_CHECKING:
-    from xip_scheduler.core.leases import Retry
+    from xip_scheduler.core.retries import Retry
 
 
 LOOK_AHEAD_MAX = 32
@@ -151,7 +151,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""
@@ -194,6 +194,7 @@ class LiveRun:
         nodes: by node id.
         grant_order: deepest first.
         retries: failed tiles waiting for another worker, by (node id, tile).
+        histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s: scheduler clock.
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
@@ -208,6 +209,7 @@ class LiveRun:
         "epoch_last",
         "first_lease_s",
         "grant_order",
+        "histories",
         "is_queued",
         "message",
         "name",
@@ -244,6 +246,7 @@ class LiveRun:
         self.nodes = nodes
         self.grant_order = tuple(sorted(nodes, key=lambda node: (-node.depth, node.node_id)))
         self.retries: dict[tuple[int, int], Retry] = {}
+        self.histories: dict[tuple[int, int], Retry] = {}
         self.open_count = sum(node.tile_count - node.done.count for node in nodes)
         self.cells_done = 0
         self.cells_quarantined = 0
@@ -253,6 +256,16 @@ class LiveRun:
         self.is_queued = False
         self.message = ""
         self.waits_for = ""
+
+    def forget_histories(self, node_id: int, begin: int, end: int) -> None:
+        """Tiles [begin, end) are decided: their attempts are void."""
+        histories = self.histories
+        if end - begin < len(histories):
+            for tile in range(begin, end):
+                histories.pop((node_id, tile), None)
+        else:
+            for key in [key for key in histories if key[0] == node_id and begin <= key[1] < end]:
+                del histories[key]
 
     @property
     def tiles_failed(self) -> int:

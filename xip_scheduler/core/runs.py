@@ -1,10 +1,8 @@
 """Runs begin, are cancelled, and are rebuilt from the store.
 
-Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts. Everything
-else (leases, attempts, costs) is soft and starts anew: a tile that kills workers may so kill `attempts_max` more after
-each restart of the scheduler, which is rarer than a write for every failed attempt would be dear to get right (an
-acquittal takes an attempt back). `durable_runs` is the projection of memory to what is durable:
-after every commit it equals what the store would hand to `restore` (S19).
+Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts, and the
+failed attempts at tiles that are not decided. Everything else (leases, costs) is soft and starts anew. `durable_runs` is the
+projection of memory to what is durable: after every commit it equals what the store would hand to `restore` (S19).
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from xip_scheduler.core.actions import Action, PersistRun, RevokeLease
 from xip_scheduler.core.events import RunCancelled, RunSubmitted
 from xip_scheduler.core.failures import cells_of_tiles
 from xip_scheduler.core.kernels import look_again
+from xip_scheduler.core.poison import RestoredAttempt, restore_attempts, undecided_attempts
 from xip_scheduler.core.results import close_run, finish_run
 from xip_scheduler.core.run_state import Intervals, LiveRun, build_nodes
 from xip_scheduler.core.state import SchedulerState
@@ -29,6 +28,7 @@ class RestoredRun(msgspec.Struct, frozen=True):
         done: per node, by node id: recorded tiles as ascending, disjoint, merged half-open intervals, given-up ones
             included.
         failed: likewise, the given-up ones.
+        attempts: at tiles that are not done, by node, tile and number.
         cells_done, cells_quarantined: sums over the records of tiles; the planner's quarantine is not in them.
     """
 
@@ -42,6 +42,7 @@ class RestoredRun(msgspec.Struct, frozen=True):
     failed: tuple[Intervals, ...]
     cells_done: int = 0
     cells_quarantined: int = 0
+    attempts: tuple[RestoredAttempt, ...] = ()
 
 
 def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions: list[Action]) -> None:
@@ -103,7 +104,7 @@ def cancelled(state: SchedulerState, event: RunCancelled, actions: list[Action])
         state.close_lease(lease)
         state.settle(worker)
         actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
-    close_run(state, run, RunState.CANCELLED, event.reason, actions)
+    close_run(state, run, RunState.CANCELLED, event.reason, actions, event.who)
 
 
 def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> None:
@@ -121,6 +122,7 @@ def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> N
     run.cells_quarantined = restored.cells_quarantined
     assert run.open_count, f"run {run.run_id}: every tile is recorded but no final state"
     _enter(state, run)
+    restore_attempts(state, run, restored.attempts)
 
 
 def durable_runs(state: SchedulerState) -> tuple[RestoredRun, ...]:
@@ -137,6 +139,7 @@ def durable_runs(state: SchedulerState) -> tuple[RestoredRun, ...]:
             tuple(tuple(node.failed) for node in run.nodes),
             run.cells_done - planned_cells(run.plan),
             run.cells_quarantined - planned_cells(run.plan),
+            undecided_attempts(run),
         )
         for run in state.runs.values()
     )

@@ -22,8 +22,9 @@ from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.fairness import RunQueue
 from xip_scheduler.core.fleets import Fleets
-from xip_scheduler.core.leases import Appetite, Lease, Retry, Worker
+from xip_scheduler.core.leases import Appetite, Lease, Worker
 from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import Epoch, RunId, WorkerId
@@ -42,7 +43,7 @@ class Counters(msgspec.Struct):
 
     leases_granted: int = 0
     leases_adopted: int = 0
-    leases_alone: int = 0
+    leases_isolated: int = 0
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
@@ -66,9 +67,8 @@ class SchedulerState:
         runs: not final, in order of submission.
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
-        last_chances: retries that wait for a worker of their own, by (run id, node id, tile).
+        epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         hungry: workers by appetite; that of NONE stays empty.
-        reserved: the worker that gets nothing more until it holds nothing and can take one of them.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
@@ -79,18 +79,17 @@ class SchedulerState:
         "costs",
         "counters",
         "epoch_end",
+        "epoch_floor",
         "epoch_next",
         "finished",
         "fleets",
         "hungry",
         "is_uneven",
-        "last_chances",
         "leases",
         "limits",
         "look_due_s",
         "look_next_s",
         "queue",
-        "reserved",
         "runs",
         "slot_count",
         "term",
@@ -111,13 +110,12 @@ class SchedulerState:
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
-        self.reserved: Worker | None = None
+        self.epoch_floor = 0
         self.is_uneven = False
         self.look_next_s = 0.0
         self.look_due_s: float | None = None
         self.slot_count = 0
         self.active_count = 0
-        self.last_chances: dict[tuple[RunId, int, int], Retry] = {}
 
     # --- epochs and leases
 
@@ -143,8 +141,6 @@ class SchedulerState:
         worker = lease.worker
         del worker.leases[lease.epoch]
         worker.queued_s = worker.queued_s - lease.work_s if worker.leases else 0.0
-        if lease.is_alone and self.reserved is not worker:
-            worker.is_reserved = False
 
     def lose_lease(self, lease: Lease, actions: list[Action]) -> None:
         """Close the lease and return its open tiles. The caller settles the worker."""
@@ -195,22 +191,17 @@ class SchedulerState:
     # --- retries
 
     def keep_retry(self, retry: Retry) -> None:
-        """The tile waits for another worker, for one of its own when it is its last chance after a crash."""
-        if retry.has_crashed and len(retry.tried) >= self.limits.attempts_max - 1:
-            self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile] = retry
-        else:
-            retry.run.retries[retry.node.node_id, retry.tile] = retry
-            self.queue.enter(retry.run)
+        """The tile waits for another worker."""
+        retry.run.retries[retry.node.node_id, retry.tile] = retry
+        self.queue.enter(retry.run)
 
     def find_retries(self, run: LiveRun, node: NodeState, begin: int, end: int) -> list[Retry]:
         """Retries waiting among tiles [begin, end) of a node, by tile."""
-        waiting = [*run.retries.values(), *(retry for retry in self.last_chances.values() if retry.run is run)]
-        found = [retry for retry in waiting if retry.node is node and begin <= retry.tile < end]
+        found = [retry for retry in run.retries.values() if retry.node is node and begin <= retry.tile < end]
         return sorted(found, key=lambda retry: retry.tile)
 
     def take_retry(self, retry: Retry) -> None:
-        if retry.run.retries.pop((retry.node.node_id, retry.tile), None) is None:
-            del self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile]
+        del retry.run.retries[retry.node.node_id, retry.tile]
 
     # --- workers
 
@@ -231,8 +222,6 @@ class SchedulerState:
         if worker.is_draining or worker.is_silent:
             return NONE
         lease_count, slot_count = len(worker.leases), worker.slot_count
-        if worker.is_reserved:
-            return NONE if lease_count else IDLE
         if lease_count < slot_count:
             return IDLE
         limits = self.limits
@@ -250,25 +239,12 @@ class SchedulerState:
         self.active_count -= 1
         self.fleets.leave(worker.kernels)
         self.slot_count -= worker.slot_count
-        self.release(worker)
-
-    def reserve(self, worker: Worker) -> None:
-        """Nothing more for this worker until it holds nothing."""
-        worker.is_reserved = True
-        self.reserved = worker
-
-    def release(self, worker: Worker) -> None:
-        worker.is_reserved = False
-        if self.reserved is worker:
-            self.reserved = None
 
     # --- runs
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
         self.queue.leave(run)
-        for key in [key for key in self.last_chances if key[0] == run.run_id]:
-            del self.last_chances[key]
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:

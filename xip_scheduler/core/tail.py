@@ -76,7 +76,6 @@ def leaves_to_faster(state: SchedulerState, worker: Worker, node: NodeState, now
         return False
     return any(
         other.is_active
-        and not other.is_reserved
         and (other.appetite is IDLE or now_s - other.reported_s < FRESH_S)
         and other.can(node.kernels)
         and 2.0 * other.paces.tile_s(cost) <= tile_s
@@ -96,8 +95,8 @@ def look(state: SchedulerState, now_s: float, actions: list[Action]) -> bool:
         state.look_due_s = state.look_next_s
         return False
     state.look_next_s = now_s + max(state.limits.look_interval_s, len(state.leases) * LOOK_S_PER_LEASE)
-    idle = [worker for worker in state.hungry[IDLE].values() if not worker.is_reserved]
-    if not idle or _trim(state, idle, now_s, actions):
+    idle = list(state.hungry[IDLE].values())
+    if _trim(state, idle, now_s, actions):
         return False
     is_more_pending = _end_silent_leases(state, now_s, actions)
     if state.leases:
@@ -155,7 +154,7 @@ def _offers(state: SchedulerState, worker: Worker, now_s: float) -> list[_Offer]
         before_s += left_s
         spare_count = lease.open_count - is_running
         is_known = pace.is_measured or lease.node.cost.is_measured
-        if spare_count and is_known and lease.retry is None and lease.asked_end is None and not lease.is_alone:
+        if spare_count and is_known and lease.retry is None and lease.asked_end is None and not lease.is_isolated:
             offers.append(_Offer(-ends_in_s, lease.epoch, lease, tile_s, spare_count))
     return offers
 

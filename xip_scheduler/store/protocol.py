@@ -12,8 +12,9 @@ Rules for implementations, each with a test in tests/scheduler/store that every 
   batch. A final run never changes again (S9).
 * (tenant, request id) names at most one run, for ever (S6).
 * A failed attempt at a tile is kept once, under its number (S16); another one under the same number refuses the batch.
+* Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
 * Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
-* A store of an unknown version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
+* A store of a newer version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
 
 Every method blocks on the disk. All are called from one thread that is not the event loop's (`thread.StoreThread`); an
 implementation needs no lock. Reads are bounded by the size or count they are given, so that none holds up a commit.
@@ -190,6 +191,26 @@ class QuarantineRow(msgspec.Struct, frozen=True, gc=False):
     trade_id: str
 
 
+class AuditRow(msgspec.Struct, frozen=True):
+    """A row as it is stored; the fields are the columns of `schema.audit`, in order.
+
+    Attributes:
+        at_s: seconds since the Unix epoch, for people only.
+        run_key: 0 where it is about no run.
+        detail: JSON.
+    """
+
+    audit_key: int
+    at_s: float
+    term: int
+    run_key: int
+    event: str
+    who: str
+    detail: str
+    previous_hash: bytes
+    hash: bytes
+
+
 class Store(Protocol):
     """See the head of this module for the rules; `sqlite.SqliteStore` is the default."""
 
@@ -200,6 +221,10 @@ class Store(Protocol):
     @property
     def epoch_end(self) -> int:
         """Epochs below it may be in use; 0 in a new store."""
+
+    @property
+    def epoch_floor(self) -> int:
+        """Epochs below it were granted before a backup was put back: such a lease is never adopted (S3). 0 for none."""
 
     def close(self) -> None:
         """Release the store for another scheduler."""
@@ -245,6 +270,9 @@ class Store(Protocol):
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """Failed attempts of a run, by node, tile and number."""
+
+    def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
+        """At most *limit* rows of the audit after *after_key*, in the order of the chain."""
 
 
 def not_recorded(run_id: str, node_id: int, tile: int) -> NotFoundError:

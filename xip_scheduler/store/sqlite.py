@@ -17,6 +17,7 @@ for the interpreter's switch interval (5 ms). Measured here, 2,048 records a com
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -28,10 +29,12 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import schema
+from xip_scheduler.store import audit, schema
+from xip_scheduler.store.acknowledged import Acknowledged
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
     Attempt,
+    AuditRow,
     Batch,
     Detail,
     DoneInterval,
@@ -42,14 +45,9 @@ from xip_scheduler.store.protocol import (
     TileRecord,
     not_recorded,
 )
+from xip_scheduler.store.sqlite_file import INSERT_AUDIT, connect, open_term, seal
 
 DATABASE_NAME = "scheduler.sqlite"
-APPLICATION_ID = 0x58695053
-"""Marks the file as a XiP store ("XiPS") for `file` and for us."""
-
-FULL_CHECK_SIZE_LIMIT_BYTES = 256 << 20
-"""Larger files get the quick check only for the tables a restart reads: a whole one takes about 1 s per GB."""
-
 RECORDS_PER_STATEMENT = (2048, 512, 128, 32, 8, 1)
 """Row counts of prepared INSERTs, largest first; 8 parameters a row stay below SQLite's 32,766 a statement."""
 
@@ -64,12 +62,15 @@ Row = Sequence[Any]
 class SqliteStore:
     """`store.protocol.Store` in one file of *directory*.
 
+    Args:
+        is_restored: the operator says that a backup was put back (see `sqlite_file`).
+
     Raises:
-        StoreError: the directory is in use or cannot be written, or the file is damaged, of another version or not
-            ours.
+        StoreError: the directory is in use or cannot be written, or the file is damaged, of a newer version or not
+            ours, or has forgotten what it acknowledged.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, is_restored: bool = False) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(directory)
@@ -77,19 +78,29 @@ class SqliteStore:
             raise StoreError(
                 f"data directory {directory} must be a directory this process may write: {error.strerror}"
             ) from error
-        try:
-            self._driver = _connect(directory / DATABASE_NAME)
-            self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._term, self._epoch_end = self._start()
-        except sqlite3.Error as error:  # above all a full disk
-            self._lock.release()
-            raise StoreError(f"{directory / DATABASE_NAME}: cannot be written: {error}") from error
-        except BaseException:
-            self._lock.release()
-            raise
+        path = directory / DATABASE_NAME
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._lock.release)
+            try:
+                self._driver = connect(path)
+                undo.callback(self._driver.close)
+                self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
+                self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                self._acknowledged = Acknowledged(directory)
+                undo.callback(self._acknowledged.close)
+                opened = open_term(
+                    self._driver, self._connection, path, self._acknowledged.serial, is_restored
+                )
+            except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:  # above all a full disk
+                raise StoreError(f"{path}: cannot be written: {error}") from error
+            undo.pop_all()
+        self._term, self._epoch_end, self._epoch_floor = opened.term, opened.epoch_end, opened.epoch_floor
+        self._audit_head = opened.audit_head
+        self._commit_serial = opened.commit_serial
+        self._acknowledged.write(self._commit_serial)
         self._live_run_keys: dict[str, int] = {}
         self._worker_keys: dict[str, int] = {"": 0}
+        self._is_abandoned = False
 
     @property
     def term(self) -> int:
@@ -99,46 +110,48 @@ class SqliteStore:
     def epoch_end(self) -> int:
         return self._epoch_end
 
+    @property
+    def epoch_floor(self) -> int:
+        return self._epoch_floor
+
     def close(self) -> None:
+        if self._is_abandoned:
+            return
         self._connection.close()
         self._engine.dispose()
         self._driver.close()
+        self._acknowledged.close()
         self._lock.release()
-
-    # ---- start
-
-    def _start(self) -> tuple[int, int]:
-        """Create or check the schema and raise the term, in one transaction."""
-        self._driver.execute("BEGIN IMMEDIATE")
-        if not self._driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            self._driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            schema.metadata.create_all(self._connection)
-            self._driver.execute(schema.SQLITE_ONE_RECORD_TRIGGER)
-            for name, value in (("schema_version", schema.SCHEMA_VERSION), ("term", 0), ("epoch_end", 0)):
-                self._connection.execute(sa.insert(schema.meta).values(name=name, value=value))
-        self._driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'term'")
-        numbers: dict[str, int] = dict(self._driver.execute("SELECT name, value FROM meta").fetchall())
-        self._driver.execute("COMMIT")
-        return numbers["term"], numbers["epoch_end"]
 
     # ---- commit
 
     def commit(self, batch: Batch) -> None:
-        """See `Store.commit`."""
+        """See `Store.commit`. A disk that failed is not asked again: a second fsync may succeed and mean nothing."""
+        if self._is_abandoned:
+            raise StoreError("nothing can be committed after a commit that the disk refused")
         try:
             self._driver.execute("BEGIN IMMEDIATE")
             self._write(batch)
+            head = self._write_audit(batch)
             self._driver.execute("COMMIT")
+            self._audit_head = head
+            self._commit_serial += 1
+            self._acknowledged.write(self._commit_serial)
         except BaseException as error:
-            if self._driver.in_transaction:
-                self._driver.execute("ROLLBACK")
             self._live_run_keys = {}
             self._worker_keys = {"": 0}
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
+                self._is_abandoned = True
+                _abandoned.append(self._driver)
+            elif self._driver.in_transaction:
+                self._driver.execute("ROLLBACK")
             if isinstance(error, (sqlite3.Error, sa.exc.SQLAlchemyError)):
-                raise StoreError(f"commit of {len(batch.records)} records refused: {error}") from error
+                raise StoreError(f"commit of {len(batch.records)} records refused: {cause}") from error
             raise
 
     def _write(self, batch: Batch) -> None:
+        self._driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'commit_serial'")
         for run in batch.runs:
             self._insert_run(run)
         if batch.epoch_end:
@@ -180,6 +193,18 @@ class SqliteStore:
             if self._connection.execute(statement).rowcount != 1:
                 raise StoreError(f"run {finished.run_id}: only a live run can finish, and only once")
             self._live_run_keys.pop(finished.run_id, None)
+
+    def _write_audit(self, batch: Batch) -> audit.Head:
+        """One row per transition of *batch*, all of them known to the tables by now."""
+        head = self._audit_head
+        for entry in audit.entries_of(batch, self._seal):
+            row = audit.link(head, entry, self._run_key(entry.run_id), batch.at_s, self._term)
+            self._driver.execute(INSERT_AUDIT, msgspec.structs.astuple(row))
+            head = audit.Head(row.audit_key, row.hash)
+        return head
+
+    def _seal(self, run_id: str) -> audit.Seal:
+        return seal(self._driver, self._run_key(run_id))
 
     def _insert_run(self, run: NewRun) -> None:
         statement = sa.insert(schema.run).values(
@@ -400,6 +425,12 @@ class SqliteStore:
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
 
+    def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
+        rows = self._driver.execute(
+            "SELECT * FROM audit WHERE audit_key > ? ORDER BY audit_key LIMIT ?", (after_key, limit)
+        )
+        return [AuditRow(*row) for row in rows]
+
     def attempts(self, run_id: str) -> list[Attempt]:
         rows = self._driver.execute(
             "SELECT node_id, tile, attempt, worker_id, reason, message, is_suspect FROM attempt WHERE run_key = ?"
@@ -414,6 +445,10 @@ def _stored_run(found: Sequence[Any]) -> StoredRun:
     stored = StoredRun(*found)
     return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
+
+_abandoned: list[sqlite3.Connection] = []
+"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs and copies what the disk
+may not have. The process ends soon, and the next one recovers from what is there."""
 
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""
@@ -438,42 +473,3 @@ SELECT tile_begin, tile_end FROM tile_record
    AND tile_end > ? AND tile_begin < ?
  ORDER BY tile_begin
 """
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """The one connection, its settings asserted and the file checked."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-    try:
-        settings = {"locking_mode": "exclusive", "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-        for name, wanted in settings.items():
-            connection.execute(f"PRAGMA {name} = {wanted}")
-            got = connection.execute(f"PRAGMA {name}").fetchone()[0]
-            assert got == wanted, (name, wanted, got)
-        connection.execute("BEGIN IMMEDIATE")  # takes the lock that exclusive mode then keeps
-        connection.execute("COMMIT")
-        _check(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise StoreError(f"{path}: cannot be used as a store: {error}") from error
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is not ours, not of this version, or damaged."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables:
-        return
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application_id != APPLICATION_ID:
-        raise StoreError(f"{path}: must be a XiP store (application id {APPLICATION_ID}), got {application_id}")
-    version = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()[0]
-    if version != schema.SCHEMA_VERSION:
-        raise StoreError(f"{path}: must have schema version {schema.SCHEMA_VERSION}, got {version}")
-    is_small = path.stat().st_size <= FULL_CHECK_SIZE_LIMIT_BYTES
-    for scope in ("1",) if is_small else ("meta", "run", "worker", "node_tally"):
-        complaint = connection.execute(f"PRAGMA quick_check({scope})").fetchone()[0]
-        if complaint != "ok":
-            raise StoreError(f"{path}: the file is damaged: {complaint}; restore it from a backup")

@@ -7,6 +7,7 @@ from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
     Action,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
     RecordRunState,
     RecordTiles,
@@ -15,6 +16,7 @@ from xip_scheduler.core.actions import (
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import RunSubmitted, TilesReported, WorkerAttached
 from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
 
@@ -68,6 +70,7 @@ class MemoryStore:
         self.failed: dict[str, list[IntervalSet]] = {}
         self.cells: dict[str, list[int]] = {}
         self.final: dict[str, RunState] = {}
+        self.attempts: dict[str, list[tuple[int, int, Attempt]]] = {}
         self.epoch_end = 1
 
     def commit(self, actions: list[Action]) -> None:
@@ -79,6 +82,7 @@ class MemoryStore:
                     self.done[action.run_id] = [IntervalSet() for _ in action.plan.nodes]
                     self.failed[action.run_id] = [IntervalSet() for _ in action.plan.nodes]
                     self.cells[action.run_id] = [0, 0]
+                    self.attempts[action.run_id] = []
                 case ReserveEpochs():
                     assert action.epoch_end > self.epoch_end
                     self.epoch_end = action.epoch_end
@@ -88,10 +92,23 @@ class MemoryStore:
                 case RecordFailedTiles():
                     self._record(action, action.cell_count, action.cell_count)
                     assert self.failed[action.run_id][action.node_id].add_new(action.tile_begin, action.tile_end)
+                case RecordAttempt():
+                    self._keep_attempt(action)
                 case RecordRunState():
                     assert action.run_id not in self.final, f"{action.run_id} became final twice"
                     assert action.state.is_final
                     self.final[action.run_id] = action.state
+
+    def _keep_attempt(self, action: RecordAttempt) -> None:
+        assert action.run_id not in self.final, f"attempt at {action.run_id} after it became final"
+        assert action.tile not in self.done[action.run_id][action.node_id], f"attempt at a decided tile: {action}"
+        kept, key = self.attempts[action.run_id], (action.node_id, action.tile)
+        assert action.attempt == sum(other[:2] == key for other in kept), f"attempts are numbered from 0: {action}"
+        kept.append((*key, Attempt(action.worker_id, action.reason, action.message, action.is_suspect)))
+
+    def _undecided(self, run_id: str) -> tuple[tuple[int, int, Attempt], ...]:
+        undecided = [kept for kept in self.attempts[run_id] if kept[1] not in self.done[run_id][kept[0]]]
+        return tuple(sorted(undecided, key=lambda kept: kept[:2]))
 
     def _record(self, action: RecordTiles | RecordFailedTiles, cell_count: int, quarantined_count: int) -> None:
         assert action.run_id not in self.final, f"record of {action.run_id} after it became final"
@@ -112,6 +129,7 @@ class MemoryStore:
                 tuple(tuple(node) for node in self.done[run_id]),
                 tuple(tuple(node) for node in self.failed[run_id]),
                 *self.cells[run_id],
+                self._undecided(run_id),
             )
             for run_id, run in self.runs.items()
             if run_id not in self.final

@@ -36,6 +36,7 @@ from xip_scheduler.core.actions import (
     Action,
     GrantLease,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
     RecordRunState,
     RecordTiles,
@@ -79,10 +80,16 @@ def describe(action: Action) -> str:
             return (
                 f"RecordFailedTiles {_tiles(action)} cells={action.cell_count} {action.reason.name}: {action.message}"
             )
+        case RecordAttempt():
+            word = FailureReason(action.reason).name if action.reason else "WITHDRAWN"
+            where = f"{action.run_id}/{action.node_id}[{action.tile}]#{action.attempt}"
+            return f"RecordAttempt {where} {word}{' suspect' if action.is_suspect else ''}: {action.message}"
         case RecordRunState():
             return f"RecordRunState {action.run_id} {action.state.name} {action.message}".rstrip()
         case GrantLease():
-            return f"GrantLease {_tiles(action)} -> {action.worker_id}#{action.connection_id} epoch={action.epoch}"
+            isolated = " isolated" if action.is_isolated else ""
+            to = f"{action.worker_id}#{action.connection_id}"
+            return f"GrantLease {_tiles(action)} -> {to} epoch={action.epoch}{isolated}"
         case RevokeLease():
             return f"RevokeLease {action.worker_id}#{action.connection_id} epoch={action.epoch}"
         case TrimLease():

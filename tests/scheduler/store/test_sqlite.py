@@ -78,12 +78,12 @@ def test_durability_settings_are_in_force(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_schema_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()
     with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema_version'")
     connection.close()
-    with pytest.raises(StoreError, match="schema version 2, got 99"):
+    with pytest.raises(StoreError, match="schema version 2 or older, got 99"):
         SqliteStore(tmp_path)
 
 
