@@ -42,8 +42,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
     if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
-        node.cost.measure(tile_count, event.elapsed_ns)
-        lease.pace.measure(tile_count, event.elapsed_ns)
+        lease.pace.report(tile_count, event.elapsed_ns)
     if run.histories:
         run.forget_histories(node.node_id, begin, end)
     node.leased_count -= tile_count

@@ -96,7 +96,7 @@ def look(state: SchedulerState, now_s: float, actions: list[Action]) -> bool:
         return False
     state.look_next_s = now_s + max(state.limits.look_interval_s, len(state.leases) * LOOK_S_PER_LEASE)
     idle = list(state.hungry[IDLE].values())
-    if not idle or _trim(state, idle, now_s, actions):
+    if _trim(state, idle, now_s, actions):
         return False
     is_more_pending = _end_silent_leases(state, now_s, actions)
     if state.leases:
@@ -154,7 +154,7 @@ def _offers(state: SchedulerState, worker: Worker, now_s: float) -> list[_Offer]
         before_s += left_s
         spare_count = lease.open_count - is_running
         is_known = pace.is_measured or lease.node.cost.is_measured
-        if spare_count and is_known and lease.retry is None and lease.asked_end is None:
+        if spare_count and is_known and lease.retry is None and lease.asked_end is None and not lease.is_isolated:
             offers.append(_Offer(-ends_in_s, lease.epoch, lease, tile_s, spare_count))
     return offers
 
