@@ -40,8 +40,8 @@ RETRIES_LOOKED_AT_MAX = 8
 
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Give work to every worker that wants some, as long as there is any."""
-    if not state.queue.runs:
+    """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
+    if not state.queue.runs or now_s < state.gathering_until_s:
         return
     state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):

@@ -71,6 +71,7 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -83,6 +84,7 @@ class SchedulerState:
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
         "is_uneven",
         "leases",
@@ -114,6 +116,7 @@ class SchedulerState:
         self.look_next_s = 0.0
         self.look_due_s: float | None = None
         self.epoch_floor = 0
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
 
