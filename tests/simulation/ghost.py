@@ -172,8 +172,8 @@ class Ghost:
             elif type(action) is RecordPaused:
                 self.arrivals.pop(self.live[action.run_id], None)
 
-    def adopted(self, worker_id: str, epoch: int) -> None:
-        """The scheduler let a worker keep what it presented."""
+    def adopted(self, worker_id: str, epoch: int, tile_end: int) -> None:
+        """The scheduler let a worker keep what it presented, which may be less than it was granted."""
         serial = self.serials.get((worker_id, epoch))
         self.demand(serial is not None, "S2", f"worker {worker_id} may keep epoch {epoch}, which it was never granted")
         assert serial is not None
@@ -182,8 +182,9 @@ class Ghost:
         self.demand(grant.era == self.era, "S3", f"a lease of before the backup was put back is kept: {grant}")
         if grant.term != self.term:
             self.probes["adopted after a restart"] += 1
+        self.demand(grant.tile_begin < tile_end <= grant.tile_end, "S2", f"{grant} is kept up to {tile_end}")
         for tile in grant.tiles():
-            if tile not in self.decided and tile not in self.current:
+            if tile[2] < tile_end and tile not in self.decided and tile not in self.current:
                 self.current[tile] = serial
 
     # ---- what becomes durable
@@ -195,8 +196,8 @@ class Ghost:
         entry.is_checked = True
         batch = entry.batch
         self.demand(entry.term == self.term, "S4", f"written under term {entry.term}, term {self.term} rules: {batch}")
-        for worker_id, epoch in entry.kept:
-            self.adopted(worker_id, epoch)
+        for kept in entry.kept:
+            self.adopted(*kept)
         for run in batch.runs:
             self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
             self.runs.add(run.run_id)
