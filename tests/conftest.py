@@ -14,3 +14,9 @@ __all__ = ["database", "new_database", "poison_kernels", "postgres", "prepared_d
 def poison_kernels() -> Plugin:
     """The package whose kernel does everything a kernel must not do; see its docstring for the acts."""
     return installed("poison_kernels")
+
+
+@pytest.fixture(scope="session")
+def example_kernels() -> Plugin:
+    """The package that shows how kernels are added: one in NumPy, one in Cython."""
+    return installed("example_kernels")

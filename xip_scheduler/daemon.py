@@ -36,6 +36,7 @@ from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.blob_service import BlobService
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.gate import Gate
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.run_service import CoreQueries, RunService
 from xip_scheduler.rpc.server import bind, create_server
 from xip_scheduler.rpc.worker_service import WorkerService
@@ -83,7 +84,7 @@ class Scheduler:
                 undo.callback(self._leading.close)
             else:
                 directory = Path(settings.data_dir)
-                store = SqliteStore(directory)
+                store = SqliteStore(directory, settings.restored)
                 undo.callback(store.close)
                 self._build(store, FileBlobs(directory / "blobs"))
             self.port = bind(self._server, settings.listen)
@@ -104,7 +105,10 @@ class Scheduler:
         core = self.core
         self._journal.view = core.run
         queries = CoreQueries(core.run, core.live_run_count, core.worker_count, core.slot_count)
-        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max)
+        signatures = KernelSignatures()
+        self._runs = RunService(
+            self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max, signatures
+        )
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -113,6 +117,7 @@ class Scheduler:
                 heartbeat_interval_s=settings.heartbeat_interval_s,
                 lease_duration_s=settings.lease_duration_s,
             ),
+            signatures,
         )
         gate = cast("grpc.aio.Server", self._gate)
         run_pb2_grpc.add_RunServiceServicer_to_server(self._runs, gate)

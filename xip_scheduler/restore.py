@@ -26,7 +26,7 @@ def restore_core(store: Store, blobs: FileBlobs, journal: Journal, limits: Limit
         plan = _plan(stored, blobs)
         journal.remember(stored.run_id, plan, stored.plan_digest)
         restored.append(_restored_run(store, stored, plan))
-    return Core.restore(restored, max(1, store.epoch_end), store.term, now_s, limits)
+    return Core.restore(restored, max(1, store.epoch_end), store.term, now_s, limits, store.epoch_floor)
 
 
 def _plan(stored: StoredRun, blobs: FileBlobs) -> Plan:

@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             data_dir. Never with a password.
         store_password_file: file with the password of the store; "" for PGPASSWORD, PGPASSFILE, or none.
         leader_silence_s: a leader that does not renew for so long is replaced by one that stands by.
+        restored: a backup of the store was put back: older leases are void (`store.sqlite_file`). For one start.
         metrics_port: port of the Prometheus endpoint on the same host; 0 for none.
         insecure: allow an address other than loopback, without encryption or identity.
         lease_duration_s: a worker silent for so long loses its leases.
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str = ""
     store_password_file: str = ""
     leader_silence_s: float = 5.0
+    restored: bool = False
     metrics_port: int = 0
     insecure: bool = False
     lease_duration_s: float = 15.0

@@ -97,7 +97,9 @@ async def _serve(settings: Settings) -> None:
     import socket
 
     import xip_core
+    from xip_core.graph.kernel_table import signature_of
     from xip_core.kernel_versions import announced
+    from xip_core.kernels.installed import load_all
     from xip_core.kernels.level import cpu_level
     from xip_worker.daemon import Daemon
     from xip_worker.logs import configured_log
@@ -111,7 +113,13 @@ async def _serve(settings: Settings) -> None:
     host, pid = socket.gethostname(), os.getpid()
     worker_id = f"{host}-{pid}-{secrets.token_hex(3)}"
     log = configured_log(settings.log_level, worker=worker_id)
-    identity = Identity(worker_id, settings.slot_count, level, xip_core.__version__, host, pid, announced())
+    added, refused = load_all()
+    for kernel in refused:
+        log.warning("kernel refused", kernel=kernel.name, package=kernel.package, sentence=kernel.sentence)
+    signatures = tuple(signature_of(item.kernel) for item in added)
+    identity = Identity(
+        worker_id, settings.slot_count, level, xip_core.__version__, host, pid, announced(), signatures
+    )
     daemon = Daemon(settings, identity, PricingEvaluator(), log)
     signals = iter(("first", "second"))
 

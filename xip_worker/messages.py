@@ -6,8 +6,10 @@ constructor call per lease or result, no intermediate dictionaries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from xip_core.model.run_spec import KernelSignature
+from xip_core.wire.convert import kernel_signature_to_wire
 from xip_core.wire.v1 import common_pb2, worker_pb2
 from xip_worker.events import (
     Epoch,
@@ -25,7 +27,13 @@ from xip_worker.events import (
 
 
 class Identity:
-    """What a worker says about itself in every Hello."""
+    """
+    What a worker says about itself in every Hello.
+
+    Args:
+        kernels: version by name of what this package has.
+        signatures: of the kernels that other packages added.
+    """
 
     def __init__(
         self,
@@ -36,8 +44,10 @@ class Identity:
         host: str,
         pid: int,
         kernels: Mapping[str, str],
+        signatures: Sequence[KernelSignature] = (),
     ) -> None:
         self.worker_id = worker_id
+        versions = dict(kernels) | {signature.name: signature.version for signature in signatures}
         self._fields = worker_pb2.Hello(
             worker_id=worker_id,
             slot_count=slot_count,
@@ -45,7 +55,8 @@ class Identity:
             version=version,
             host=host,
             pid=pid,
-            kernels=[worker_pb2.KernelVersion(name=name, version=kernels[name]) for name in sorted(kernels)],
+            kernels=[worker_pb2.KernelVersion(name=name, version=versions[name]) for name in sorted(versions)],
+            kernel_signatures=[kernel_signature_to_wire(signature) for signature in signatures],
         )
 
     def hello(self, action: SendHello) -> worker_pb2.AttachRequest:

@@ -122,6 +122,10 @@ class ModelStore:
     def epoch_end(self) -> int:
         return self.disk.tables.epoch_end
 
+    @property
+    def epoch_floor(self) -> int:
+        return 0
+
     def run(self, run_id: str) -> StoredRun | None:
         tables = self.disk.tables
         run = tables.runs.get(run_id)

@@ -32,7 +32,9 @@ COMMANDS = {
     "results": "Print the numbers of a run.",
     "cancel": "Cancel a run.",
     "workers": "List the attached workers.",
+    "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
+    "evaluate": "Evaluate a kernel for every row of a table.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

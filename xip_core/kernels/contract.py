@@ -79,7 +79,10 @@ def guarded(kernel: ExtensionKernel) -> Door:
         for output in written:
             output.fill(np.nan)
         status.fill(0)
-        function(tuple([_read_only(column) for column in columns]), tuple([out[:] for out in written]), status[:])
+        try:
+            function(tuple([_read_only(column) for column in columns]), tuple([out[:] for out in written]), status[:])
+        except (SystemExit, KeyboardInterrupt) as error:  # would end a worker's slot without a word
+            raise RuntimeError(f"kernel {kernel.name} must not end its process, it raised {error!r}") from error
         is_refused = status != 0
         for output in written:
             is_refused |= ~np.isfinite(output)

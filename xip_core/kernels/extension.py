@@ -25,13 +25,14 @@ silently missing. Long work must release the GIL (NumPy does, Cython by `with no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 
 from xip_core.kernels.declaration_records import ROW_S_DEFAULT, Column, Output
 
-__all__ = ["Column", "ExtensionKernel", "KernelFunction", "Output"]
+__all__ = ["Column", "ExtensionKernel", "KernelFunction", "Output", "include_directory"]
 
 KernelFunction: TypeAlias = Callable[[tuple[Any, ...], tuple[Any, ...], Any], None]
 """(columns, outputs, status) -> None; arrays are numpy's, see the head of this module."""
@@ -58,3 +59,8 @@ class ExtensionKernel(msgspec.Struct, frozen=True):
     function: KernelFunction
     sample: Mapping[str, Sequence[float]]
     row_s: float = ROW_S_DEFAULT
+
+
+def include_directory() -> str:
+    """For `include_dirs` of a Cython extension that cimports `xip_core.kernels.elementary` or another .pxd of ours."""
+    return str(Path(__file__).parent)

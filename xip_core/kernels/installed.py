@@ -4,9 +4,9 @@
     find(name)     one of them, loaded and checked                     imports that one package
     load_all()     all of them; a worker at its start, `xipctl kernels`
 
-Nothing happens before one of these is called: `xipctl --help` pays nothing, and a scheduler calls them never, it learns
-of kernels from requests and workers. What is loaded or refused stays so until the process ends. A refusal names package,
-kernel and what must hold; it concerns that kernel alone.
+Nothing happens before one of these is called: `xipctl --help` pays nothing, and a scheduler calls none of them, it
+learns of kernels from requests and workers. What is loaded or refused stays so until the process ends. A refusal names
+package, kernel and what must hold; it concerns that kernel alone.
 """
 
 from __future__ import annotations

@@ -42,9 +42,42 @@ class ProbeWork(msgspec.Struct, frozen=True):
     tiles_per_lease: int = 0
 
 
+class KernelSignature(msgspec.Struct, frozen=True):
+    """What a planner must know of a kernel to cut a table for it, without the package that has it.
+
+    Attributes:
+        columns, outputs: names, in declared order.
+        row_s: declared seconds of one row on one core.
+    """
+
+    name: str
+    version: str
+    columns: tuple[str, ...]
+    outputs: tuple[str, ...]
+    row_s: float
+
+
+class KernelWork(msgspec.Struct, frozen=True):
+    """One kernel over the rows of a table, without market or book.
+
+    Attributes:
+        kernel: a name of the catalogue, of this package or of an installed one.
+        table_digest: of a table as `xip_core.model.table` encodes it.
+        outputs: subset of the kernel's; all when empty.
+        rows_per_tile: 0 lets the planner choose.
+        signature: of a kernel of another package, where the client has it; None leaves it to what workers announced.
+    """
+
+    kernel: str
+    table_digest: str
+    outputs: tuple[str, ...] = ()
+    rows_per_tile: int = 0
+    signature: KernelSignature | None = None
+
+
 class RunSpec(msgspec.Struct, frozen=True):
     """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed."""
 
     name: str
-    work: RiskWork | ProbeWork
+    work: RiskWork | ProbeWork | KernelWork
     tenant: str = ""

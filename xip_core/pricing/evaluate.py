@@ -57,6 +57,10 @@ def evaluate_tile(plan: Plan, node_id: int, tile: int, data: TileData, is_cancel
             return reduce_tile(plan, node_id, tile, data)
         case NodeKind.PROBE:
             return _probe(plan, is_cancelled)
+        case NodeKind.KERNEL:
+            from xip_core.pricing.kernel_tile import kernel_tile
+
+            return kernel_tile(plan, node, tile, data, is_cancelled)
 
 
 def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
 from xip_core.model.result import NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
@@ -146,6 +146,16 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 as_of=work.as_of,
             )
         )
+    elif isinstance(work, KernelWork):
+        message.kernel.CopyFrom(
+            run_pb2.KernelWork(
+                kernel=work.kernel,
+                table_digest=digest_to_wire(work.table_digest),
+                outputs=work.outputs,
+                rows_per_tile=work.rows_per_tile,
+                signature=kernel_signature_to_wire(work.signature) if work.signature is not None else None,
+            )
+        )
     else:
         message.probe.CopyFrom(
             run_pb2.ProbeWork(
@@ -163,9 +173,9 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
     The request as sent; its content is judged by the planner.
 
     Raises:
-        RequestError: EMPTY_REQUEST, neither risk nor probe; BAD_DIGEST.
+        RequestError: EMPTY_REQUEST, none of risk, probe and kernel; BAD_DIGEST.
     """
-    work: RiskWork | ProbeWork
+    work: RiskWork | ProbeWork | KernelWork
     match message.WhichOneof("work"):
         case "risk":
             risk = message.risk
@@ -180,9 +190,33 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
         case "probe":
             probe = message.probe
             work = ProbeWork(probe.kernel, probe.tile_count, probe.tile_duration_s, probe.tiles_per_lease)
+        case "kernel":
+            kernel = message.kernel
+            work = KernelWork(
+                kernel=kernel.kernel,
+                table_digest=digest_from_wire(kernel.table_digest),
+                outputs=tuple(kernel.outputs),
+                rows_per_tile=kernel.rows_per_tile,
+                signature=kernel_signature_from_wire(kernel.signature) if kernel.HasField("signature") else None,
+            )
         case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk or probe work, got neither")
+            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
     return RunSpec(name=message.name, tenant=message.tenant, work=work)
+
+
+def kernel_signature_to_wire(signature: KernelSignature) -> common_pb2.KernelSignature:
+    return common_pb2.KernelSignature(
+        name=signature.name,
+        version=signature.version,
+        columns=signature.columns,
+        outputs=signature.outputs,
+        row_s=signature.row_s,
+    )
+
+
+def kernel_signature_from_wire(message: common_pb2.KernelSignature) -> KernelSignature:
+    """As sent; `graph.kernel_table.check_signature` judges it."""
+    return KernelSignature(message.name, message.version, tuple(message.columns), tuple(message.outputs), message.row_s)
 
 
 def run_to_wire(run: Run) -> run_pb2.Run:

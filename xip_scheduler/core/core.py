@@ -61,9 +61,14 @@ class Core:
         term: int,
         now_s: float,
         limits: Limits | None = None,
+        epoch_floor: int = 0,
     ) -> Core:
-        """A scheduler that goes on where the store says the last one stopped; runs in order of submission."""
+        """A scheduler that goes on where the store says the last one stopped; runs in order of submission.
+
+        Leases of epochs below *epoch_floor* were granted before a backup was put back: their holders must let go.
+        """
         core = cls(limits, epoch_next=epoch_next, term=term)
+        core._state.epoch_floor = epoch_floor
         core._now_s = now_s
         for run in restored:
             runs.restore_run(core._state, run, now_s)

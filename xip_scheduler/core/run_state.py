@@ -151,7 +151,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""

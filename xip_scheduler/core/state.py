@@ -64,6 +64,7 @@ class SchedulerState:
         runs: not final, in order of submission.
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
+        epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         hungry: workers by appetite; that of NONE stays empty.
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
@@ -73,6 +74,7 @@ class SchedulerState:
         "costs",
         "counters",
         "epoch_end",
+        "epoch_floor",
         "epoch_next",
         "finished",
         "fleets",
@@ -100,6 +102,7 @@ class SchedulerState:
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
+        self.epoch_floor = 0
         self.slot_count = 0
         self.active_count = 0
 

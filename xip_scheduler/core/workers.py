@@ -4,7 +4,8 @@ A lease is soft state and belongs to a connection only as long as the worker vou
 
 * A worker that attaches says what it holds. What is still its own is kept, what can be its own again is **adopted**
   under its old epoch, the rest is revoked. Adoption needs: the run lives, no tile of it is in another lease or was
-  granted under a newer epoch since, the inputs are done, the epoch is below the high-water mark, and the worker has
+  granted under a newer epoch since, the inputs are done, the epoch is below the high-water mark
+  (and not below the floor a restored backup sets), and the worker has
   announced the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it;
   recording stays once only, because tiles do.
 * A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
@@ -67,6 +68,8 @@ def _adopt(
     """Take the open tiles of a lease that was lost, if nobody else has had them since."""
     run = state.runs.get(held.run_id)
     if run is None or held.epoch in state.leases or not 0 < held.epoch < state.epoch_next:
+        return False
+    if held.epoch < state.epoch_floor:
         return False
     if not 0 <= held.node_id < len(run.nodes):
         return False

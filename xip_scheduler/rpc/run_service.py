@@ -12,7 +12,7 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,6 +23,7 @@ import msgspec
 from xip_core.errors import RequestError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.result import Quarantine, Run
+from xip_core.model.run_spec import KernelSignature
 from xip_core.wire import convert
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc
 from xip_scheduler.core.events import RunCancelled, RunSubmitted
@@ -31,6 +32,7 @@ from xip_scheduler.core.words import RunId
 from xip_scheduler.driver import Driver
 from xip_scheduler.logs import logger
 from xip_scheduler.rpc.changes import RunChanges
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.run_views import PlanCache, run_of_store, run_of_view, unknown_run
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
@@ -79,6 +81,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         blobs: FileBlobs,
         changes: RunChanges,
         live_runs_max: int,
+        signatures: KernelSignatures,
     ) -> None:
         self._driver = driver
         self._core = core
@@ -86,6 +89,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self._blobs = blobs
         self._changes = changes
         self._live_runs_max = live_runs_max
+        self._signatures = signatures
         self._plans = PlanCache(blobs)
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
         self._submissions: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -124,7 +128,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             raise RequestError("TOO_MANY_RUNS", sentence)
         begin_s = time.perf_counter()
         loop = asyncio.get_running_loop()
-        plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs)
+        announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
+        plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
         run_id = _run_id(request.spec.tenant, request.request_id)
         await self._driver.submit(
             RunSubmitted(
@@ -291,9 +296,11 @@ def _same_run(known: StoredRun, payload_hash: str) -> RunId:
     return RunId(known.run_id)
 
 
-def _plan(spec: run_pb2.RunSpec, blobs: FileBlobs) -> tuple[Plan, str]:
+def _plan(
+    spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]
+) -> tuple[Plan, str]:
     """The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread."""
-    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get)
+    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
     plan.check()
     return plan, blobs.put(plan.encode())
 

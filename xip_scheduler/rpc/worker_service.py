@@ -42,6 +42,7 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import TilePayload
 from xip_scheduler.logs import logger
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 
 HELLO_PATIENCE_S = 10.0
 """A stream that has not said who it is by then is closed."""
@@ -154,6 +155,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     """
     Args:
         worker_views: the core's view of attached workers.
+        signatures: learns what workers say of kernels that other packages added to them.
 
     Attributes:
         is_closing: the scheduler ends the streams itself, which says nothing about the workers or their tiles.
@@ -164,10 +166,12 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         driver: Driver,
         worker_views: Callable[[], Iterable[WorkerView]],
         welcome: worker_pb2.Welcome,
+        signatures: KernelSignatures,
     ) -> None:
         self._driver = driver
         self._worker_views = worker_views
         self._welcome = welcome
+        self._signatures = signatures
         self._connections: dict[ConnectionId, WorkerConnection] = {}
         self._newest: dict[WorkerId, ConnectionId] = {}
         self._connection_ids = itertools.count(1)
@@ -197,6 +201,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self, request_iterator: AsyncIterator[worker_pb2.AttachRequest], context: Context
     ) -> None:
         hello = await _read_hello(request_iterator)
+        self._signatures.learn(convert.kernel_signature_from_wire(sent) for sent in hello.kernel_signatures)
         connection = WorkerConnection(ConnectionId(next(self._connection_ids)), hello, self._welcome)
         log = self._log.bind(worker_id=connection.worker_id, connection_id=connection.connection_id)
         log.info("worker attached", host=hello.host, pid=hello.pid, slots=hello.slot_count, held=len(hello.held))
@@ -356,6 +361,7 @@ async def _read_hello(requests: AsyncIterator[worker_pb2.AttachRequest]) -> work
         ("cpu_level", len(hello.cpu_level), 0, ID_LENGTH_MAX),
         ("held", len(hello.held), 0, HELD_LEASES_MAX),
         ("kernels", len(hello.kernels), 0, KERNELS_MAX),
+        ("kernel_signatures", len(hello.kernel_signatures), 0, KERNELS_MAX),
     ):
         if not count_min <= count <= count_max:
             raise RequestError("BAD_HELLO", f"length of {name} must be {count_min} to {count_max}, got {count}")

@@ -222,6 +222,10 @@ class Store(Protocol):
     def epoch_end(self) -> int:
         """Epochs below it may be in use; 0 in a new store."""
 
+    @property
+    def epoch_floor(self) -> int:
+        """Epochs below it were granted before a backup was put back: such a lease is never adopted (S3). 0 for none."""
+
     def close(self) -> None:
         """Release the store for another scheduler."""
 

@@ -1,6 +1,6 @@
 """Tables of the store, for SQLite and PostgreSQL alike.
 
-    meta          one row per number the scheduler must remember: term, epoch high water, schema version
+    meta          one row per number the scheduler must remember: term, epoch marks, commits, schema version
     run           one row per accepted run; unique by (tenant, request_id), which makes submission idempotent
     worker        short integers for worker ids, so that a tile record stays small
     tile_record   who finished which tiles under which epoch: the truth about what is done

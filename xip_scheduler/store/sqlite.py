@@ -30,6 +30,7 @@ from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store import audit, schema
+from xip_scheduler.store.acknowledged import Acknowledged
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
     Attempt,
@@ -61,12 +62,15 @@ Row = Sequence[Any]
 class SqliteStore:
     """`store.protocol.Store` in one file of *directory*.
 
+    Args:
+        is_restored: the operator says that a backup was put back (see `sqlite_file`).
+
     Raises:
-        StoreError: the directory is in use or cannot be written, or the file is damaged, of another version or not
-            ours.
+        StoreError: the directory is in use or cannot be written, or the file is damaged, of a newer version or not
+            ours, or has forgotten what it acknowledged.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, is_restored: bool = False) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(directory)
@@ -82,11 +86,18 @@ class SqliteStore:
                 undo.callback(self._driver.close)
                 self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                opened = open_term(self._driver, self._connection, path)
+                self._acknowledged = Acknowledged(directory)
+                undo.callback(self._acknowledged.close)
+                opened = open_term(
+                    self._driver, self._connection, path, self._acknowledged.serial, is_restored
+                )
             except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:  # above all a full disk
                 raise StoreError(f"{path}: cannot be written: {error}") from error
             undo.pop_all()
-        self._term, self._epoch_end, self._audit_head = opened.term, opened.epoch_end, opened.audit_head
+        self._term, self._epoch_end, self._epoch_floor = opened.term, opened.epoch_end, opened.epoch_floor
+        self._audit_head = opened.audit_head
+        self._commit_serial = opened.commit_serial
+        self._acknowledged.write(self._commit_serial)
         self._live_run_keys: dict[str, int] = {}
         self._worker_keys: dict[str, int] = {"": 0}
         self._is_abandoned = False
@@ -99,12 +110,17 @@ class SqliteStore:
     def epoch_end(self) -> int:
         return self._epoch_end
 
+    @property
+    def epoch_floor(self) -> int:
+        return self._epoch_floor
+
     def close(self) -> None:
         if self._is_abandoned:
             return
         self._connection.close()
         self._engine.dispose()
         self._driver.close()
+        self._acknowledged.close()
         self._lock.release()
 
     # ---- commit
@@ -119,6 +135,8 @@ class SqliteStore:
             head = self._write_audit(batch)
             self._driver.execute("COMMIT")
             self._audit_head = head
+            self._commit_serial += 1
+            self._acknowledged.write(self._commit_serial)
         except BaseException as error:
             self._live_run_keys = {}
             self._worker_keys = {"": 0}
@@ -133,6 +151,7 @@ class SqliteStore:
             raise
 
     def _write(self, batch: Batch) -> None:
+        self._driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'commit_serial'")
         for run in batch.runs:
             self._insert_run(run)
         if batch.epoch_end:

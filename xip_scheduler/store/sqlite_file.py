@@ -8,7 +8,9 @@ Making, upgrading and the term are one transaction, each with its row in the aud
 store or the new one. The copy (`scheduler.sqlite.vN`) is made with VACUUM INTO, checked and synced before the upgrade
 begins; it is left there, for the operator to remove.
 
-A file that is not ours, of a newer version or damaged is refused and left alone (S20): nothing here repairs.
+A file that is not ours, of a newer version or damaged is refused and left alone (S20): nothing here repairs. So is one
+that has forgotten commits (`acknowledged`), unless the operator says that a backup was put back. Then numbers move to
+where nobody has been (`past`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import sqlalchemy as sa
 
 from xip_core.errors import StoreError
 from xip_scheduler.store import audit, migrations, schema
+from xip_scheduler.store.past import leave_the_past
 from xip_scheduler.store.protocol import AuditRow
 
 APPLICATION_ID = 0x58695053
@@ -42,6 +45,8 @@ class Opened(msgspec.Struct, frozen=True):
 
     term: int
     epoch_end: int
+    epoch_floor: int
+    commit_serial: int
     audit_head: audit.Head
 
 
@@ -105,12 +110,19 @@ def _last_rows(connection: sqlite3.Connection) -> tuple[list[AuditRow], audit.He
     return rows[:1], before
 
 
-def open_term(driver: sqlite3.Connection, connection: sa.Connection, path: Path) -> Opened:
+def open_term(
+    driver: sqlite3.Connection, connection: sa.Connection, path: Path, acknowledged: int, is_restored: bool
+) -> Opened:
     """
     Make the tables or bring them to this version, and raise the term, in one transaction.
 
     Args:
         driver, connection: the same connection, below and above SQLAlchemy.
+        acknowledged: the newest commit known to have been durable.
+        is_restored: the operator says that a backup was put back.
+
+    Raises:
+        StoreError: commits are gone, and no backup was put back.
     """
     is_new = not driver.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     version = schema.SCHEMA_VERSION if is_new else _version(driver)
@@ -121,34 +133,50 @@ def open_term(driver: sqlite3.Connection, connection: sa.Connection, path: Path)
         driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         schema.metadata.create_all(connection)
         driver.execute(schema.SQLITE_ONE_RECORD_TRIGGER)
-        for name, value in (("schema_version", schema.SCHEMA_VERSION), ("term", 0), ("epoch_end", 0)):
+        for name in ("schema_version", "term", "epoch_end", "epoch_floor", "commit_serial"):
+            value = schema.SCHEMA_VERSION if name == "schema_version" else 0
             connection.execute(sa.insert(schema.meta).values(name=name, value=value))
     elif version < schema.SCHEMA_VERSION:
         migrations.upgrade(connection, version)
-    driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'term'")
+    entries = _entries_of_upgrade(driver, version)
     numbers: dict[str, int] = dict(driver.execute("SELECT name, value FROM meta").fetchall())
+    if is_restored:
+        entries.append(leave_the_past(numbers, acknowledged))
+    elif numbers["commit_serial"] < acknowledged:
+        raise StoreError(_forgotten(path, numbers["commit_serial"], acknowledged))
+    numbers["term"] += 1
+    numbers["commit_serial"] += 1
+    driver.executemany("UPDATE meta SET value = ? WHERE name = ?", [(value, name) for name, value in numbers.items()])
+    process: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    entries.append(audit.Entry("term raised", detail=process))
     term = numbers["term"]
     last, _ = _last_rows(driver)
     head = audit.Head(last[0].audit_key, last[0].hash) if last else audit.Head()
-    for entry in _entries_of_start(driver, version):
+    for entry in entries:
         row = audit.link(head, entry, 0, time.time(), term)
         driver.execute(INSERT_AUDIT, msgspec.structs.astuple(row))
         head = audit.Head(row.audit_key, row.hash)
     driver.execute("COMMIT")
-    return Opened(term, numbers["epoch_end"], head)
+    return Opened(term, numbers["epoch_end"], numbers["epoch_floor"], numbers["commit_serial"], head)
 
 
 INSERT_AUDIT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def _entries_of_start(driver: sqlite3.Connection, version: int) -> list[audit.Entry]:
-    entries: list[audit.Entry] = []
-    if version < schema.SCHEMA_VERSION:
-        run_key_last = driver.execute("SELECT coalesce(max(run_key), 0) FROM run").fetchone()[0]
-        versions = {"from_version": version, "to_version": schema.SCHEMA_VERSION, "run_key_last": run_key_last}
-        entries.append(audit.Entry("migrated", detail=versions))
-    process: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
-    return [*entries, audit.Entry("term raised", detail=process)]
+def _entries_of_upgrade(driver: sqlite3.Connection, version: int) -> list[audit.Entry]:
+    if version == schema.SCHEMA_VERSION:
+        return []
+    run_key_last = driver.execute("SELECT coalesce(max(run_key), 0) FROM run").fetchone()[0]
+    versions = {"from_version": version, "to_version": schema.SCHEMA_VERSION, "run_key_last": run_key_last}
+    return [audit.Entry("migrated", detail=versions)]
+
+
+def _forgotten(path: Path, found: int, acknowledged: int) -> str:
+    return (
+        f"{path}: must hold commit {acknowledged}, which was acknowledged, but ends at commit {found}: "
+        f"{acknowledged - found} commits are gone; if a backup was put back on purpose, start once with --restored, "
+        "otherwise the disk lost writes and the file should be looked at first"
+    )
 
 
 def _copy_aside(driver: sqlite3.Connection, path: Path, version: int) -> None:

@@ -126,11 +126,11 @@ def test_the_store_before_the_upgrade_is_kept_beside_it(tmp_path: Path) -> None:
 def test_an_upgrade_that_fails_leaves_the_old_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_store_of_schema_1(tmp_path)
 
-    def fail(*_: object) -> list[object]:
+    def fail(*_: object) -> object:
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_file, "_entries_of_start", fail)
+        patch.setattr(sqlite_file, "_entries_of_upgrade", fail)
         with pytest.raises(StoreError, match="disk I/O error"):
             SqliteStore(tmp_path)
     with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:

@@ -19,6 +19,7 @@ Rows are taken in order, so when a row ends the process, the rows before it were
    14 BAD_STATUS         status 200, which is no FailureReason
    15 SICK               raises where the environment has POISON_SICK, so on one worker and not on another
    16 CRASH_IF_SICK      dies by SIGSEGV where the environment has POISON_SICK
+   17 SYSTEM_EXIT        raises SystemExit, as sys.exit() does
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Act(enum.IntEnum):
     BAD_STATUS = 14
     SICK = 15
     CRASH_IF_SICK = 16
+    SYSTEM_EXIT = 17
 
 
 def row(columns: tuple[Any, ...], outputs: tuple[Any, ...], status: Any) -> None:
@@ -107,6 +109,8 @@ def commit(act: Act, amount: float, position: int, pv: Any, status: Any) -> None
         case Act.CRASH_IF_SICK:
             if SICK_VARIABLE in os.environ:
                 crimes.segfault()
+        case Act.SYSTEM_EXIT:
+            raise SystemExit(4)
 
 
 def write_bytes(count: int) -> None:
@@ -121,7 +125,7 @@ ROW = ExtensionKernel(
     summary="2 * value + 1, or a crime",
     columns=(
         Column("value", "any", "finite"),
-        Column("act", "number of an Act", "0 to 16"),
+        Column("act", "number of an Act", "0 to 17"),
         Column("amount", "seconds, bytes or descriptors, as the act says", ">= 0"),
     ),
     outputs=(Output("pv", "as value"),),

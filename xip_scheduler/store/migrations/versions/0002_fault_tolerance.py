@@ -12,6 +12,8 @@ Whole = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
+    numbers = sa.table("meta", sa.column("name", sa.Text), sa.column("value", Whole))
+    op.bulk_insert(numbers, [{"name": "epoch_floor", "value": 0}, {"name": "commit_serial", "value": 0}])
     for name, kind, default in (
         ("priority", sa.Integer, "0"),
         ("deadline_after_s", sa.Double, "0"),
