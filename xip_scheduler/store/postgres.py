@@ -43,8 +43,8 @@ from xip_scheduler.store.postgres_reads import PostgresReads, bare, told
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
 from xip_scheduler.store.protocol import Attempt, Batch, FinishedRun, NewRun, TileBlock, TileRecord
 
-RECONNECT_PATIENCE_S = 15.0
-"""A restart of PostgreSQL takes about a second, a failover ten."""
+RECONNECT_PATIENCE_S = 30.0
+"""A restart of PostgreSQL takes about a second, recovery on a busy disk or a failover some ten."""
 
 RECONNECT_PAUSE_S = 0.2
 ROLLED_BACK_TRIES_MAX = 5
