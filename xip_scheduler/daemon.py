@@ -33,7 +33,9 @@ from xip_scheduler.driver import Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
+from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
+from xip_scheduler.rpc.callers import CallerInterceptor
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.gate import Gate
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
@@ -73,7 +75,7 @@ class Scheduler:
         self._leading: SharedStore | None = None
         self._gate = Gate(lambda: self._leading.leadership.doubt() if self._leading else "")
         self._health = HealthServicer()
-        self._server = create_server()
+        self._server = create_server(CallerInterceptor(settings.peer_calls_max, settings.peer_workers_max))
         self._server.add_generic_rpc_handlers((self._gate,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         with contextlib.ExitStack() as undo:
@@ -99,16 +101,21 @@ class Scheduler:
         clock = PatientClock()
         self._journal = Journal()
         self._changes = RunChanges()
-        limits = Limits(lease_duration_s=settings.lease_duration_s)
+        limits = Limits(
+            lease_duration_s=settings.lease_duration_s,
+            gathering_s=settings.gathering_s,
+            tenant_weights=settings.tenant_weights,
+        )
         self.core = restore_core(store, blobs, self._journal, limits, clock.now_s())
         self.driver = Driver(self.core, self._store, self._journal, self._send, clock.now_s)
         core = self.core
         self._journal.view = core.run
-        queries = CoreQueries(core.run, core.live_run_count, core.worker_count, core.slot_count)
-        signatures = KernelSignatures()
-        self._runs = RunService(
-            self.driver, queries, self._store, blobs, self._changes, settings.live_runs_max, signatures
+        queries = CoreQueries(
+            core.run, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
         )
+        signatures = KernelSignatures()
+        admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
+        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission, signatures)
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -159,7 +166,7 @@ class Scheduler:
 
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
-        self._workers.send(orders.grants, orders.revokes, self._journal.plan_digests)
+        self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
         finished = orders.batch.finished
         for run in finished:
             state = RunState(run.state).name.lower()
