@@ -61,7 +61,7 @@ def take_over(driver: psycopg.Connection, takeover: Takeover) -> None:
         for statement in _COPY:
             place = {"new": new[0], "old": old[0], "node": node_id, "begin": tile_begin, "end": tile_end}
             driver.execute(statement, place)
-    taken = dict(driver.execute(_TALLY, new).fetchall())
+    taken: dict[int, int] = dict(driver.execute(_TALLY, new).fetchall())
     if taken != expected:
         got = f"got tiles by node {taken} instead of {expected}"
         raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.retry_of}, {got}")
