@@ -146,7 +146,7 @@ class Story:
         self._reached["takeover"] += 1
 
     def _takeover_in_commit(self) -> None:
-        """The commit is decided or lost when the claim has returned: what is there then is all there ever is of it."""
+        """From the moment in which the larger term is in force, no row of the old one may appear."""
         old = self._store
         ends_sessions = self._draw.random() < 0.5
         with self._committing() as committing, _without_ending_sessions(not ends_sessions):
@@ -155,17 +155,25 @@ class Story:
             assert self._proxy.struck.wait(PATIENCE_S)
             claiming = threading.Thread(target=self._take_lead)
             claiming.start()
-            if not ends_sessions:
-                blocked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE meta%%'"
-                with contextlib.suppress(AssertionError):  # a fence that does not lock lets the claim pass
-                    until(self._server, blocked, (), 0.5)
+            kept = self._kept_when_raised(old.term, 10.0 if ends_sessions else 0.5)
             self._proxy.released.set()
             claiming.join(PATIENCE_S)
-            before = self._kept_of(old.term)
+            if kept is None:
+                kept = self._kept_when_raised(old.term, PATIENCE_S)
         self._retire(old)
-        if self._kept_of(old.term) != before:
+        if self._kept_of(old.term) != kept:
             self._complaints.append(f"a commit of term {old.term} came through after the takeover (S4)")
         self._reached["takeover in commit" if ends_sessions else "takeover against the row lock"] += 1
+
+    def _kept_when_raised(self, term: int, limit_s: float) -> int | None:
+        """Records of *term* in the moment in which a larger one is seen in force; None if that takes longer."""
+        raised = "SELECT FROM meta WHERE name = 'term' AND value > %s"
+        try:
+            with self._operator() as operator:
+                until(operator, raised, (term,), limit_s)
+        except AssertionError:
+            return None
+        return self._kept_of(term)
 
     def _take_lead(self) -> None:
         self._store = self._lead()

@@ -41,10 +41,11 @@ from xip_scheduler.store.postgres_audit import append, read_head, seal
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_reads import PostgresReads, bare, told
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
+from xip_scheduler.store.postgres_takeover import take_over
 from xip_scheduler.store.protocol import Attempt, Batch, FinishedRun, NewRun, TileBlock, TileRecord
 
-RECONNECT_PATIENCE_S = 15.0
-"""A restart of PostgreSQL takes about a second, a failover ten."""
+RECONNECT_PATIENCE_S = 30.0
+"""A restart of PostgreSQL takes about a second, recovery on a busy disk or a failover some ten."""
 
 RECONNECT_PAUSE_S = 0.2
 ROLLED_BACK_TRIES_MAX = 5
@@ -232,6 +233,8 @@ class PostgresStore(PostgresReads):
     def _write(self, batch: Batch) -> None:
         for run in batch.runs:
             self._insert_run(run)
+        for takeover in batch.takeovers:
+            take_over(self._driver, takeover)
         if batch.epoch_end:
             self._driver.execute(
                 "UPDATE meta SET value = greatest(value, %s) WHERE name = 'epoch_end'", (batch.epoch_end,)

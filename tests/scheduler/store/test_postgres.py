@@ -163,8 +163,8 @@ def test_a_takeover_waits_for_a_commit_under_way_where_it_may_not_end_sessions(
     claiming = threading.Thread(target=lambda: leader.claim(leader.observe()))
     claiming.start()
     with postgres.administrator(database_name(database)) as watcher:
-        until(postgres, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE meta%%'",
-              (), 10)  # fmt: skip
+        blocked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE meta%%'"
+        until(watcher, blocked, (), 10)
         assert watcher.execute("SELECT value FROM meta WHERE name = 'term'").fetchone() == (cut_store.term,)
         proxy.released.set()
         committing.join()
