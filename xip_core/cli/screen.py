@@ -169,7 +169,8 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
     if not workers:
         console().print("[dim]no workers attached; start one with[/] xip-worker --scheduler HOST:PORT")
         return
-    table = _table("worker", "host", "pid", "slots", "cpu", "leases", "tiles", "memory", "attached", "seen", "", left=2)
+    headers = ("worker", "host", "pid", "slots", "cpu", "leases", "tiles", "speed", "memory", "attached", "seen", "")
+    table = _table(*headers, left=2)
     for worker in workers:
         table.add_row(
             _escape(worker.worker_id),
@@ -179,6 +180,7 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
             worker.cpu_level,
             str(worker.lease_count),
             f"{worker.tiles_done:,}",
+            f"{worker.speed:.2f}" if worker.speed else "",
             f"{worker.memory_bytes / 2**20:,.0f} MB",
             _duration(worker.attached_s),
             f"{worker.heartbeat_age_s:.1f} s ago",

@@ -14,11 +14,9 @@ import msgspec
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
-from xip_core.graph.kernel_table import installed_signature
 from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, KernelWork, Priority, RiskWork, RunSpec
-from xip_core.model.table import check_table_size, encode_table
+from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
@@ -73,14 +71,15 @@ class Client:
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
         """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        by_digest = {digest_of(blob): blob for blob in blobs}
+        digests = tuple(digest_of(blob) for blob in blobs)
+        by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
         answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
         missing = {convert.digest_from_wire(digest) for digest in answer.digests}
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
-        return tuple(digest_of(blob) for blob in blobs)
+        return digests
 
     async def _upload_one(self, digest: str, blob: bytes) -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
@@ -179,8 +178,7 @@ class Client:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
                 BAD_TILE_SIZE.
         """
-        signature, table = await asyncio.to_thread(lambda: (installed_signature(kernel), encode_table(columns)))
-        check_table_size(table)
+        signature, table = await asyncio.to_thread(_signature_and_table, kernel, columns)
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
@@ -368,3 +366,13 @@ class Client:
         request = worker_pb2.ListWorkersRequest()
         answer = await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
         return tuple(convert.worker_info_from_wire(worker) for worker in answer.workers)
+
+
+def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:
+    """What a request for a kernel over a table needs; imports numpy, and the package that has the kernel."""
+    from xip_core.graph.kernel_table import installed_signature
+    from xip_core.model.table import check_table_size, encode_table
+
+    table = encode_table(columns)
+    check_table_size(table)
+    return installed_signature(kernel), table

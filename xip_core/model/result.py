@@ -100,6 +100,11 @@ class Run(msgspec.Struct, frozen=True):
     is_repeated: bool = False
 
     @property
+    def is_of_table(self) -> bool:
+        """Of a kernel over a table: its numbers are columns, not trades under scenarios."""
+        return any(node.kind == "kernel" for node in self.nodes)
+
+    @property
     def kernel_versions(self) -> tuple[tuple[str, str], ...]:
         """(name, version) of every operation and kernel that the run's numbers rest on, in node order, each once."""
         pairs = [
@@ -160,7 +165,11 @@ class ResultBlock(msgspec.Struct, frozen=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
-    """One attached worker daemon."""
+    """One attached worker daemon.
+
+    Attributes:
+        speed: tiles a second against the average of the grid at the same work; 0 before anything was measured.
+    """
 
     worker_id: str
     host: str
@@ -174,3 +183,4 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     heartbeat_age_s: float
     memory_bytes: int
     is_draining: bool
+    speed: float = 0.0
