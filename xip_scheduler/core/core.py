@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, reclaim, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.estimates import Estimates, lateness
 from xip_scheduler.core.events import (
@@ -102,6 +102,8 @@ class Core:
             if state.fleets.has_changed:
                 kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
+        if state.queue.waiting:
+            reclaim.reclaim(state, now_s, actions)
         if not state.hungry[IDLE]:
             state.look_due_s = None
         elif tail.look(state, now_s, actions):
