@@ -19,6 +19,7 @@ leases of a future that never was, and no grant of it may match one of ours (S3)
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -51,6 +52,24 @@ RESTORED_EPOCHS = 1 << 50
 a thousandth of the smallest step, and two restores of one backup meet with a chance of one in a million."""
 
 
+abandoned: list[sqlite3.Connection] = []
+"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs again and copies what
+the disk may not have. The process ends soon, and the next one recovers from what is there."""
+
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def close_or_abandon(connection: sqlite3.Connection, error: BaseException | None) -> None:
+    """Close, unless *error* or what caused it says that the disk refused a write or a sync."""
+    while error is not None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL) or getattr(error, "errno", 0) in DISK_ERRORS:
+            abandoned.append(connection)
+            return
+        error = error.__cause__
+    connection.close()
+
+
 class Opened(msgspec.Struct, frozen=True):
     """What an opening found and wrote: the numbers of this term and the end of the audit."""
 
@@ -79,7 +98,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("COMMIT")
         _check(connection, path)
     except sqlite3.Error as error:
-        connection.close()
+        close_or_abandon(connection, error)
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
     except BaseException:
         connection.close()
