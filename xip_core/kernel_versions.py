@@ -7,7 +7,8 @@
 
 Two kinds of entries, in one vocabulary of (name, version):
 
-* **kernels**: compiled functions; `kernels.declarations` describes them;
+* **kernels**: compiled functions; `kernels.declarations` describes them. Workers also announce those that other
+  packages added, whose versions name their package (`kernels.installed`);
 * **operations**: what is done with a tile, Python around kernels. Row programs (`pricing.program`) are operations: a
   resolve tile writes one, a value tile evaluates it.
 
@@ -51,8 +52,12 @@ OPERATION_VERSIONS = {
     "probe.spin": "1",
     "reduce": "1",
     "swaption": "1",
+    "table": "1",
     "terms": "1",
 }
+
+TABLE_OPERATION = "table"
+"""One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
@@ -64,6 +69,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "probe.spin": (),
     "reduce": (),
     "swaption": _OPTION_KERNELS,
+    TABLE_OPERATION: (),
     "terms": ("elementary.log", "terms.rows"),
 }
 """Kernels that an operation may call; tests/core/pricing/test_kernels_used.py watches what is called."""
@@ -77,5 +83,5 @@ def requirements(operation: str) -> Versions:
 
 
 def announced() -> dict[str, str]:
-    """Everything this installation has, by name."""
+    """Everything this package has, by name."""
     return OPERATION_VERSIONS | KERNEL_VERSIONS

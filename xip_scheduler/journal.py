@@ -15,17 +15,20 @@ from xip_scheduler.core.actions import (
     Action,
     GrantLease,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
     RevokeLease,
     RunChanged,
+    TrimLease,
 )
 from xip_scheduler.core.failures import failed_cells
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import RunId, RunState
-from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells
+from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells, Takeover
 
 
 class TilePayload(msgspec.Struct, frozen=True, gc=False):
@@ -45,12 +48,14 @@ class Orders(msgspec.Struct):
     """
     Attributes:
         batch: to be committed before anything else of this is carried out.
+        grants: but for those revoked again in the same batch, of which nobody need hear.
         changed: runs whose watchers are to be woken, in order, each once.
     """
 
     batch: Batch
     grants: list[GrantLease] = []
     revokes: list[RevokeLease] = []
+    trims: list[TrimLease] = []
     changed: dict[str, None] = {}
 
 
@@ -99,6 +104,8 @@ class Journal:
                     changed[action.run_id] = None
                 case RevokeLease():
                     orders.revokes.append(action)
+                case TrimLease():
+                    orders.trims.append(action)
                 case RunChanged():
                     changed[action.run_id] = None
                 case ReserveEpochs():
@@ -106,13 +113,31 @@ class Journal:
                 case RecordFailedTiles():
                     self._give_up(batch, action)
                     changed[action.run_id] = None
+                case RecordAttempt():
+                    batch.attempts.append(
+                        (
+                            action.run_id,
+                            action.node_id,
+                            action.tile,
+                            action.attempt,
+                            action.worker_id,
+                            action.reason,
+                            action.message,
+                            action.is_suspect,
+                        )
+                    )
                 case PersistRun():
                     self._accept(batch, action)
+                    changed[action.run_id] = None
+                case RecordPaused():
+                    batch.paused.append((action.run_id, action.is_paused, action.who))
                     changed[action.run_id] = None
                 case RecordRunState():
                     batch.finished.append(self._finished(action, wall_clock_s))
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
                     changed[action.run_id] = None
+        if orders.revokes and grants:
+            _drop_void(orders)
         return orders
 
     def _finished(self, action: RecordRunState, wall_clock_s: float) -> FinishedRun:
@@ -141,8 +166,21 @@ class Journal:
                 plan_digest=action.plan_digest,
                 state=int(RunState.RUNNING),
                 submitted_at_s=action.submitted_at_s,
+                priority=int(action.priority),
+                deadline_after_s=action.deadline_after_s,
+                retry_of=action.retry_of,
             )
         )
+        if action.taken_over is not None:
+            spans = [
+                (node_id, begin, end)
+                for node_id, intervals in enumerate(action.taken_over.done)
+                for begin, end in intervals
+            ]
+            batch.takeovers.append(Takeover(action.run_id, action.retry_of, tuple(spans)))
+            quarantine = action.taken_over.payload
+            assert isinstance(quarantine, tuple), "the payload of what is taken over is its quarantine"
+            batch.quarantine.extend((action.run_id, *cells) for cells in quarantine)
         scenario_count = max((node.scenario_count for node in action.plan.nodes), default=0)
         batch.quarantine.extend(
             (action.run_id, row.row, 0, scenario_count, int(row.reason), row.message, row.trade_id)
@@ -168,6 +206,15 @@ class Journal:
             (run_id, row, scenario_begin, scenario_end, reason, action.message, "")
             for row, scenario_begin, scenario_end in failed_cells(node, action.tile_begin, action.tile_end)
         )
+
+
+def _drop_void(orders: Orders) -> None:
+    """Forget leases that were granted and revoked in one batch, and revoke them nowhere."""
+    granted = {grant.epoch for grant in orders.grants}
+    void = {revoke.epoch for revoke in orders.revokes if revoke.epoch in granted}
+    if void:
+        orders.grants = [grant for grant in orders.grants if grant.epoch not in void]
+        orders.revokes = [revoke for revoke in orders.revokes if revoke.epoch not in void]
 
 
 def _keep_payload(batch: Batch, action: RecordTiles) -> None:

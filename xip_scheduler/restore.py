@@ -6,8 +6,9 @@ from xip_core.errors import IntegrityError, NotFoundError, StoreError
 from xip_core.graph.plan import Plan, decode_plan
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
-from xip_scheduler.core.words import RunId
+from xip_scheduler.core.words import RunId, WorkerId, priority_of
 from xip_scheduler.journal import Journal
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import Store, StoredRun
@@ -58,4 +59,13 @@ def _restored_run(store: Store, stored: StoredRun, plan: Plan) -> RestoredRun:
         failed=tuple(tuple(intervals) for intervals in failed),
         cells_done=sum(tally.cell_count for tally in tallies),
         cells_quarantined=sum(tally.quarantined_count for tally in tallies),
+        attempts=tuple(
+            (node_id, tile, Attempt(WorkerId(worker_id), reason, message, is_suspect))
+            for _, node_id, tile, _, worker_id, reason, message, is_suspect in store.attempts(stored.run_id)
+            if not any(begin <= tile < end for begin, end in done[node_id])
+        ),
+        priority=priority_of(stored.priority),
+        deadline_after_s=stored.deadline_after_s,
+        is_paused=stored.is_paused,
+        retry_of=stored.retry_of,
     )

@@ -32,6 +32,7 @@ from xip_worker.events import (
     SendHello,
     SendResults,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
@@ -60,7 +61,9 @@ class Daemon:
         fetcher = Fetcher(self._loop)
         self._inputs = WorkerInputs(fetcher, settings.blob_cache_bytes, settings.output_cache_bytes)
         self._connection = Connection(settings.schedulers, self._handle, fetcher, log)
-        self._executor = Executor(settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure)
+        self._executor = Executor(
+            settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure, settings.isolation
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._is_warm = False
         self._reports_taken_s = 0.0
@@ -105,8 +108,10 @@ class Daemon:
                 self._connection.send(results_message(action), is_results=True)
             case RevokeRunning():
                 self._executor.revoke(action.slot, action.epochs)
+            case TrimRunning():
+                self._executor.trim(action.slot, action.bounds)
             case SendHeartbeat():
-                self._connection.send(heartbeat_message(action, resident_bytes()))
+                self._connection.send(heartbeat_message(action, resident_bytes(), self._executor.stalled_s()))
             case SendHello():
                 self._connection.send(self._identity.hello(action))
             case SendDrain():

@@ -6,16 +6,20 @@ constructor call per lease or result, no intermediate dictionaries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from xip_core.model.run_spec import KernelSignature
+from xip_core.wire.convert import kernel_signature_to_wire
 from xip_core.wire.v1 import common_pb2, worker_pb2
 from xip_worker.events import (
     Epoch,
     Event,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     ResultsAcknowledged,
     SendHeartbeat,
     SendHello,
@@ -25,7 +29,13 @@ from xip_worker.events import (
 
 
 class Identity:
-    """What a worker says about itself in every Hello."""
+    """
+    What a worker says about itself in every Hello.
+
+    Args:
+        kernels: version by name of what this package has.
+        signatures: of the kernels that other packages added.
+    """
 
     def __init__(
         self,
@@ -36,8 +46,10 @@ class Identity:
         host: str,
         pid: int,
         kernels: Mapping[str, str],
+        signatures: Sequence[KernelSignature] = (),
     ) -> None:
         self.worker_id = worker_id
+        versions = dict(kernels) | {signature.name: signature.version for signature in signatures}
         self._fields = worker_pb2.Hello(
             worker_id=worker_id,
             slot_count=slot_count,
@@ -45,7 +57,8 @@ class Identity:
             version=version,
             host=host,
             pid=pid,
-            kernels=[worker_pb2.KernelVersion(name=name, version=kernels[name]) for name in sorted(kernels)],
+            kernels=[worker_pb2.KernelVersion(name=name, version=versions[name]) for name in sorted(versions)],
+            kernel_signatures=[kernel_signature_to_wire(signature) for signature in signatures],
         )
 
     def hello(self, action: SendHello) -> worker_pb2.AttachRequest:
@@ -59,6 +72,7 @@ class Identity:
                     tile_begin=lease.tile_begin,
                     tile_end=lease.tile_end,
                     plan_digest=lease.plan_digest,
+                    isolated=lease.is_isolated,
                 )
                 for lease in action.held
             ]
@@ -80,6 +94,7 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
                             lease.tile_begin,
                             lease.tile_end,
                             lease.plan_digest,
+                            lease.isolated,
                         )
                         for lease in response.leases.leases
                     ]
@@ -89,6 +104,9 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
             return ResultsAcknowledged(response.acknowledged.sequence)
         case "revoked":
             return LeasesRevoked(tuple([Epoch(epoch) for epoch in response.revoked.epochs]))
+        case "trimmed":
+            bounds = response.trimmed.bounds
+            return LeasesTrimmed(tuple([LeaseBound(Epoch(bound.epoch), bound.tile_end) for bound in bounds]))
         case "welcome":
             welcome = response.welcome
             return Welcomed(welcome.term, welcome.heartbeat_interval_s, welcome.lease_duration_s)
@@ -113,7 +131,11 @@ def results_message(action: SendResults) -> worker_pb2.AttachRequest:
             )
     return worker_pb2.AttachRequest(
         results=worker_pb2.TileResults(
-            sequence=action.sequence, results=results, failures=failures, returned_epochs=action.returned_epochs
+            sequence=action.sequence,
+            results=results,
+            failures=failures,
+            returned_epochs=action.returned_epochs,
+            kept=[worker_pb2.LeaseBound(epoch=bound.epoch, tile_end=bound.tile_end) for bound in action.kept],
         )
     )
 
@@ -149,11 +171,17 @@ def _tile_result(outcome: FinishedTiles) -> worker_pb2.TileResult:
     )
 
 
-def heartbeat_message(action: SendHeartbeat, memory_bytes: int) -> worker_pb2.AttachRequest:
+def heartbeat_message(
+    action: SendHeartbeat, memory_bytes: int, stalled_s: Mapping[Epoch, float]
+) -> worker_pb2.AttachRequest:
     return worker_pb2.AttachRequest(
         heartbeat=worker_pb2.Heartbeat(
             leases=[
-                worker_pb2.LeaseProgress(epoch=progress.epoch, tiles_done=progress.tiles_done)
+                worker_pb2.LeaseProgress(
+                    epoch=progress.epoch,
+                    tiles_done=progress.tiles_done,
+                    stalled_s=stalled_s.get(progress.epoch, 0.0),
+                )
                 for progress in action.progress
             ],
             memory_bytes=memory_bytes,

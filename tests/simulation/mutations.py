@@ -48,6 +48,8 @@ STATE = "xip_scheduler.core.state:SchedulerState."
 INTERVALS = "xip_scheduler.core.intervals:"
 RESULTS = "xip_scheduler.core.results:"
 WORKERS = "xip_scheduler.core.workers:"
+POISON = "xip_scheduler.core.poison:"
+RETRIES = "xip_scheduler.core.retries:"
 RUNS = "xip_scheduler.core.runs:"
 RUN_STATE = "xip_scheduler.core.run_state:"
 GRANTING = "xip_scheduler.core.granting:"
@@ -56,6 +58,8 @@ JOURNAL = "xip_scheduler.journal:"
 RESTORE = "xip_scheduler.restore:"
 WORKER = "xip_worker.core:WorkerCore."
 DISK = "tests.simulation.disk:"
+LEADERSHIP = "xip_scheduler.core.leadership:"
+SEAT = "tests.simulation.seats:Seat."
 NODE = "tests.simulation.scheduler_node:SchedulerNode."
 
 MUTATIONS = (
@@ -85,7 +89,7 @@ MUTATIONS = (
     Mutation("cells counted twice", RESULTS + "tiles_reported", "run.cells_done += event.cell_count", "run.cells_done += 2 * event.cell_count"),
     Mutation("run final one tile early", RESULTS + "tiles_reported", "if run.open_count == 0:", "if run.open_count <= 1:"),
     Mutation("run never final", RESULTS + "tiles_reported", "if run.open_count == 0:", "if False:"),
-    Mutation("failed tile may be reported as well", RESULTS + "_is_open", "lease.failed is None or", "True or", first_seed=189),
+    Mutation("failed tile may be reported as well", "xip_scheduler.core.leases:Lease.is_open", "self.failed is None or", "True or", first_seed=189),
     Mutation("quarantine not told", RESULTS + "finish_run", "run.cells_quarantined or run.tiles_failed or run.plan.quarantine", "False"),
     # cancel
     Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message, who))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message, who))"),
@@ -97,12 +101,14 @@ MUTATIONS = (
     Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
     Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
     # failures
-    Mutation("attempts not counted", RESULTS + "fail_tile", "retry.tried = (*retry.tried, lease.worker.worker_id)", "retry.tried = (lease.worker.worker_id,)"),
+    Mutation("attempts not counted", RETRIES + "Retry.add", "standing.append(attempt)", "standing = [attempt]"),
     Mutation("deaths blame nobody", WORKERS + "_lose", "if is_suspicious:", "if False:"),
     Mutation("failed tile forgotten", STATE + "keep_retry", "retry.run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
     Mutation("last chance never comes", GRANTING + "_lease_for", "if _may_try(state, worker, retry):", "if False:"),
     Mutation("whoever failed may never try again", GRANTING + "_may_try", "or len(set(retry.tried)) >= state.fleets.count(needed)", ""),
-    Mutation("reserved worker never released", STATE + "close_lease", "worker.is_reserved = False", "worker.is_reserved = True; worker.is_draining = True"),
+    Mutation("attempts not persisted", JOURNAL + "Journal.sort", "batch.attempts.append", "bool"),
+    Mutation("withdrawal not recorded", POISON + "acquit", "_record(state, retry, withdrawal, actions)", "retry.add((withdrawal,), state.limits.attempts_max)"),
+    Mutation("suspects are not isolated", POISON + "hand_over", "lease.is_isolated = retry.is_isolated", "pass"),
     Mutation("run leaves the queue too early", GRANTING + "_next_lease", "if is_blocked and not run.retries:", "if True:"),
     Mutation("run does not come back to the queue", RESULTS + "tiles_reported", "elif node.dependents and not run.is_queued:", "elif False:"),
     # driver and journal
@@ -120,12 +126,22 @@ MUTATIONS = (
     # restore and store
     Mutation("restore forgets what failed", RESTORE + "_restored_run", "if interval.is_failed:", "if False:"),
     Mutation("restore forgets an interval", RESTORE + "_restored_run", "of_node.append((begin, end))", "of_node or of_node.append((begin, end))"),
-    Mutation("term not raised", DISK + "ModelStore.__init__", "disk.tables.term + 1", "max(1, disk.tables.term)"),
-    Mutation("commit without a sync", NODE + "_commit", "disk.sync()", "pass"),
-    Mutation("commit returns before it writes", NODE + "_commit", "disk.write(entry)", "world.loop.call_later(0.05, lambda disk=disk, entry=entry: disk.write(entry))"),
+    Mutation("term not raised", DISK + "ModelStore.open_term", "disk.tables.term + 1", "max(1, disk.tables.term)"),
+    Mutation("commit without a sync", DISK + "ModelStore.sync", "self.disk.sync()", "pass"),
+    Mutation("commit returns before it writes", NODE + "_commit", "store.write(entry)", "world.loop.call_later(0.05, lambda: store.write(entry))"),
     Mutation("torn commit: records without the end", DISK + "Tables.apply", "for finished in batch.finished:", "for finished in () if batch.records else batch.finished:"),
     Mutation("torn commit: records without outputs", DISK + "Tables.apply", "for run_id, node_id, tile, block in batch.outputs:", "for run_id, node_id, tile, block in batch.outputs[1:]:"),
     Mutation("store forgets requests of final runs", DISK + "ModelStore.find_request", "return None if run_id is None else", "return None if run_id is None or run_id in self.disk.tables.finished else"),
+    # two schedulers on one store
+    Mutation("fence does not compare the term", DISK + "Disk.begin", "if entry.term != self.tables.term:", "if False:"),
+    Mutation("fence is a plain read", DISK + "Disk.claim", "self.open_transaction, None", "self.open_transaction, self.open_transaction"),
+    Mutation("takeover compares nothing", DISK + "Disk.claim", "return False", "pass"),
+    Mutation("transaction ended by the server is committed", DISK + "Disk.end", "if self.open_transaction is not entry:", "if False:"),
+    Mutation("standby loses patience", LEADERSHIP + "Candidate.observe", ">= self._times.silence_s:", ">= 0.5:"),
+    Mutation("standby sees no beat", LEADERSHIP + "Candidate.observe", "(observation.term, observation.beat) != (last.term, last.beat)", "observation.term != last.term"),
+    Mutation("standby trusts the hint at once", LEADERSHIP + "Candidate.observe", "is_settled and now_s - self._seen_s >= self._times.gone_s", "now_s - self._seen_s >= self._times.gone_s"),
+    Mutation("standby never claims", LEADERSHIP + "Candidate.observe", "now_s - self._changed_s >= self._times.silence_s", "False"),
+    Mutation("leader forgets to renew", SEAT + "renew", "self.later(TIMES.renewal_s, self.beat)", "pass"),
     # the worker
     Mutation("unacknowledged outcomes lost", WORKER + "_connection_lost", "self._pending.extendleft(reversed(message.outcomes))", "pass"),
     Mutation("one acknowledgement for all", WORKER + "_results_acknowledged", "self._unacknowledged[0].sequence <= event.sequence", "True"),
@@ -138,9 +154,9 @@ MUTATIONS = (
 
 CANARY = Mutation(
     "hash order decides whose turn it is",
-    "xip_scheduler.core.fairness:RunQueue.turn",
-    "next(iter(runs.values()))",
-    "min(runs.values(), key=lambda run: hash(run.run_id))",
+    "xip_scheduler.core.fairness:Share.first",
+    "next(iter(self._ranks[self._keys[0]].values()))",
+    "min(self._ranks[self._keys[0]].values(), key=lambda run: hash(run.run_id))",
 )
 """No checker objects to it, for every turn is a fair one; only a second execution under another hash seed can."""
 

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from tests.worker.builders import PATIENCE_S, ScriptedEvaluator, a_plan, a_value, until_cancelled
-from xip_core.errors import NotFoundError
+from tests.worker.poisonous import Row, a_poisonous_plan
+from xip_core.errors import FailureReason, NotFoundError
 from xip_core.graph.plan import NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileData, TileValue
-from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, Report, SlotFreed, SlotIndex
+from xip_core.wire.convert import decode_block
+from xip_worker.cursor import TileCursor
+from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, LeaseBound, Report, SlotFreed, SlotIndex
 from xip_worker.executor import MESSAGE_LENGTH_MAX, Executor
+from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
 
 SLOT = SlotIndex(0)
@@ -22,6 +26,10 @@ SLOT = SlotIndex(0)
 
 def a_lease(epoch: int = 1, tile_begin: int = 0, tile_end: int = 1, node_id: int = 1) -> Lease:
     return Lease(Epoch(epoch), "run-1", node_id, tile_begin, tile_end, b"plan")
+
+
+def a_cursor(tile_begin: int, tile_end: int) -> TileCursor:
+    return TileCursor(a_lease(1, tile_begin, tile_end), threading.Lock())
 
 
 class NoData:
@@ -55,13 +63,18 @@ class NoData:
 class Slots:
     """An executor, and its reports gathered until a slot is free again."""
 
-    def __init__(self, plan: Plan | None = None, evaluator: ScriptedEvaluator | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        evaluator: ScriptedEvaluator | None = None,
+        isolation: IsolationSettings = IsolationSettings(),  # noqa: B008 - a frozen record of numbers
+    ) -> None:
         self.inputs = NoData(plan or a_plan())
         self.evaluator = evaluator or ScriptedEvaluator()
         self.failures: list[tuple[Lease, int, Exception]] = []
         self.wakes: list[bool] = []
         self._woken = threading.Semaphore(0)
-        self.executor = Executor(1, self.inputs, self.evaluator, self._wake, self._log_failure)
+        self.executor = Executor(1, self.inputs, self.evaluator, self._wake, self._log_failure, isolation)
 
     def _wake(self, is_slot_free: bool) -> None:
         self.wakes.append(is_slot_free)
@@ -135,6 +148,43 @@ def test_a_lease_revoked_inside_a_tile_reports_nothing_but_its_slot() -> None:
     assert isinstance(freed, SlotFreed)
 
 
+def test_a_trimmed_lease_ends_behind_the_tile_begun_and_says_so_before_its_slot_is_free() -> None:
+    gate = threading.Event()
+
+    def gated(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        assert gate.wait(PATIENCE_S)
+        return a_value(tile)
+
+    slots = Slots(evaluator=ScriptedEvaluator(gated))
+    slots.evaluate(a_lease(1, 0, 9), a_lease(2, 0, 9), a_lease(3, 0, 9))
+    assert slots.evaluator.begun.acquire(timeout=PATIENCE_S)
+    bounds = [LeaseBound(Epoch(1), 0), LeaseBound(Epoch(2), 2), LeaseBound(Epoch(3), 0), LeaseBound(Epoch(4), 0)]
+    slots.executor.trim(SLOT, tuple(bounds))
+    gate.set()
+    *reports, freed = slots.reports()
+    assert isinstance(freed, SlotFreed)
+    assert [r for r in reports if isinstance(r, LeaseBound)] == [LeaseBound(Epoch(1), 1), *bounds[1:3]]
+    finished = [(r.epoch, r.tile_begin) for r in reports if isinstance(r, FinishedTiles)]
+    assert finished == [(1, 0), (2, 0), (2, 1)]
+
+
+def test_a_slot_that_does_not_ask_whether_it_is_cancelled_is_stalled() -> None:
+    gate = threading.Event()
+
+    def deaf(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        assert gate.wait(PATIENCE_S)
+        return a_value(tile)
+
+    slots = Slots(evaluator=ScriptedEvaluator(deaf))
+    slots.evaluate(a_lease(7))
+    assert slots.evaluator.begun.acquire(timeout=PATIENCE_S)
+    first_s = slots.executor.stalled_s()[Epoch(7)]
+    assert slots.executor.stalled_s()[Epoch(7)] > first_s
+    gate.set()
+    slots.reports()
+    assert slots.executor.stalled_s() == {}
+
+
 def test_a_revocation_that_comes_too_late_does_not_reach_the_next_batch(slots: Slots) -> None:
     slots.evaluate(a_lease(1))
     slots.reports()
@@ -179,7 +229,7 @@ def test_a_column_that_cannot_travel_is_a_failed_tile(slots: Slots) -> None:
 def test_spinning_takes_its_time_and_covers_each_tile_once() -> None:
     plan = a_plan(NodeKind.PROBE, "probe.spin", tile_duration_s=0.004)
     begun_ns = time.perf_counter_ns()
-    parts = list(evaluate_probe(plan, plan.nodes[1], a_lease(1, 3, 13), lambda: False))
+    parts = list(evaluate_probe(plan, plan.nodes[1], a_cursor(3, 13), lambda: False))
     assert time.perf_counter_ns() - begun_ns >= 40_000_000
     assert [tile for part in parts for tile in range(part.tile_begin, part.tile_end)] == list(range(3, 13))
     assert len(parts) < 10
@@ -190,4 +240,40 @@ def test_spinning_takes_its_time_and_covers_each_tile_once() -> None:
 def test_spinning_ends_when_cancelled() -> None:
     plan = a_plan(NodeKind.PROBE, "probe.spin", tile_duration_s=60.0)
     looks = iter([False, True])
-    assert list(evaluate_probe(plan, plan.nodes[1], a_lease(1, 0, 2), lambda: next(looks))) == []
+    assert list(evaluate_probe(plan, plan.nodes[1], a_cursor(0, 2), lambda: next(looks))) == []
+
+
+def test_memory_that_runs_out_is_named_so_that_the_next_try_is_isolated() -> None:
+    def greedy(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        raise MemoryError("Unable to allocate 8.00 TiB")
+
+    slots = Slots(evaluator=ScriptedEvaluator(greedy))
+    slots.evaluate(a_lease())
+    (failed, _) = slots.reports()
+    assert isinstance(failed, FailedTile)
+    assert failed.reason == FailureReason.OUT_OF_MEMORY
+    assert failed.message == "MemoryError: Unable to allocate 8.00 TiB"
+
+
+def test_an_isolated_lease_is_evaluated_in_a_child_and_its_poison_row_is_quarantined() -> None:
+    plan = a_poisonous_plan(Row.FINE, Row.ABORT, Row.FINE)
+    settings = IsolationSettings(evaluator="tests.worker.poisonous:PoisonousEvaluator")
+    slots = Slots(plan, isolation=settings)
+    slots.evaluate(Lease(Epoch(1), "run-1", 0, 0, 1, b"plan", is_isolated=True))
+    (finished, _) = slots.reports()
+    assert isinstance(finished, FinishedTiles)
+    assert [(cells.row, cells.reason) for cells in finished.quarantine] == [(1, FailureReason.CRASHED)]
+    assert decode_block(finished.detail)["pv"].tolist()[::2] == [0.0, 20.0]
+    assert slots.executor.close(PATIENCE_S)
+
+
+def test_an_isolated_tile_that_fails_whole_says_of_what() -> None:
+    plan = a_poisonous_plan(Row.ABORT, kind=NodeKind.CALIBRATE)
+    settings = IsolationSettings(evaluator="tests.worker.poisonous:PoisonousEvaluator")
+    slots = Slots(plan, isolation=settings)
+    slots.evaluate(Lease(Epoch(1), "run-1", 0, 0, 1, b"plan", is_isolated=True))
+    (failed, _) = slots.reports()
+    assert isinstance(failed, FailedTile)
+    assert failed.reason == FailureReason.CRASHED
+    assert failed.message == "the tile ended its process by signal 6 (SIGABRT), twice, alone in a process of its own"
+    assert slots.executor.close(PATIENCE_S)

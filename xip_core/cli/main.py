@@ -34,6 +34,7 @@ COMMANDS = {
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
+    "evaluate": "Evaluate a kernel for every row of a table.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

@@ -115,7 +115,7 @@ def command(context: click.Context, /, **values: Any) -> None:
         raise click.UsageError("--local starts a scheduler of its own, so there is no --scheduler to reach")
     if not options.local:
         context.exit(_run(options, None))
-    _exit_on_signals()
+    exit_on_signals()
     from xip_core.client.local import LocalCluster
 
     with LocalCluster(options.slots) as cluster:  # before all else: the daemons start while we import
@@ -123,7 +123,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     context.exit(code)
 
 
-def _exit_on_signals() -> None:
+def exit_on_signals() -> None:
     """Unwind instead of dying, so that the local daemons are stopped and their directory is removed."""
     import signal
 

@@ -167,7 +167,8 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
     if not workers:
         console().print("[dim]no workers attached; start one with[/] xip-worker --scheduler HOST:PORT")
         return
-    table = _table("worker", "host", "pid", "slots", "cpu", "leases", "tiles", "memory", "attached", "seen", "", left=2)
+    headers = ("worker", "host", "pid", "slots", "cpu", "leases", "tiles", "speed", "memory", "attached", "seen", "")
+    table = _table(*headers, left=2)
     for worker in workers:
         table.add_row(
             _escape(worker.worker_id),
@@ -177,6 +178,7 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
             worker.cpu_level,
             str(worker.lease_count),
             f"{worker.tiles_done:,}",
+            f"{worker.speed:.2f}" if worker.speed else "",
             f"{worker.memory_bytes / 2**20:,.0f} MB",
             _duration(worker.attached_s),
             f"{worker.heartbeat_age_s:.1f} s ago",
@@ -188,19 +190,21 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
 def print_kernels(kernels: Sequence[Kernel]) -> None:
     table = _table("kernel", "version", "what it prices", "columns", "outputs", left=3)
     for kernel in kernels:
-        table.add_row(kernel.name, kernel.version, kernel.summary, str(len(kernel.columns)), str(len(kernel.outputs)))
+        counts = (str(len(kernel.columns)), str(len(kernel.outputs)))
+        table.add_row(kernel.name, kernel.version, _escape(kernel.summary), *counts)
     _show(console(), table)
 
 
 def print_kernel(kernel: Kernel) -> None:
     out = console()
-    out.print(f"[bold]{kernel.name}[/]  [dim]version[/] {kernel.version}\n[dim]{kernel.summary}[/]\n")
+    package = f"  [dim]of[/] {kernel.package}" if kernel.package else ""
+    out.print(f"[bold]{kernel.name}[/]  [dim]version[/] {kernel.version}{package}\n[dim]{_escape(kernel.summary)}[/]\n")
     columns = _table("column", "unit", "domain", left=3)
     for column in kernel.columns:
-        columns.add_row(column.name, column.unit, column.domain)
+        columns.add_row(column.name, _escape(column.unit), _escape(column.domain))
     outputs = _table("output", "unit", left=2)
     for output in kernel.outputs:
-        outputs.add_row(output.name, output.unit)
+        outputs.add_row(output.name, _escape(output.unit))
     _show(out, columns)
     _show(out, outputs)
     out.print(f"[dim]source  {_escape(kernel.source)}[/]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,15 +14,18 @@ import msgspec
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
-from xip_core.graph.plan import digest_of
+from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from xip_core.client.results import Results
     from xip_core.client.sync import SyncClient
+    from xip_core.client.table_results import TableResults
 
 RUNS_PER_PAGE = 100
 WATCH_AGAIN_S = 0.05
@@ -68,14 +71,15 @@ class Client:
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
         """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        by_digest = {digest_of(blob): blob for blob in blobs}
+        digests = tuple(digest_of(blob) for blob in blobs)
+        by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
         answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
         missing = {convert.digest_from_wire(digest) for digest in answer.digests}
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
-        return tuple(digest_of(blob) for blob in blobs)
+        return digests
 
     async def _upload_one(self, digest: str, blob: bytes) -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
@@ -142,6 +146,37 @@ class Client:
             as_of=as_of or head.as_of,
         )
         return await self.submit_spec(RunSpec(name=name, tenant=tenant, work=work), request_id)
+
+    async def submit_kernel(
+        self,
+        kernel: str,
+        columns: Mapping[str, npt.ArrayLike],
+        *,
+        outputs: Sequence[str] = (),
+        rows_per_tile: int = 0,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+    ) -> Run:
+        """
+        Upload a table and submit one kernel over its rows; `table_results` has the numbers.
+
+        Args:
+            kernel: of the catalogue, of a package installed here, or one that a worker has.
+            columns: a vector, or one value for all rows, for each column of the kernel.
+            outputs: subset of the kernel's; all when empty.
+            rows_per_tile: 0 leaves it to the kernel's declared cost.
+            request_id: as in `submit`.
+
+        Raises:
+            RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
+                BAD_TILE_SIZE.
+        """
+        signature, table = await asyncio.to_thread(_signature_and_table, kernel, columns)
+        (digest,) = await self.upload(table)
+        wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
+        return await self.submit_spec(RunSpec(name=name or kernel, tenant=tenant, work=work), request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         """Submit a run whose blobs are uploaded, or a probe that has none."""
@@ -253,12 +288,36 @@ class Client:
         All numbers of a run, waiting for its end; see `Results.to_numpy`.
 
         Raises:
-            RequestError: NO_TABLE, the run is a probe.
+            RequestError: NO_TABLE, the run is a probe, or of a kernel over a table (`table_results`).
         """
         run = await self.run(run_id)
         if not run.book_digest:
-            raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have a table of results, it is a probe")
+            raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results by trade, it has no book")
         results = await self.empty_results(run)
+        async for block in self.stream_results(run_id):
+            results.add(block)
+        results.add_quarantine(await self.quarantine(run_id))
+        return results
+
+    async def empty_table_results(self, run: Run) -> TableResults:
+        """
+        Columns for the rows of *run*, to be filled with the blocks of its stream.
+
+        Raises:
+            RequestError: NO_TABLE, the run is not of a kernel over a table.
+        """
+        from xip_core.client.table_results import TableResults
+
+        return TableResults(decode_plan(await self.blob(run.plan_digest)))
+
+    async def table_results(self, run_id: str) -> TableResults:
+        """
+        All numbers of a kernel over a table, waiting for the run's end; see `TableResults.to_numpy`.
+
+        Raises:
+            RequestError: NO_TABLE, the run is not of a kernel over a table.
+        """
+        results = await self.empty_table_results(await self.run(run_id))
         async for block in self.stream_results(run_id):
             results.add(block)
         results.add_quarantine(await self.quarantine(run_id))
@@ -271,3 +330,13 @@ class Client:
         request = worker_pb2.ListWorkersRequest()
         answer = await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
         return tuple(convert.worker_info_from_wire(worker) for worker in answer.workers)
+
+
+def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:
+    """What a request for a kernel over a table needs; imports numpy, and the package that has the kernel."""
+    from xip_core.graph.kernel_table import installed_signature
+    from xip_core.model.table import check_table_size, encode_table
+
+    table = encode_table(columns)
+    check_table_size(table)
+    return installed_signature(kernel), table

@@ -6,7 +6,8 @@ XiP call may be repeated. Waits double from 50 ms to 2 s and are drawn with full
 not return in the same moment.
 
     never answered yet      tried for `Patience.first_s`: a wrong address should be told soon
-    answered before         tried for `Patience.again_s`: it restarts, or a standby takes over
+    answered before         tried for `Patience.again_s`: it restarts, or a standby takes over; the answer of one that
+                            stands by counts when there are others to ask
 
 Streams carry a deadline too (a black hole is noticed when it passes) and are opened again where they ended.
 """
@@ -24,7 +25,7 @@ import grpc.aio
 import msgspec
 
 from xip_core.errors import RequestError, UnavailableError, XipError
-from xip_core.wire.status import RETRIED_CODES, error_of
+from xip_core.wire.status import RETRIED_CODES, error_of, reason_of
 from xip_core.wire.v1 import blob_pb2_grpc, run_pb2_grpc, worker_pb2_grpc
 
 Response = TypeVar("Response")
@@ -40,6 +41,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_SIZE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 50),  # the channel's own default waits a second after the first refusal
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 10_000),  # a scheduler that is stopped or cut off: the call moves on within 15 s
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),  # a watcher sends nothing else
     ("grpc.enable_http_proxy", 0),  # a scheduler is addressed directly; HTTP_PROXY is meant for the web
 )
 
@@ -176,6 +180,8 @@ class _Tries:
         self._count += 1
         code, message = error.code(), error.details() or ""
         self._unknown_count += code is grpc.StatusCode.UNKNOWN
+        if code is grpc.StatusCode.UNAVAILABLE and len(self._connection.addresses) > 1:
+            self._connection._has_answered |= reason_of(error.trailing_metadata()) == "UNAVAILABLE"
         if code not in RETRIED_CODES:
             raise error_of(code, message, error.trailing_metadata()) from None
         if self._unknown_count >= UNKNOWN_TRIES_MAX:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -20,7 +20,10 @@ from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, RunSpec
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from xip_core.client.results import Results
+    from xip_core.client.table_results import TableResults
 
 Value = TypeVar("Value")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -109,6 +112,30 @@ class SyncClient:
         )
 
     @_documented
+    def submit_kernel(
+        self,
+        kernel: str,
+        columns: Mapping[str, npt.ArrayLike],
+        *,
+        outputs: Sequence[str] = (),
+        rows_per_tile: int = 0,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+    ) -> Run:
+        return self._wait(
+            self._client.submit_kernel(
+                kernel,
+                columns,
+                outputs=outputs,
+                rows_per_tile=rows_per_tile,
+                request_id=request_id,
+                name=name,
+                tenant=tenant,
+            )
+        )
+
+    @_documented
     def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         return self._wait(self._client.submit_spec(spec, request_id))
 
@@ -143,6 +170,10 @@ class SyncClient:
     @_documented
     def results(self, run_id: str) -> Results:
         return self._wait(self._client.results(run_id))
+
+    @_documented
+    def table_results(self, run_id: str) -> TableResults:
+        return self._wait(self._client.table_results(run_id))
 
     @_documented
     def workers(self) -> tuple[WorkerInfo, ...]:

@@ -86,6 +86,34 @@ REDUCE_S_PER_TILE = 20e-6
 
 PROBE_NOOP_S = 1e-6
 
+KERNEL_TILE_S_MAX = 30e-3
+KERNEL_TILES_WANTED = 16
+KERNEL_TILE_S_WORTH = 2e-3
+KERNEL_DETAIL_SIZE_BYTES_MAX = 768 * 1024
+KERNEL_QUARANTINE_SIZE_BYTES_MAX = 3 << 20
+KERNEL_BYTES_PER_ROW = 5  # row i4, status u1
+KERNEL_BYTES_PER_OUTPUT = 8
+KERNEL_QUARANTINE_BYTES_PER_ROW = 200  # a record and its sentence, should every row of a tile be refused
+
+
+def kernel_rows_per_tile(row_s: float, row_count: int, output_count: int) -> int:
+    """
+    Rows of a tile of a kernel over a table: a sixteenth of all, so that slots share a small table, but worth a tile's
+    300 us of overhead; at most 30 ms, so that little is lost with a worker; one message, even if every row is refused.
+    """
+    largest = min(int(KERNEL_TILE_S_MAX / row_s), kernel_rows_per_message(output_count))
+    wanted = max(-(-row_count // KERNEL_TILES_WANTED), int(KERNEL_TILE_S_WORTH / row_s))
+    return max(1, min(largest, wanted))
+
+
+def kernel_rows_per_message(output_count: int) -> int:
+    """Most rows of a tile, whatever they cost."""
+    bytes_per_row = KERNEL_BYTES_PER_ROW + KERNEL_BYTES_PER_OUTPUT * output_count
+    return min(
+        KERNEL_DETAIL_SIZE_BYTES_MAX // bytes_per_row,
+        KERNEL_QUARANTINE_SIZE_BYTES_MAX // (bytes_per_row + KERNEL_QUARANTINE_BYTES_PER_ROW),
+    )
+
 
 FACTOR_COUNT_MAX = CALIBRATED_SIZE_BYTES_MAX // CALIBRATED_BYTES_PER_FACTOR
 """Factors of a market of which one scenario still is one message; thirty times a large bank's day."""

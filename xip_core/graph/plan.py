@@ -41,6 +41,7 @@ class NodeKind(enum.StrEnum):
     VALUE = "value"
     REDUCE = "reduce"
     PROBE = "probe"
+    KERNEL = "kernel"
 
 
 class InputRef(msgspec.Struct, frozen=True):
@@ -67,7 +68,9 @@ class Node(msgspec.Struct, frozen=True):
         asset_class: of every row of a value node, "" elsewhere; a node never mixes asset classes.
         row_count, rows_per_tile: rows of the node; the last row block may be shorter.
         scenario_count, scenarios_per_tile: likewise; scenario 0 is the base.
-        rows: int32 little-endian book row numbers in node order (resolve and value nodes).
+        rows: int32 little-endian book row numbers in node order (resolve and value nodes). A kernel node has the rows
+            of its table, in their order, and as many scenarios as outputs, all in one block: there a cell is an output
+            of a row.
         tiles_per_lease: 0 lets the cost model size leases.
     """
 
@@ -120,7 +123,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The graph of one run and everything a worker needs to evaluate any tile of it. Digests are hex.
 
     Cells: a row has one per scenario (its pv) and one per other measure; the measures belong to the base, scenario 0.
-    *cell_count* covers every row of the book, quarantined ones included; of a probe it is the number of tiles.
+    *cell_count* covers every row of the book, quarantined ones included; of a probe it is the number of tiles, of a
+    kernel over a table rows x *outputs*.
     """
 
     nodes: tuple[Node, ...]
@@ -133,11 +137,13 @@ class Plan(msgspec.Struct, frozen=True):
     measures: tuple[str, ...] = ()
     quarantine: tuple[PlannedQuarantine, ...] = ()
     tile_duration_s: float = 0.0
+    table_digest: str = ""
+    outputs: tuple[str, ...] = ()
     plan_version: int = PLAN_VERSION
 
     def cells_of_row(self, scenario_begin: int, scenario_end: int) -> int:
         """Cells of one row in a range of scenarios: a pv each, and at the base the other measures with it."""
-        measure_count = len(self.measures) - 1 if scenario_begin == 0 < scenario_end else 0
+        measure_count = len(self.measures) - 1 if self.measures and scenario_begin == 0 < scenario_end else 0
         return scenario_end - scenario_begin + measure_count
 
     def check(self) -> None:

@@ -20,20 +20,21 @@ Refusals (`RequestError`, before anything is stored) are for what makes the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
 
 from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph import cost
+from xip_core.graph.kernel_table import plan_kernel
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
 from xip_core.graph.request import canonical_measures, check_request
 from xip_core.graph.rows import GROUPS, BookRows, read_rows
 from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
 from xip_core.model.market import decode_snapshot
 from xip_core.model.market_objects import market_objects
-from xip_core.model.run_spec import ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
 from xip_core.model.scenario import ScenarioMarket, decode_scenarios
 
 TILE_COUNT_MAX = 10_000_000
@@ -41,18 +42,22 @@ TILE_COUNT_MAX = 10_000_000
 
 Blob = Callable[[str], bytes]
 
+NOTHING_ANNOUNCED: Mapping[str, KernelSignature] = {}
 
-def plan_run(spec: RunSpec, blob: Blob) -> Plan:
+
+def plan_run(spec: RunSpec, blob: Blob, announced: Mapping[str, KernelSignature] = NOTHING_ANNOUNCED) -> Plan:
     """
     The risk graph of a request.
 
     Args:
         blob: content of an uploaded blob by its hex digest; raises NotFoundError.
+        announced: signatures of the kernels that workers have beside ours, by name.
 
     Raises:
         RequestError: the request is refused; reasons are those of `request.check_request`, `rows.read_rows`,
             `model.market.decode_snapshot` and `model.scenario` (BAD_SNAPSHOT, SNAPSHOT_DATE_MISSING, BAD_SCENARIO,
-            which also says that a shift names nothing), and BLOB_MISSING, AS_OF_MISMATCH, BAD_BASE_CURRENCY, TOO_LARGE.
+            which also says that a shift names nothing), `kernel_table.plan_kernel`, and BLOB_MISSING, AS_OF_MISMATCH,
+            BAD_BASE_CURRENCY, TOO_LARGE.
     """
     check_request(spec)
     match spec.work:
@@ -60,6 +65,8 @@ def plan_run(spec: RunSpec, blob: Blob) -> Plan:
             plan = _plan_probe(spec.work)
         case RiskWork():
             plan = _plan_risk(spec.work, blob)
+        case KernelWork():
+            plan = plan_kernel(spec.work, blob, announced)
     plan.check()
     return plan
 

@@ -1,9 +1,10 @@
 """What can be refused of a request before a blob of it is read.
 
-A request (`xip_core.model.run_spec.RunSpec`) is either risk work, a book valued over scenarios, or probe work, tiles
-without market or book that measure capacity and the engine itself. `check_request` judges the request alone; what needs
-the uploaded blobs is judged by `planner.plan_run`. Either way a refusal is a `RequestError` raised before anything is
-stored, with a reason a program can match and a sentence that says what must hold, what was got and where.
+A request (`xip_core.model.run_spec.RunSpec`) is risk work, a book valued over scenarios, probe work, tiles without
+market or book that measure capacity and the engine itself, or kernel work, one kernel over a table. `check_request`
+judges the request alone; what needs the uploaded blobs is judged by `planner.plan_run`. Either way a refusal is a
+`RequestError` raised before anything is stored, with a reason a program can match and a sentence that says what must
+hold, what was got and where.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime as dt
 import math
 
 from xip_core.errors import RequestError
-from xip_core.model.run_spec import MEASURES, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec
 
 PROBE_KERNELS = ("probe.noop", "probe.spin")
 
@@ -39,6 +40,9 @@ def check_request(spec: RunSpec) -> None:
             _check_risk(spec.work)
         case ProbeWork():
             _check_probe(spec.work)
+        case KernelWork():
+            if not spec.work.table_digest:
+                raise RequestError("BLOB_MISSING", "table_digest must name an uploaded blob, got ''")
 
 
 def canonical_measures(measures: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,34 +19,54 @@ import numpy.typing as npt
 
 from xip_core.errors import ArgumentError
 from xip_core.kernel_versions import KERNEL_VERSIONS
+from xip_core.kernels import installed
 from xip_core.kernels.declarations import KERNELS, Kernel
 from xip_core.kernels.level import load_module
 
 Array: TypeAlias = npt.NDArray[Any]
+Door: TypeAlias = Callable[[tuple[Array, ...], tuple[Array | None, ...], Array], None]
+
+_OURS = {kernel.name: kernel for kernel in KERNELS}
 
 
 class _Door:
     """What one kernel's calls need, looked up once."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, function: Door) -> None:
         self.kernel = kernel
         self.column_names = tuple(column.name for column in kernel.columns)
         self.output_names = tuple(output.name for output in kernel.outputs)
-        module = load_module(kernel.module)
-        assert self.column_names == module.COLUMNS, (kernel.name, module.COLUMNS)
-        assert self.output_names == module.OUTPUTS, (kernel.name, module.OUTPUTS)
-        self.function: Callable[[tuple[Array, ...], tuple[Array | None, ...], Array], None]
-        self.function = getattr(module, kernel.function)
+        self.function = function
 
 
 def catalogue() -> dict[str, Kernel]:
-    """Every kernel `evaluate` knows, by name: columns with units and domain, outputs, source, version."""
-    return {kernel.name: kernel for kernel in KERNELS}
+    """
+    Every kernel `evaluate` knows, by name: columns with units and domain, outputs, source, version. Those of other
+    packages come after ours; one that breaks the contract is not there (`installed.load_all` says why).
+    """
+    extensions, _ = installed.load_all()
+    return {kernel.name: kernel for kernel in (*KERNELS, *(item.kernel for item in extensions))}
+
+
+def find_kernel(name: str) -> Kernel | None:
+    """
+    The kernel *name* of this installation, or None.
+
+    Raises:
+        ArgumentError: KERNEL_REFUSED, a package has it and it breaks the contract.
+    """
+    if name in _OURS:
+        return _OURS[name]
+    found = installed.find(name)
+    if isinstance(found, installed.Refused):
+        raise ArgumentError("KERNEL_REFUSED", found.sentence)
+    return found.kernel if found is not None else None
 
 
 def kernel_versions() -> dict[str, str]:
     """Version of every kernel, for a run's lineage: equal versions give equal bytes on any machine."""
-    return dict(KERNEL_VERSIONS)
+    extensions, _ = installed.load_all()
+    return KERNEL_VERSIONS | {item.kernel.name: item.kernel.version for item in extensions}
 
 
 def evaluate(name: str, *, outputs: Iterable[str] | None = None, **columns: npt.ArrayLike) -> dict[str, Array]:
@@ -64,8 +84,8 @@ def evaluate(name: str, *, outputs: Iterable[str] | None = None, **columns: npt.
         The outputs are views of one block: copy one to keep it without the others.
 
     Raises:
-        ArgumentError: (a ValueError) an unknown kernel, column or output, a missing column, a column that is no
-            number, shapes that do not broadcast.
+        ArgumentError: (a ValueError) an unknown or refused kernel, an unknown column or output, a missing column, a
+            column that is no number, shapes that do not broadcast. A kernel of another package may raise what it likes.
     """
     door = _door(name)
     vectors, shape, row_count = _vectors(door, columns)
@@ -84,13 +104,28 @@ def evaluate(name: str, *, outputs: Iterable[str] | None = None, **columns: npt.
 
 @functools.cache
 def _door(name: str) -> _Door:
-    known = catalogue()
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or sorted(known)
+    kernel = find_kernel(name)
+    if kernel is None:
+        known = sorted([*_OURS, *installed.names()])
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known
         raise ArgumentError(
             "UNKNOWN_KERNEL", f"kernel must be one of the catalogue, got {name!r}; near: {', '.join(near)}"
         )
-    return _Door(known[name])
+    if kernel.name in _OURS:
+        return _our_door(kernel)
+    found = installed.find(name)
+    assert isinstance(found, installed.Installed), name
+    from xip_core.kernels.contract import guarded
+
+    return _Door(kernel, guarded(found.extension))
+
+
+def _our_door(kernel: Kernel) -> _Door:
+    module = load_module(kernel.module)
+    door = _Door(kernel, getattr(module, kernel.function))
+    assert door.column_names == module.COLUMNS, (kernel.name, module.COLUMNS)
+    assert door.output_names == module.OUTPUTS, (kernel.name, module.OUTPUTS)
+    return door
 
 
 def _vectors(door: _Door, columns: Mapping[str, npt.ArrayLike]) -> tuple[tuple[Array, ...], tuple[int, ...], int]:

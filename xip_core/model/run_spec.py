@@ -5,6 +5,8 @@ Digests are hex names of blobs that are uploaded before the run is submitted.
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 MEASURES = ("pv", "delta", "vega", "dv01")
@@ -42,9 +44,57 @@ class ProbeWork(msgspec.Struct, frozen=True):
     tiles_per_lease: int = 0
 
 
-class RunSpec(msgspec.Struct, frozen=True):
-    """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed."""
+class KernelSignature(msgspec.Struct, frozen=True):
+    """What a planner must know of a kernel to cut a table for it, without the package that has it.
+
+    Attributes:
+        columns, outputs: names, in declared order.
+        row_s: declared seconds of one row on one core.
+    """
 
     name: str
-    work: RiskWork | ProbeWork
+    version: str
+    columns: tuple[str, ...]
+    outputs: tuple[str, ...]
+    row_s: float
+
+
+class KernelWork(msgspec.Struct, frozen=True):
+    """One kernel over the rows of a table, without market or book.
+
+    Attributes:
+        kernel: a name of the catalogue, of this package or of an installed one.
+        table_digest: of a table as `xip_core.model.table` encodes it.
+        outputs: subset of the kernel's; all when empty.
+        rows_per_tile: 0 lets the planner choose.
+        signature: of a kernel of another package, where the client has it; None leaves it to what workers announced.
+    """
+
+    kernel: str
+    table_digest: str
+    outputs: tuple[str, ...] = ()
+    rows_per_tile: int = 0
+    signature: KernelSignature | None = None
+
+
+class Priority(enum.IntEnum):
+    """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
+
+    BATCH = 1
+    INTERACTIVE = 2
+
+
+class RunSpec(msgspec.Struct, frozen=True):
+    """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed.
+
+    Attributes:
+        priority: inside the tenant; between tenants their weights decide.
+        deadline_after_s: wanted so many seconds after submission, 0 for no deadline; inside a priority the nearest
+            deadline goes first.
+    """
+
+    name: str
+    work: RiskWork | ProbeWork | KernelWork
     tenant: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
 from xip_core.model.result import NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
@@ -133,7 +133,13 @@ def digest_from_wire(digest: bytes) -> str:
 
 
 def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
-    message = run_pb2.RunSpec(name=spec.name, tenant=spec.tenant)
+    message = run_pb2.RunSpec(
+        name=spec.name,
+        tenant=spec.tenant,
+        # The default travels as 0, so that a request without a wish is the same bytes (and hash) as ever.
+        priority=run_pb2.PRIORITY_BATCH if spec.priority is Priority.BATCH else run_pb2.PRIORITY_UNSPECIFIED,
+        deadline_after_s=spec.deadline_after_s,
+    )
     work = spec.work
     if isinstance(work, RiskWork):
         message.risk.CopyFrom(
@@ -144,6 +150,16 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 measures=work.measures,
                 base_currency=work.base_currency,
                 as_of=work.as_of,
+            )
+        )
+    elif isinstance(work, KernelWork):
+        message.kernel.CopyFrom(
+            run_pb2.KernelWork(
+                kernel=work.kernel,
+                table_digest=digest_to_wire(work.table_digest),
+                outputs=work.outputs,
+                rows_per_tile=work.rows_per_tile,
+                signature=kernel_signature_to_wire(work.signature) if work.signature is not None else None,
             )
         )
     else:
@@ -163,9 +179,9 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
     The request as sent; its content is judged by the planner.
 
     Raises:
-        RequestError: EMPTY_REQUEST, neither risk nor probe; BAD_DIGEST.
+        RequestError: EMPTY_REQUEST, none of risk, probe and kernel; BAD_DIGEST.
     """
-    work: RiskWork | ProbeWork
+    work: RiskWork | ProbeWork | KernelWork
     match message.WhichOneof("work"):
         case "risk":
             risk = message.risk
@@ -180,9 +196,53 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
         case "probe":
             probe = message.probe
             work = ProbeWork(probe.kernel, probe.tile_count, probe.tile_duration_s, probe.tiles_per_lease)
+        case "kernel":
+            kernel = message.kernel
+            work = KernelWork(
+                kernel=kernel.kernel,
+                table_digest=digest_from_wire(kernel.table_digest),
+                outputs=tuple(kernel.outputs),
+                rows_per_tile=kernel.rows_per_tile,
+                signature=kernel_signature_from_wire(kernel.signature) if kernel.HasField("signature") else None,
+            )
         case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk or probe work, got neither")
-    return RunSpec(name=message.name, tenant=message.tenant, work=work)
+            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
+    return RunSpec(
+        name=message.name,
+        tenant=message.tenant,
+        work=work,
+        priority=priority_from_wire(message.priority),
+        deadline_after_s=message.deadline_after_s,
+    )
+
+
+def priority_from_wire(number: int) -> Priority:
+    """
+    The priority; 0, which says nothing, is interactive.
+
+    Raises:
+        RequestError: BAD_PRIORITY.
+    """
+    try:
+        return Priority(number or Priority.INTERACTIVE)
+    except ValueError:
+        sentence = f"priority must be interactive or batch, got number {number}"
+        raise RequestError("BAD_PRIORITY", sentence) from None
+
+
+def kernel_signature_to_wire(signature: KernelSignature) -> common_pb2.KernelSignature:
+    return common_pb2.KernelSignature(
+        name=signature.name,
+        version=signature.version,
+        columns=signature.columns,
+        outputs=signature.outputs,
+        row_s=signature.row_s,
+    )
+
+
+def kernel_signature_from_wire(message: common_pb2.KernelSignature) -> KernelSignature:
+    """As sent; `graph.kernel_table.check_signature` judges it."""
+    return KernelSignature(message.name, message.version, tuple(message.columns), tuple(message.outputs), message.row_s)
 
 
 def run_to_wire(run: Run) -> run_pb2.Run:
@@ -219,6 +279,11 @@ def run_to_wire(run: Run) -> run_pb2.Run:
         message=run.message,
         epoch_last=run.epoch_last,
         first_lease_after_s=run.first_lease_after_s,
+        priority=run_pb2.Priority.ValueType(run.priority),
+        deadline_after_s=run.deadline_after_s,
+        paused=run.is_paused,
+        eta_s=run.eta_s,
+        retry_of=run.retry_of,
     )
 
 
@@ -264,6 +329,11 @@ def run_from_wire(message: run_pb2.Run) -> Run:
         message=message.message,
         epoch_last=message.epoch_last,
         first_lease_after_s=message.first_lease_after_s,
+        priority=priority_from_wire(message.priority),
+        deadline_after_s=message.deadline_after_s,
+        is_paused=message.paused,
+        eta_s=message.eta_s,
+        retry_of=message.retry_of,
     )
 
 
@@ -323,6 +393,7 @@ def worker_info_to_wire(worker: WorkerInfo) -> worker_pb2.Worker:
         heartbeat_age_s=worker.heartbeat_age_s,
         memory_bytes=worker.memory_bytes,
         draining=worker.is_draining,
+        speed=worker.speed,
     )
 
 
@@ -340,4 +411,5 @@ def worker_info_from_wire(message: worker_pb2.Worker) -> WorkerInfo:
         heartbeat_age_s=message.heartbeat_age_s,
         memory_bytes=message.memory_bytes,
         is_draining=message.draining,
+        speed=message.speed,
     )

@@ -2,8 +2,9 @@
 
 Two kinds, and the order between them is the contract with the driver:
 
-    persistent   PersistRun  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordRunState
-    soft         GrantLease  RevokeLease    RunChanged
+    persistent   PersistRun  RecordPaused  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
+                 RecordRunState
+    soft         GrantLease  TrimLease  RevokeLease  RunChanged
 
 **Commit every persistent action of a batch in one transaction, in the order given, before any soft action of the batch
 is carried out.** A lease may rest on a tile recorded in the same batch and on an epoch reserved in it. If the commit
@@ -21,11 +22,15 @@ import msgspec
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
+from xip_scheduler.core.events import TakenOver
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunState, WorkerId
 
 
 class PersistRun(msgspec.Struct, frozen=True, gc=False):
-    """Store a new run; SubmitRun may answer when this is committed."""
+    """Store a new run; SubmitRun may answer when this is committed.
+
+    With *taken_over* the store copies the records, outputs and details of those tiles from run *retry_of*.
+    """
 
     run_id: RunId
     tenant: str
@@ -36,6 +41,18 @@ class PersistRun(msgspec.Struct, frozen=True, gc=False):
     payload_hash: str
     submitted_at_s: float
     payload: object
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    retry_of: str = ""
+    taken_over: TakenOver | None = None
+
+
+class RecordPaused(msgspec.Struct, frozen=True, gc=False):
+    """Store that a run is paused, or goes on."""
+
+    run_id: RunId
+    is_paused: bool
+    who: str
 
 
 class ReserveEpochs(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +98,19 @@ class RecordFailedTiles(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class RecordAttempt(msgspec.Struct, frozen=True, gc=False):
+    """Store that a try at a tile gave no result: *attempt* counts them from 0, *reason* 0 takes the one before back."""
+
+    run_id: RunId
+    node_id: int
+    tile: int
+    attempt: int
+    worker_id: WorkerId
+    reason: int
+    message: str
+    is_suspect: bool
+
+
 class RecordRunState(msgspec.Struct, frozen=True, gc=False):
     """Store the final state of a run. Always the last persistent action of its run.
 
@@ -95,7 +125,11 @@ class RecordRunState(msgspec.Struct, frozen=True, gc=False):
 
 
 class GrantLease(msgspec.Struct, frozen=True, gc=False):
-    """Send the worker tiles [tile_begin, tile_end) of a node, under a new epoch."""
+    """Send the worker tiles [tile_begin, tile_end) of a node, under a new epoch.
+
+    Attributes:
+        is_isolated: to be evaluated in a child process, down to the row.
+    """
 
     worker_id: WorkerId
     connection_id: ConnectionId
@@ -103,6 +137,16 @@ class GrantLease(msgspec.Struct, frozen=True, gc=False):
     run_id: RunId
     node_id: int
     tile_begin: int
+    tile_end: int
+    is_isolated: bool = False
+
+
+class TrimLease(msgspec.Struct, frozen=True, gc=False):
+    """Ask the worker to keep only the tiles below *tile_end* of a lease; until `LeaseKept` it is what it was."""
+
+    worker_id: WorkerId
+    connection_id: ConnectionId
+    epoch: Epoch
     tile_end: int
 
 
@@ -120,6 +164,8 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
     run_id: RunId
 
 
-PersistentAction = PersistRun | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordRunState
-SoftAction = GrantLease | RevokeLease | RunChanged
+PersistentAction = (
+    PersistRun | RecordPaused | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
+)
+SoftAction = GrantLease | TrimLease | RevokeLease | RunChanged
 Action = PersistentAction | SoftAction

@@ -21,7 +21,22 @@ import msgspec
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
+
+
+class TakenOver(msgspec.Struct, frozen=True, gc=False):
+    """What a retry need not compute again: see `retry`.
+
+    Attributes:
+        done: per node, by node id: ascending, disjoint, merged half-open intervals of tiles with output.
+        cells_done, cells_quarantined: sums over their records.
+        payload: quarantine of these tiles, for the store.
+    """
+
+    done: tuple[tuple[tuple[int, int], ...], ...]
+    cells_done: int
+    cells_quarantined: int
+    payload: object = None
 
 
 class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +47,8 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
         payload_hash: digest of the request as the client sent it, to tell a repeat from another content.
         submitted_at_s: seconds since the Unix epoch, for people only.
         payload: whatever the shell wants stored with the run; passed through to `PersistRun`.
+        deadline_after_s: wanted so many seconds after submission, 0 for no deadline.
+        retry_of: a final run of the same plan, "" for none; with it *taken_over*.
     """
 
     run_id: RunId
@@ -43,6 +60,28 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
     payload_hash: str
     submitted_at_s: float = 0.0
     payload: object = None
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    retry_of: str = ""
+    taken_over: TakenOver | None = None
+
+
+class RunPaused(msgspec.Struct, frozen=True, gc=False):
+    """Somebody entitled to asked to grant nothing more of a run. Of a paused, finished or unknown run: changes nothing.
+
+    Attributes:
+        who: the identity that asked, for the audit.
+    """
+
+    run_id: RunId
+    who: str = ""
+
+
+class RunResumed(msgspec.Struct, frozen=True, gc=False):
+    """Somebody entitled to asked to go on with a run. Of one that is not paused: changes nothing."""
+
+    run_id: RunId
+    who: str = ""
 
 
 class RunCancelled(msgspec.Struct, frozen=True, gc=False):
@@ -108,11 +147,13 @@ class HeartbeatReceived(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         progress: (epoch, tiles done) of every lease the worker holds, running or queued. A lease it does not name is
             not renewed and ends at its deadline.
+        stalled: (epoch, seconds) of the leases being evaluated: since the slot last asked whether it is cancelled.
     """
 
     worker_id: WorkerId
     progress: tuple[tuple[Epoch, int], ...] = ()
     memory_bytes: int = 0
+    stalled: tuple[tuple[Epoch, float], ...] = ()
 
 
 class TilesReported(msgspec.Struct, frozen=True, gc=False):
@@ -146,6 +187,18 @@ class TileFailed(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class LeaseKept(msgspec.Struct, frozen=True, gc=False):
+    """A worker's answer to `TrimLease`: the lease ends at *tile_end*; beyond it nothing was begun, nor will be.
+
+    *tile_end* is at most where the lease ended, and that where the worker can spare nothing; `tile_begin` or less means
+    that it gave the lease back whole.
+    """
+
+    worker_id: WorkerId
+    epoch: Epoch
+    tile_end: int
+
+
 class LeaseReturned(msgspec.Struct, frozen=True, gc=False):
     """A worker hands a lease back; what it has not reported is free again."""
 
@@ -160,12 +213,15 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 Event = (
     RunSubmitted
     | RunCancelled
+    | RunPaused
+    | RunResumed
     | WorkerAttached
     | WorkerDetached
     | WorkerDraining
     | HeartbeatReceived
     | TilesReported
     | TileFailed
+    | LeaseKept
     | LeaseReturned
     | Tick
 )

@@ -1,7 +1,7 @@
 """What giving up a tile means in cells.
 
-Only value and probe tiles carry cells. A given-up resolve or calibrate tile costs the cells of the value tiles that
-need it, which are given up with it; a given-up reduce costs no cell, only the sums.
+Only value, kernel and probe tiles carry cells. A given-up resolve or calibrate tile costs the cells of the value tiles
+that need it, which are given up with it; a given-up reduce costs no cell, only the sums.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def cells_of_tiles(plan: Plan, node: Node, tile_begin: int, tile_end: int) -> in
     """Cells decided by tiles [tile_begin, tile_end) of *node*, as the plan counts them."""
     if node.kind is NodeKind.PROBE:
         return tile_end - tile_begin
-    if node.kind is not NodeKind.VALUE:
+    if node.kind not in (NodeKind.VALUE, NodeKind.KERNEL):
         return 0
     return sum(
         row_count * plan.cells_of_row(scenario_begin, scenario_end)
@@ -25,10 +25,11 @@ def cells_of_tiles(plan: Plan, node: Node, tile_begin: int, tile_end: int) -> in
 
 
 def failed_cells(node: Node, tile_begin: int, tile_end: int) -> Iterator[tuple[int, int, int]]:
-    """(book row, scenario_begin, scenario_end) of the cells of given-up value tiles, for the quarantine list."""
-    if node.kind is not NodeKind.VALUE:
+    """(row, scenario_begin, scenario_end) of the cells of given-up tiles, for the quarantine list; rows of the book, or
+    of the table of a kernel node."""
+    if node.kind not in (NodeKind.VALUE, NodeKind.KERNEL):
         return
-    rows = array("i", node.rows)
+    rows = array("i", node.rows) if node.kind is NodeKind.VALUE else range(node.row_count)
     for row_begin, row_count, scenario_begin, scenario_end in _blocks(node, tile_begin, tile_end):
         for row in rows[row_begin : row_begin + row_count]:
             yield row, scenario_begin, scenario_end

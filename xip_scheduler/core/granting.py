@@ -1,9 +1,10 @@
 """Who gets what, and how much: leases are carved at the moment a worker can take one.
 
 Size (guided self-scheduling): a lease is what remains of its node, by the cost model, over twice the slots of the grid,
-between 50 ms and 2 s of work: large while much is left, small at the tail, so the last leases end together. Until a
-tile of its class has been measured, leases are as small as allowed, because a declared cost may be wrong by 10x. A node
-with `tiles_per_lease` has its way.
+between 50 ms and 2 s at this worker's own pace (`costs`): large while much is left, small at the tail, so the last
+leases end together. Until a tile of its class has been measured, leases are as small as allowed, because a declared
+cost may be wrong by 10x. A node with `tiles_per_lease` has its way. Whether a slow worker gets the last tiles at all,
+and how the idle come by the work of others: `tail`.
 
 Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
 per slot and only when less than 60 ms a slot is left of these (so that deeper tiles, ready by then, come first), then
@@ -26,9 +27,12 @@ import itertools
 
 from xip_scheduler.core.actions import Action, GrantLease
 from xip_scheduler.core.fleets import KernelSet
-from xip_scheduler.core.leases import Lease, Retry, Worker
+from xip_scheduler.core.leases import Lease, Worker
+from xip_scheduler.core.poison import hand_over
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
+from xip_scheduler.core.tail import leaves_to_faster
 from xip_scheduler.core.words import Epoch
 
 RETRIES_LOOKED_AT_MAX = 8
@@ -36,11 +40,10 @@ RETRIES_LOOKED_AT_MAX = 8
 
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Give work to every worker that wants some, as long as there is any."""
-    if state.last_chances:
-        _reserve_worker(state)
-    if not state.queue.runs and not state.last_chances:
+    """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
+    if not state.queue.runs or now_s < state.gathering_until_s:
         return
+    state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):
         pool = state.hungry[appetite]
         passed_over_count = 0
@@ -49,18 +52,18 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             if appetite is DEEP and len(state.leases) >= state.limits.deep_leases_max:
                 break
             worker = next(iter(pool.values()))
-            if nothing_for is not None and worker.kernels in nothing_for and not worker.is_reserved:
+            if nothing_for is not None and worker.kernels in nothing_for:
                 lease = None
             else:
-                lease = _lease_for(state, worker, now_s, actions)
+                lease = _next_lease(state, worker, now_s, actions)
             if lease is not None:
                 _send(state, lease, now_s, actions)
                 continue
             passed_over_count += 1
-            is_personal = bool(state.last_chances) or state.queue.has_retries()
-            if passed_over_count >= len(pool) or not (is_personal or state.fleets.is_mixed):
+            is_personal = state.queue.has_retries()
+            if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
                 break
-            if not is_personal:
+            if not (is_personal or state.is_uneven):
                 nothing_for = (nothing_for or set()) | {worker.kernels}
             pool.move_to_end(worker.worker_id)
 
@@ -71,6 +74,7 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
     if run.first_lease_s is None:
         run.first_lease_s = now_s
     run.epoch_last = lease.epoch
+    state.queue.served(run, lease.work_s)
     state.counters.leases_granted += 1
     actions.append(
         GrantLease(
@@ -81,22 +85,14 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
             lease.node.node_id,
             lease.tile_begin,
             lease.tile_end,
+            lease.is_isolated,
         )
     )
+    if lease.is_isolated:
+        state.counters.leases_isolated += 1
     state.settle(worker)
     if worker.appetite is not NONE:
         state.hungry[worker.appetite].move_to_end(worker.worker_id)
-
-
-def _lease_for(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
-    """Carve the next lease for a worker, not yet sent; None when there is nothing it may have."""
-    if state.last_chances and not worker.leases:
-        for retry in state.last_chances.values():
-            if _may_try(state, worker, retry):
-                return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=True)
-    if worker.is_reserved:
-        state.release(worker)
-    return _next_lease(state, worker, now_s, actions)
 
 
 def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: list[Action]) -> Lease | None:
@@ -104,12 +100,11 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     limits, slot_count = state.limits, state.slot_count
     first: tuple[LiveRun, NodeState, int, int] | None = None
     lease_count, work_s = 0, 0.0
-    for _ in range(len(state.queue.runs)):
-        run = state.queue.turn()
+    for run in state.queue.candidates():
         if run.retries:
             for retry in itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX):
                 if _may_try(state, worker, retry):
-                    return _lease_of_retry(state, worker, retry, now_s, actions, is_alone=False)
+                    return _lease_of_retry(state, worker, retry, now_s, actions)
         is_blocked = True
         for node in run.grant_order:
             pending_count = node.pending.count
@@ -121,6 +116,11 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             if node.kernels and not worker.can(node.kernels):
                 is_blocked = is_blocked and not state.fleets.count(node.kernels)
                 continue
+            pace = worker.paces[node.cost]
+            if pace.tile_s > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
+                is_blocked = False
+                state.is_uneven = True
+                continue
             if worker.appetite is IDLE:
                 return _carve(state, worker, run, node, begin, end, now_s, actions)
             is_blocked = False
@@ -128,8 +128,6 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             lease_count += pending_count // (node.tiles_per_lease or 1)
             work_s += pending_count * node.cost.tile_s
             if lease_count >= slot_count and work_s >= slot_count * limits.lease_work_s_min:
-                if run is not first[0]:
-                    state.queue.keep_turn(run)
                 return _carve(state, worker, *first, now_s, actions)
         if is_blocked and not run.retries:
             state.queue.leave(run)
@@ -143,7 +141,12 @@ def _may_try(state: SchedulerState, worker: Worker, retry: Retry) -> bool:
     needed = retry.node.kernels
     if not worker.can(needed):
         return False
-    return worker.worker_id not in retry.tried or len(set(retry.tried)) >= state.fleets.count(needed)
+    if worker.worker_id not in retry.tried:
+        return True
+    others = (state.workers.get(worker_id) for worker_id in set(retry.tried))
+    return sum(other is not None and other.is_active and other.can(needed) for other in others) >= state.fleets.count(
+        needed
+    )
 
 
 def _carve(
@@ -156,26 +159,28 @@ def _carve(
     now_s: float,
     actions: list[Action],
 ) -> Lease:
-    tile_count = node.tiles_per_lease or _guided_tile_count(state, node)
+    pace = worker.paces[node.cost]
+    tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
+    tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
-    work_s = (end - begin) * node.cost.tile_s
+    work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
-    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s)
+    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
 
 
-def _guided_tile_count(state: SchedulerState, node: NodeState) -> int:
+def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) -> int:
     limits, cost = state.limits, node.cost
     work_s = limits.lease_work_s_min
     if cost.is_measured:
         share_s = node.pending.count * cost.tile_s / (2 * state.slot_count)
         work_s = min(max(share_s, work_s), limits.lease_work_s_max)
-    return max(1, int(work_s / cost.tile_s))
+    return max(1, int(work_s / tile_s))
 
 
 def _lease_of_retry(
-    state: SchedulerState, worker: Worker, retry: Retry, now_s: float, actions: list[Action], *, is_alone: bool
+    state: SchedulerState, worker: Worker, retry: Retry, now_s: float, actions: list[Action]
 ) -> Lease:
     state.take_retry(retry)
     retry.suspected_under = Epoch(0)  # from here on the tile belongs to somebody else
@@ -189,23 +194,6 @@ def _lease_of_retry(
         retry.node.cost.tile_s,
         now_s + state.limits.lease_duration_s,
     )
-    lease.retry = retry
-    if is_alone:
-        lease.is_alone = True
-        state.counters.leases_alone += 1
-        state.release(worker)
-        worker.is_reserved = True  # until this lease closes
+    hand_over(lease, retry)
+    retry.fence = lease.epoch
     return lease
-
-
-def _reserve_worker(state: SchedulerState) -> None:
-    """Keep a worker free for a tile on its last chance: one that may try it, of those that want work now."""
-    if state.reserved is not None:
-        return
-    for retry in itertools.islice(state.last_chances.values(), RETRIES_LOOKED_AT_MAX):
-        for appetite in (IDLE, QUEUE, DEEP):
-            for worker in state.hungry[appetite].values():
-                if _may_try(state, worker, retry):
-                    state.reserve(worker)
-                    state.settle(worker)
-                    return

@@ -7,6 +7,8 @@
 * **inputs** every tile leased or done with output has its inputs done;
 * **wants** the lists of workers that want work hold those that do, and no others;
 * **kernels** the holder of a lease announced what its node needs, and fleets count the active workers;
+* **order** the queue holds live runs that are not paused, by tenant; every tenant's count of live runs is right;
+* **attempts** a tile waits as a retry only after an attempt that stands, and below `attempts_max` of them;
 * **final** no lease and no retry belongs to a run that is final.
 
 Cost: linear in live leases, intervals and workers; for tests, the simulator, and now and then production.
@@ -24,11 +26,13 @@ from xip_scheduler.core.state import SchedulerState
 def check(state: SchedulerState) -> None:
     _check_leases(state)
     _check_workers(state)
+    state.queue.check()
     for run in state.runs.values():
         _check_run(state, run)
-    for (run_id, node_id, tile), retry in state.last_chances.items():
-        assert state.runs.get(run_id) is retry.run, (run_id, "retry of a run that is final")
-        assert (retry.node.node_id, retry.tile) == (node_id, tile), (run_id, node_id, tile)
+    assert Counter(run.tenant for run in state.runs.values()) == {
+        share.tenant: share.live_count for share in state.queue.shares.values() if share.live_count
+    }
+    assert state.queue.runs.keys() <= state.runs.keys(), "runs that are final are queued"
 
 
 def _check_leases(state: SchedulerState) -> None:
@@ -56,12 +60,16 @@ def _check_workers(state: SchedulerState) -> None:
             assert state.hungry[worker.appetite].get(worker.worker_id) is worker, worker.worker_id
     hungry_count = sum(worker.appetite is not Appetite.NONE for worker in state.workers.values())
     assert hungry_count == sum(len(pool) for pool in state.hungry), "workers that want nothing or are gone are listed"
-    assert state.reserved is None or state.reserved.is_reserved, "reserved worker does not know"
 
 
 def _check_run(state: SchedulerState, run: LiveRun) -> None:
     assert run.open_count == sum(node.tile_count - node.done.count for node in run.nodes), run.run_id
     assert run.open_count > 0, (run.run_id, "finished runs are final")
+    for key, retry in run.retries.items():
+        assert run.histories.get(key) is retry, (run.run_id, key, "a tile waits that no attempt is known of")
+        assert 0 < len(retry.tried) < state.limits.attempts_max, (run.run_id, key, retry.tried)
+    for node_id, tile in run.histories:
+        assert tile not in run.nodes[node_id].done, (run.run_id, node_id, tile, "attempts at a decided tile are void")
     for node in run.nodes:
         _check_node(state, run, node)
 

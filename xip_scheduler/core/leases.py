@@ -7,47 +7,20 @@ dead for good, unless the worker comes back and the lease is adopted again.
 A worker evaluates its leases in the order it got them, `slot_count` at a time; the rest are prefetched. So the suspects
 of a death are the first unreported tiles of its first `slot_count` leases.
 
-A tile that failed (the evaluation raised) or is a suspect (the worker died) becomes a **retry**. It is leased alone, to
-a worker that has not tried it while there is one::
-
-    first attempt    in a lease of many tiles
-    second           a lease of its own; if that worker dies, only its retries are blamed
-    last             after a crash: on a worker that holds nothing else, so nobody else can be to blame
-    given up         after `attempts_max` workers; its cells go to quarantine, its neighbours are not touched
+A tile that failed (the evaluation raised) or is a suspect (the worker died) waits as a **retry** and gets a lease of
+its own; `poison` has the rules.
 """
 
 from __future__ import annotations
 
 import enum
 
-from xip_core.errors import FailureReason
+from xip_scheduler.core.costs import Pace, Paces
 from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
 from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.words import ConnectionId, Epoch, WorkerId
-
-
-class Retry:
-    """A tile that has failed: who tried it, and why the last one failed.
-
-    Attributes:
-        tried: the workers, in order; never empty while the retry waits.
-        has_crashed: one of them died or fell silent.
-        suspected_under: the epoch of the last attempt when it ended so, else 0; a worker that comes back with that very
-            lease has not died of the tile and is acquitted.
-    """
-
-    __slots__ = ("has_crashed", "message", "node", "reason", "run", "suspected_under", "tile", "tried")
-
-    def __init__(self, run: LiveRun, node: NodeState, tile: int) -> None:
-        self.run = run
-        self.node = node
-        self.tile = tile
-        self.tried: tuple[WorkerId, ...] = ()
-        self.has_crashed = False
-        self.suspected_under = Epoch(0)
-        self.reason = FailureReason.EVALUATION_FAILED
-        self.message = ""
 
 
 class Lease:
@@ -58,16 +31,20 @@ class Lease:
         work_s: estimated work when it was granted.
         failed: tiles of it that failed and so do not belong to it any more; None while there are none.
         retry: the failed tile this lease was made for alone, or None.
-        is_alone: nothing else runs on the worker meanwhile.
+        is_isolated: the worker evaluates it in a child process.
+        asked_end: where its worker was asked to end it (`tail`); None when it may be asked.
+        pace: the worker's own estimate for these tiles.
     """
 
     __slots__ = (
+        "asked_end",
         "deadline_s",
         "epoch",
         "failed",
-        "is_alone",
+        "is_isolated",
         "node",
         "open_count",
+        "pace",
         "retry",
         "run",
         "tile_begin",
@@ -86,6 +63,7 @@ class Lease:
         tile_end: int,
         work_s: float,
         deadline_s: float,
+        pace: Pace | None = None,
     ) -> None:
         self.epoch = epoch
         self.worker = worker
@@ -98,7 +76,9 @@ class Lease:
         self.deadline_s = deadline_s
         self.failed: IntervalSet | None = None
         self.retry: Retry | None = None
-        self.is_alone = False
+        self.is_isolated = False
+        self.asked_end: int | None = None
+        self.pace = pace or worker.paces[node.cost]
 
     def open_ranges(self) -> list[tuple[int, int]]:
         """Tiles that belong to the lease and are not decided, ascending."""
@@ -106,6 +86,10 @@ class Lease:
         if self.failed is None:
             return ranges
         return [part for begin, end in ranges for part in self.failed.gaps(begin, end)]
+
+    def is_open(self, begin: int, end: int) -> bool:
+        """Is none of [begin, end), a part of the lease, a tile that it has let go?"""
+        return self.failed is None or not self.failed.count_in(begin, end)
 
     def let_go(self, tile: int) -> None:
         """The tile, an open one, does not belong to the lease any more."""
@@ -134,8 +118,8 @@ class Worker:
         leases: in the order granted, which is the order of evaluation.
         queued_s: estimated work of all of them.
         is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
-        is_reserved: gets nothing until it holds nothing, then a retry to be evaluated alone.
-        attached_s, heard_s: scheduler clock.
+        attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
+        paces: how fast it is at which work.
         kernels: (name, version) of what it announced.
     """
 
@@ -146,12 +130,13 @@ class Worker:
         "connection_id",
         "heard_s",
         "is_draining",
-        "is_reserved",
         "is_silent",
         "kernels",
         "leases",
         "memory_bytes",
+        "paces",
         "queued_s",
+        "reported_s",
         "slot_count",
         "tiles_done",
         "worker_id",
@@ -166,9 +151,10 @@ class Worker:
         self.appetite = Appetite.NONE
         self.is_draining = False
         self.is_silent = False
-        self.is_reserved = False
         self.attached_s = now_s
         self.heard_s = now_s
+        self.reported_s = now_s
+        self.paces = Paces()
         self.tiles_done = 0
         self.memory_bytes = 0
         self.kernels: KernelSet = frozenset()

@@ -1,4 +1,4 @@
-"""What becomes of tiles: recorded, refused, tried again, given up; and the end of a run.
+"""What becomes of tiles: recorded, refused, given up; and the end of a run. Failed attempts are in `poison`.
 
 A result is recorded once: its epoch must be that of a live lease of the worker that sends it, its tiles inside the
 lease and not decided yet. Everything else is refused and counted, never an error: late and repeated results are normal.
@@ -9,13 +9,13 @@ from __future__ import annotations
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
 from xip_scheduler.core.actions import Action, RecordFailedTiles, RecordRunState, RecordTiles, RevokeLease
-from xip_scheduler.core.events import TileFailed, TilesReported
+from xip_scheduler.core.events import TilesReported
 from xip_scheduler.core.failures import cells_of_tiles
-from xip_scheduler.core.leases import Lease, Retry
+from xip_scheduler.core.leases import Lease
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import NONE, SchedulerState
 from xip_scheduler.core.views import view_run
-from xip_scheduler.core.words import Epoch, RunState
+from xip_scheduler.core.words import RunState
 
 
 def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, actions: list[Action]) -> None:
@@ -29,8 +29,8 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         state.counters.refused_outside += 1
         return
     node, worker = lease.node, lease.worker
-    worker.heard_s = now_s
-    if not _is_open(lease, begin, end) or not node.done.add_new(begin, end):
+    worker.heard_s = worker.reported_s = now_s
+    if not lease.is_open(begin, end) or not node.done.add_new(begin, end):
         _refuse_decided(state, lease, begin, end, actions)
         return
     tile_count = end - begin
@@ -41,9 +41,13 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     run.cells_quarantined += quarantined_count
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
-    node.cost.measure(tile_count, event.elapsed_ns)
+    if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
+        lease.pace.report(tile_count, event.elapsed_ns)
+    if run.histories:
+        run.forget_histories(node.node_id, begin, end)
     node.leased_count -= tile_count
     done_s = lease.work_s * tile_count / lease.open_count
+    run.share.unsettled_s += event.elapsed_ns * 1e-9 - done_s
     lease.work_s -= done_s
     worker.queued_s -= done_s
     lease.open_count -= tile_count
@@ -78,11 +82,6 @@ def _quarantined_cells(plan: Plan, event: TilesReported) -> int:
     return min(event.cell_count, sum([max(1, plan.cells_of_row(*span)) for span in event.quarantined]))
 
 
-def _is_open(lease: Lease, begin: int, end: int) -> bool:
-    """Is none of [begin, end) a tile that failed in this very lease?"""
-    return lease.failed is None or not lease.failed.count_in(begin, end)
-
-
 def _refuse_decided(state: SchedulerState, lease: Lease, begin: int, end: int, actions: list[Action]) -> None:
     """A repeated report is harmless; one that is new in part cannot be split, so the lease starts over elsewhere."""
     state.counters.refused_duplicate += 1
@@ -94,54 +93,6 @@ def _refuse_decided(state: SchedulerState, lease: Lease, begin: int, end: int, a
         state.lose_lease(lease, actions)
         state.settle(worker)
         actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
-
-
-def tile_failed(state: SchedulerState, event: TileFailed, now_s: float, actions: list[Action]) -> None:
-    lease = state.leases.get(event.epoch)
-    if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
-        return
-    tile = event.tile
-    if not lease.tile_begin <= tile < lease.tile_end:
-        state.counters.refused_outside += 1
-        return
-    lease.worker.heard_s = now_s
-    if not _is_open(lease, tile, tile + 1) or tile in lease.node.done:
-        state.counters.refused_duplicate += 1
-        return
-    state.renew(lease, now_s)
-    state.counters.tiles_failed_once += 1
-    fail_tile(state, lease, tile, event.reason, event.message, is_suspect=False, actions=actions)
-    if lease.open_count == 0 and lease.epoch in state.leases:
-        state.close_lease(lease)
-    state.settle(lease.worker)
-
-
-def fail_tile(
-    state: SchedulerState,
-    lease: Lease,
-    tile: int,
-    reason: FailureReason,
-    message: str,
-    *,
-    is_suspect: bool,
-    actions: list[Action],
-) -> None:
-    """One more worker has failed at an open tile of the lease: it waits for another one, or is given up."""
-    run, node = lease.run, lease.node
-    lease.let_go(tile)
-    node.leased_count -= 1
-    retry = lease.retry or Retry(run, node, tile)
-    retry.tried = (*retry.tried, lease.worker.worker_id)
-    retry.reason = reason
-    retry.message = message
-    retry.has_crashed = retry.has_crashed or is_suspect
-    retry.suspected_under = lease.epoch if is_suspect else Epoch(0)
-    if len(retry.tried) < state.limits.attempts_max:
-        state.keep_retry(retry)
-        return
-    sentence = f"given up after {len(retry.tried)} attempts on {', '.join(dict.fromkeys(retry.tried))}: {message}"
-    give_up(state, run, node, tile, reason, sentence, actions)
 
 
 def give_up(
@@ -189,6 +140,8 @@ def _decide_without_output(
     """Tiles that are in no lease, retry or pending interval any more become done and failed."""
     is_new = node.done.add_new(begin, end) and node.failed.add_new(begin, end)
     assert is_new, ("tiles are decided already", run.run_id, node.node_id, begin, end)
+    if run.histories:
+        run.forget_histories(node.node_id, begin, end)
     cell_count = cells_of_tiles(run.plan, node.plan_node, begin, end)
     run.open_count -= end - begin
     run.cells_done += cell_count

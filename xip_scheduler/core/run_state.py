@@ -22,16 +22,18 @@ id.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
-from xip_scheduler.core.words import RunId
+from xip_scheduler.core.words import Priority, RunId
 
 if TYPE_CHECKING:
-    from xip_scheduler.core.leases import Retry
+    from xip_scheduler.core.fairness import Share
+    from xip_scheduler.core.retries import Retry
 
 
 LOOK_AHEAD_MAX = 32
@@ -151,7 +153,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""
@@ -194,18 +196,30 @@ class LiveRun:
         nodes: by node id.
         grant_order: deepest first.
         retries: failed tiles waiting for another worker, by (node id, tile).
+        histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s: scheduler clock.
+        duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
+        deadline_after_s: as submitted, 0 for none; deadline_s: scheduler clock, infinite for none. A restart gives the
+            whole span again: the clock of before means nothing now.
+        is_paused: nothing of it is granted.
+        share: of its tenant (`fairness`).
+        retry_of: the run whose results it took over, "" for none.
     """
 
     __slots__ = (
         "cells_done",
         "cells_quarantined",
+        "deadline_after_s",
+        "deadline_s",
+        "duplicated_s",
         "epoch_last",
         "first_lease_s",
         "grant_order",
+        "histories",
+        "is_paused",
         "is_queued",
         "message",
         "name",
@@ -213,8 +227,11 @@ class LiveRun:
         "open_count",
         "plan",
         "plan_digest",
+        "priority",
         "retries",
+        "retry_of",
         "run_id",
+        "share",
         "submitted_at_s",
         "submitted_s",
         "tenant",
@@ -231,6 +248,9 @@ class LiveRun:
         submitted_at_s: float,
         submitted_s: float,
         nodes: tuple[NodeState, ...],
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        retry_of: str = "",
     ) -> None:
         self.run_id = run_id
         self.tenant = tenant
@@ -242,14 +262,32 @@ class LiveRun:
         self.nodes = nodes
         self.grant_order = tuple(sorted(nodes, key=lambda node: (-node.depth, node.node_id)))
         self.retries: dict[tuple[int, int], Retry] = {}
+        self.histories: dict[tuple[int, int], Retry] = {}
         self.open_count = sum(node.tile_count - node.done.count for node in nodes)
         self.cells_done = 0
         self.cells_quarantined = 0
         self.epoch_last = 0
+        self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
+        self.priority = priority
+        self.deadline_after_s = deadline_after_s
+        self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf
+        self.retry_of = retry_of
+        self.share: Share  # set by `RunQueue.begin`
+        self.is_paused = False
         self.is_queued = False
         self.message = ""
         self.waits_for = ""
+
+    def forget_histories(self, node_id: int, begin: int, end: int) -> None:
+        """Tiles [begin, end) are decided: their attempts are void."""
+        histories = self.histories
+        if end - begin < len(histories):
+            for tile in range(begin, end):
+                histories.pop((node_id, tile), None)
+        else:
+            for key in [key for key in histories if key[0] == node_id and begin <= key[1] < end]:
+                del histories[key]
 
     @property
     def tiles_failed(self) -> int:

@@ -22,8 +22,9 @@ from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.fairness import RunQueue
 from xip_scheduler.core.fleets import Fleets
-from xip_scheduler.core.leases import Appetite, Lease, Retry, Worker
+from xip_scheduler.core.leases import Appetite, Lease, Worker
 from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import Epoch, RunId, WorkerId
@@ -42,10 +43,13 @@ class Counters(msgspec.Struct):
 
     leases_granted: int = 0
     leases_adopted: int = 0
-    leases_alone: int = 0
+    leases_isolated: int = 0
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
+    leases_trimmed: int = 0
+    leases_duplicated: int = 0
+    trims_asked: int = 0
     tiles_recorded: int = 0
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
@@ -64,9 +68,10 @@ class SchedulerState:
         finished: last views of final runs, oldest first, at most `limits.finished_runs_max`.
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
         epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
-        last_chances: retries that wait for a worker of their own, by (run id, node id, tile).
         hungry: workers by appetite; that of NONE stays empty.
-        reserved: the worker that gets nothing more until it holds nothing and can take one of them.
+        is_uneven: in this grant round a worker was passed over because it is slow.
+        look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -79,12 +84,14 @@ class SchedulerState:
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
-        "last_chances",
+        "is_uneven",
         "leases",
         "limits",
+        "look_due_s",
+        "look_next_s",
         "queue",
-        "reserved",
         "runs",
         "slot_count",
         "term",
@@ -99,17 +106,19 @@ class SchedulerState:
         self.workers: dict[WorkerId, Worker] = {}
         self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
         self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        self.queue = RunQueue()
+        self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
+        self.is_uneven = False
+        self.look_next_s = 0.0
+        self.look_due_s: float | None = None
         self.epoch_floor = 0
-        self.reserved: Worker | None = None
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
-        self.last_chances: dict[tuple[RunId, int, int], Retry] = {}
 
     # --- epochs and leases
 
@@ -135,8 +144,6 @@ class SchedulerState:
         worker = lease.worker
         del worker.leases[lease.epoch]
         worker.queued_s = worker.queued_s - lease.work_s if worker.leases else 0.0
-        if lease.is_alone and self.reserved is not worker:
-            worker.is_reserved = False
 
     def lose_lease(self, lease: Lease, actions: list[Action]) -> None:
         """Close the lease and return its open tiles. The caller settles the worker."""
@@ -154,6 +161,32 @@ class SchedulerState:
             self.queue.enter(run)
         actions.append(RunChanged(run.run_id))
 
+    def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
+        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        if tile_end >= lease.tile_end:
+            return
+        if tile_end <= lease.tile_begin:
+            self.counters.leases_trimmed += 1
+            self.lose_lease(lease, actions)
+            return
+        tail = [(max(begin, tile_end), end) for begin, end in lease.open_ranges() if end > tile_end]
+        lease.tile_end = tile_end
+        tail_count = sum(end - begin for begin, end in tail)
+        if not tail_count:
+            return
+        self.counters.leases_trimmed += 1
+        work_s = lease.work_s * tail_count / lease.open_count
+        lease.work_s -= work_s
+        lease.worker.queued_s -= work_s
+        lease.open_count -= tail_count
+        lease.node.leased_count -= tail_count
+        for begin, end in tail:
+            lease.node.pending.put_back(begin, end, lease.epoch)
+        if lease.open_count == 0:
+            self.close_lease(lease)
+        self.queue.enter(lease.run)
+        actions.append(RunChanged(lease.run.run_id))
+
     def renew(self, lease: Lease, now_s: float) -> None:
         lease.deadline_s = now_s + self.limits.lease_duration_s
         self.leases.move_to_end(lease.epoch)
@@ -161,22 +194,17 @@ class SchedulerState:
     # --- retries
 
     def keep_retry(self, retry: Retry) -> None:
-        """The tile waits for another worker, for one of its own when it is its last chance after a crash."""
-        if retry.has_crashed and len(retry.tried) >= self.limits.attempts_max - 1:
-            self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile] = retry
-        else:
-            retry.run.retries[retry.node.node_id, retry.tile] = retry
-            self.queue.enter(retry.run)
+        """The tile waits for another worker."""
+        retry.run.retries[retry.node.node_id, retry.tile] = retry
+        self.queue.enter(retry.run)
 
     def find_retries(self, run: LiveRun, node: NodeState, begin: int, end: int) -> list[Retry]:
         """Retries waiting among tiles [begin, end) of a node, by tile."""
-        waiting = [*run.retries.values(), *(retry for retry in self.last_chances.values() if retry.run is run)]
-        found = [retry for retry in waiting if retry.node is node and begin <= retry.tile < end]
+        found = [retry for retry in run.retries.values() if retry.node is node and begin <= retry.tile < end]
         return sorted(found, key=lambda retry: retry.tile)
 
     def take_retry(self, retry: Retry) -> None:
-        if retry.run.retries.pop((retry.node.node_id, retry.tile), None) is None:
-            del self.last_chances[retry.run.run_id, retry.node.node_id, retry.tile]
+        del retry.run.retries[retry.node.node_id, retry.tile]
 
     # --- workers
 
@@ -197,8 +225,6 @@ class SchedulerState:
         if worker.is_draining or worker.is_silent:
             return NONE
         lease_count, slot_count = len(worker.leases), worker.slot_count
-        if worker.is_reserved:
-            return NONE if lease_count else IDLE
         if lease_count < slot_count:
             return IDLE
         limits = self.limits
@@ -216,25 +242,12 @@ class SchedulerState:
         self.active_count -= 1
         self.fleets.leave(worker.kernels)
         self.slot_count -= worker.slot_count
-        self.release(worker)
-
-    def reserve(self, worker: Worker) -> None:
-        """Nothing more for this worker until it holds nothing."""
-        worker.is_reserved = True
-        self.reserved = worker
-
-    def release(self, worker: Worker) -> None:
-        worker.is_reserved = False
-        if self.reserved is worker:
-            self.reserved = None
 
     # --- runs
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
-        self.queue.leave(run)
-        for key in [key for key in self.last_chances if key[0] == run.run_id]:
-            del self.last_chances[key]
+        self.queue.end(run)
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:

@@ -7,7 +7,7 @@ import msgspec
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.leases import Worker
 from xip_scheduler.core.run_state import LiveRun
-from xip_scheduler.core.words import ConnectionId, RunId, RunState, WorkerId
+from xip_scheduler.core.words import ConnectionId, Priority, RunId, RunState, WorkerId
 
 
 class NodeView(msgspec.Struct, frozen=True):
@@ -32,6 +32,10 @@ class RunView(msgspec.Struct, frozen=True):
         cell_count, cells_done, cells_quarantined: of the whole run; the planner's quarantine counts as done.
         epoch_last: newest epoch granted to the run, 0 before the first lease.
         first_lease_after_s: from submission (or restart) to the first lease, 0 before it.
+        deadline_after_s: as submitted, 0 for none.
+        is_paused: only of a running run.
+        eta_s: seconds until the run is final at its present share, 0 when unknown (`estimates`).
+        retry_of: the run whose results it took over, "" for none.
         message: why a run failed or was cancelled, which sums are missing, or what a live one waits for.
     """
 
@@ -51,10 +55,20 @@ class RunView(msgspec.Struct, frozen=True):
     first_lease_after_s: float
     message: str
     nodes: tuple[NodeView, ...]
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    is_paused: bool = False
+    eta_s: float = 0.0
+    retry_of: str = ""
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """A worker at a moment; *attached_s* and *heard_s* on the scheduler's clock."""
+    """A worker at a moment.
+
+    Attributes:
+        attached_s, heard_s: on the scheduler's clock.
+        speed: tiles a second against the average of the grid at the same work; 0 before anything was measured.
+    """
 
     worker_id: WorkerId
     connection_id: ConnectionId
@@ -67,9 +81,10 @@ class WorkerView(msgspec.Struct, frozen=True):
     is_draining: bool
     is_silent: bool
     kernels: tuple[tuple[str, str], ...]
+    speed: float = 0.0
 
 
-def view_run(run: LiveRun, state: RunState, message: str) -> RunView:
+def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
     plan = run.plan
     return RunView(
         run_id=run.run_id,
@@ -102,6 +117,11 @@ def view_run(run: LiveRun, state: RunState, message: str) -> RunView:
             )
             for node in run.nodes
         ),
+        priority=run.priority,
+        deadline_after_s=run.deadline_after_s,
+        is_paused=run.is_paused and not state.is_final,
+        eta_s=eta_s,
+        retry_of=run.retry_of,
     )
 
 
@@ -118,4 +138,5 @@ def view_worker(worker: Worker) -> WorkerView:
         is_draining=worker.is_draining,
         is_silent=worker.is_silent,
         kernels=tuple(sorted(worker.kernels)),
+        speed=worker.paces.speed(),
     )

@@ -2,12 +2,13 @@
 
 A lease is soft state and belongs to a connection only as long as the worker vouches for it:
 
-* A worker that attaches says what it holds. What is still its own is kept, what can be its own again is **adopted**
-  under its old epoch, the rest is revoked. Adoption needs: the run lives, no tile of it is in another lease or was
-  granted under a newer epoch since, the inputs are done, the epoch is below the high-water mark
-  (and not below the floor a restored backup sets), and the worker has
-  announced the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it;
-  recording stays once only, because tiles do.
+* A worker that attaches says what it holds. What is still its own is kept, as short as it says (its answer to a trim
+  may have been lost); what can be its own again is **adopted** under its old epoch, the rest is revoked. Adoption
+  needs: the run lives, no tile of it is in another lease or was granted under a newer epoch since, the inputs are done,
+  the epoch is below the high-water mark (and not below the floor a restored backup sets), and the worker has announced
+  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it, and
+  nothing is granted for `gathering_s`, so that what is held is not computed twice; recording stays once only in any
+  case, because tiles do.
 * A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
   tiles it was at are suspects (`leases`). A worker that comes back with them is acquitted.
 * The detach of a connection that is not the worker's current one is old news.
@@ -15,14 +16,14 @@ A lease is soft state and belongs to a connection only as long as the worker vou
 
 from __future__ import annotations
 
-from xip_core.errors import FailureReason
 from xip_scheduler.core.actions import Action, RevokeLease
 from xip_scheduler.core.events import HeartbeatReceived, HeldLease, LeaseReturned, WorkerAttached, WorkerDetached
 from xip_scheduler.core.fleets import kernel_set
-from xip_scheduler.core.leases import Lease, Retry, Worker
-from xip_scheduler.core.results import fail_tile
+from xip_scheduler.core.leases import Lease, Worker
+from xip_scheduler.core.poison import acquit, blame, hand_over
+from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.state import SchedulerState
-from xip_scheduler.core.words import Epoch, WorkerId
+from xip_scheduler.core.words import WorkerId
 
 
 def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions: list[Action]) -> None:
@@ -34,9 +35,10 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
     else:
         if worker.is_active:
             state.deactivate(worker)
-        held_epochs = {held.epoch for held in event.held}
+        held_leases = {held.epoch: held for held in event.held}
         for lease in list(worker.leases.values()):
-            if lease.epoch not in held_epochs or not lease.node.kernels <= announced:
+            held_lease = held_leases.get(lease.epoch)
+            if held_lease is None or not _is_same(lease, held_lease) or not lease.node.kernels <= announced:
                 state.lose_lease(lease, actions)
     worker.connection_id = event.connection_id
     worker.slot_count = event.slot_count
@@ -47,22 +49,24 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
     for held in event.held:
         known = state.leases.get(held.epoch)
         if known is not None and known.worker is worker and _is_same(known, held):
+            known.asked_end = None
             state.renew(known, now_s)
-        elif not _adopt(state, worker, held, now_s):
+            state.shorten_lease(known, held.tile_end, actions)
+        elif not _adopt(state, worker, held, now_s, actions):
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, held.epoch))
     state.settle(worker)
 
 
 def _is_same(lease: Lease, held: HeldLease) -> bool:
-    return (lease.run.run_id, lease.node.node_id, lease.tile_begin, lease.tile_end) == (
-        held.run_id,
-        held.node_id,
-        held.tile_begin,
-        held.tile_end,
-    )
+    """Is it the lease, whole or trimmed?"""
+    if not lease.tile_begin == held.tile_begin < held.tile_end <= lease.tile_end:
+        return False
+    return (lease.run.run_id, lease.node.node_id) == (held.run_id, held.node_id)
 
 
-def _adopt(state: SchedulerState, worker: Worker, held: HeldLease, now_s: float) -> bool:
+def _adopt(
+    state: SchedulerState, worker: Worker, held: HeldLease, now_s: float, actions: list[Action]
+) -> bool:
     """Take the open tiles of a lease that was lost, if nobody else has had them since."""
     run = state.runs.get(held.run_id)
     if run is None or held.epoch in state.leases or not 0 < held.epoch < state.epoch_next:
@@ -79,18 +83,26 @@ def _adopt(state: SchedulerState, worker: Worker, held: HeldLease, now_s: float)
     if node.needs and node.ready_until(held.tile_begin, held.tile_end) < held.tile_end:
         return False
     retries = state.find_retries(run, node, held.tile_begin, held.tile_end)
-    suspects = [retry for retry in retries if retry.suspected_under == held.epoch]
+    own = [retry for retry in retries if _is_own(retry, held, worker)]
     lease = Lease(held.epoch, worker, run, node, held.tile_begin, held.tile_end, 0.0, 0.0)
     for retry in retries:
         lease.let_go(retry.tile)
     ranges = lease.open_ranges()
-    if not ranges and not suspects:
+    if not ranges and not own:
         return False
     if not all(node.pending.may_take(begin, end, held.epoch) for begin, end in ranges):
         return False
     for begin, end in ranges:
         node.pending.take(begin, end)
-    _acquit(state, lease, retries, suspects)
+    lease.failed = None
+    for retry in retries:
+        if retry not in own:
+            lease.let_go(retry.tile)
+        elif retry.suspected_under == held.epoch:
+            acquit(state, lease, retry, actions)
+        else:
+            state.take_retry(retry)
+            hand_over(lease, retry)
     lease.open_count = sum(end - begin for begin, end in lease.open_ranges())
     lease.work_s = lease.open_count * node.cost.tile_s
     state.open_lease(lease)
@@ -100,18 +112,13 @@ def _adopt(state: SchedulerState, worker: Worker, held: HeldLease, now_s: float)
     return True
 
 
-def _acquit(state: SchedulerState, lease: Lease, retries: list[Retry], suspects: list[Retry]) -> None:
-    """Tiles the worker was thought to have died of belong to its lease again; those it failed at do not."""
-    lease.failed = None
-    for retry in retries:
-        if retry in suspects:
-            state.take_retry(retry)
-            retry.tried = retry.tried[:-1]
-            retry.suspected_under = Epoch(0)
-            if retry.tried:
-                lease.retry = retry
-        else:
-            lease.let_go(retry.tile)
+def _is_own(retry: Retry, held: HeldLease, worker: Worker) -> bool:
+    """Does a tile that waits belong to the lease still? It does when the worker was thought to have died of it, or when
+    it was leased for this tile alone and nobody has had it since (a restart of the scheduler)."""
+    if retry.suspected_under == held.epoch:
+        return True
+    is_alone = held.tile_end - held.tile_begin == 1
+    return is_alone and held.epoch >= retry.fence and worker.worker_id not in retry.tried
 
 
 def detached(state: SchedulerState, event: WorkerDetached, actions: list[Action]) -> None:
@@ -132,17 +139,10 @@ def detached(state: SchedulerState, event: WorkerDetached, actions: list[Action]
 def _lose(
     state: SchedulerState, worker: Worker, leases: list[Lease], is_suspicious: bool, message: str, actions: list[Action]
 ) -> None:
-    """Return leases of a worker that died or fell silent; the tiles its slots were at are suspects."""
-    suspects: list[Lease] = []
+    """Return leases of a worker that died or fell silent, or that left."""
     if is_suspicious:
-        running = worker.running()
-        retried = [lease for lease in running if lease.retry is not None]
-        suspects = retried or running
+        blame(state, worker, leases, message, actions)
     for lease in leases:
-        if lease in suspects:
-            ranges = lease.open_ranges()
-            state.counters.suspects += 1
-            fail_tile(state, lease, ranges[0][0], FailureReason.CRASHED, message, is_suspect=True, actions=actions)
         state.lose_lease(lease, actions)
 
 
@@ -198,14 +198,19 @@ def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             break
         expired.setdefault(lease.worker.worker_id, []).append(lease)
     for leases in expired.values():
-        worker = leases[0].worker
-        is_silent = worker.heard_s + state.limits.lease_duration_s <= now_s
-        if is_silent and worker.is_active:
-            state.deactivate(worker)
-        worker.is_silent = worker.is_silent or is_silent
-        message = f"worker {worker.worker_id} fell silent while it evaluated the tile"
-        for lease in leases:
-            actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
-        _lose(state, worker, leases, is_silent, message, actions)
-        state.counters.leases_expired += len(leases)
-        state.settle(worker)
+        is_silent = leases[0].worker.heard_s + state.limits.lease_duration_s <= now_s
+        expire_worker(state, leases, is_silent, actions)
+
+
+def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:
+    """End leases of one worker; a silent one gets nothing until it speaks, and the tiles it was at are suspects."""
+    worker = leases[0].worker
+    if is_silent and worker.is_active:
+        state.deactivate(worker)
+    worker.is_silent = worker.is_silent or is_silent
+    message = f"worker {worker.worker_id} fell silent while it evaluated the tile"
+    for lease in leases:
+        actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+    _lose(state, worker, leases, is_silent, message, actions)
+    state.counters.leases_expired += len(leases)
+    state.settle(worker)

@@ -25,11 +25,12 @@ from xip_core.errors import FailureReason, RequestError, UnavailableError
 from xip_core.model.result import WorkerInfo
 from xip_core.wire import convert
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
-from xip_scheduler.core.actions import GrantLease, RevokeLease
+from xip_scheduler.core.actions import GrantLease, RevokeLease, TrimLease
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     TileFailed,
     TilesReported,
@@ -42,6 +43,7 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import TilePayload
 from xip_scheduler.logs import logger
+from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 
 HELLO_PATIENCE_S = 10.0
 """A stream that has not said who it is by then is closed."""
@@ -86,6 +88,7 @@ class WorkerConnection:
         self._first = worker_pb2.AttachResponse(welcome=welcome)
         self._grants: list[tuple[GrantLease, bytes]] = []
         self._revoked: dict[Epoch, None] = {}
+        self._trimmed: dict[Epoch, int] = {}
         self._acknowledged = 0
         self._acknowledged_sent = 0
         self._wake = asyncio.Event()
@@ -98,6 +101,11 @@ class WorkerConnection:
         if len(self._revoked) < REVOKED_WAITING_MAX:
             self._revoked[epoch] = None
             self._wake.set()
+
+    def trim(self, epoch: Epoch, tile_end: int) -> None:
+        """Ask for a lease's tail; bounded as leases are, each is asked once until it answers."""
+        self._trimmed[epoch] = tile_end
+        self._wake.set()
 
     def acknowledge(self, sequence: int) -> None:
         """Results up to *sequence* are durable or refused."""
@@ -137,11 +145,16 @@ class WorkerConnection:
                     tile_begin=lease.tile_begin,
                     tile_end=lease.tile_end,
                     plan_digest=plan_digest,
+                    isolated=lease.is_isolated,
                 )
             messages.append(message)
         if self._revoked:
             messages.append(worker_pb2.AttachResponse(revoked=worker_pb2.LeasesRevoked(epochs=self._revoked)))
             self._revoked = {}
+        if self._trimmed:
+            bounds = [worker_pb2.LeaseBound(epoch=epoch, tile_end=end) for epoch, end in self._trimmed.items()]
+            messages.append(worker_pb2.AttachResponse(trimmed=worker_pb2.LeasesTrimmed(bounds=bounds)))
+            self._trimmed = {}
         if self._acknowledged > self._acknowledged_sent:
             self._acknowledged_sent = self._acknowledged
             acknowledged = worker_pb2.ResultsAcknowledged(sequence=self._acknowledged)
@@ -153,6 +166,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     """
     Args:
         worker_views: the core's view of attached workers.
+        signatures: learns what workers say of kernels that other packages added to them.
 
     Attributes:
         is_closing: the scheduler ends the streams itself, which says nothing about the workers or their tiles.
@@ -163,10 +177,12 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         driver: Driver,
         worker_views: Callable[[], Iterable[WorkerView]],
         welcome: worker_pb2.Welcome,
+        signatures: KernelSignatures,
     ) -> None:
         self._driver = driver
         self._worker_views = worker_views
         self._welcome = welcome
+        self._signatures = signatures
         self._connections: dict[ConnectionId, WorkerConnection] = {}
         self._newest: dict[WorkerId, ConnectionId] = {}
         self._connection_ids = itertools.count(1)
@@ -176,7 +192,11 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     # ---- orders of the core
 
     def send(
-        self, grants: Iterable[GrantLease], revokes: Iterable[RevokeLease], plan_digests: dict[str, bytes]
+        self,
+        grants: Iterable[GrantLease],
+        revokes: Iterable[RevokeLease],
+        trims: Iterable[TrimLease],
+        plan_digests: dict[str, bytes],
     ) -> None:
         """Leave orders with the connections they are for; those of a connection or run that is gone are void."""
         connections = self._connections
@@ -189,6 +209,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             connection = connections.get(revoked.connection_id)
             if connection is not None:
                 connection.revoke(revoked.epoch)
+        for trimmed in trims:
+            connection = connections.get(trimmed.connection_id)
+            if connection is not None:
+                connection.trim(trimmed.epoch, trimmed.tile_end)
 
     # ---- Attach
 
@@ -196,6 +220,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self, request_iterator: AsyncIterator[worker_pb2.AttachRequest], context: Context
     ) -> None:
         hello = await _read_hello(request_iterator)
+        self._signatures.learn(convert.kernel_signature_from_wire(sent) for sent in hello.kernel_signatures)
         connection = WorkerConnection(ConnectionId(next(self._connection_ids)), hello, self._welcome)
         log = self._log.bind(worker_id=connection.worker_id, connection_id=connection.connection_id)
         log.info("worker attached", host=hello.host, pid=hello.pid, slots=hello.slot_count, held=len(hello.held))
@@ -251,8 +276,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 return
             case "heartbeat":
                 heartbeat = request.heartbeat
-                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in heartbeat.leases)
-                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes)]
+                leases = heartbeat.leases
+                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in leases)
+                stalled = tuple((Epoch(lease.epoch), lease.stalled_s) for lease in leases if lease.stalled_s > 0.0)
+                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes, stalled)]
             case "drain":
                 connection.is_draining = True
                 self._log.info("worker drains", worker_id=connection.worker_id, reason=request.drain.reason[:200])
@@ -292,6 +319,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 )
             )
         events.extend(LeaseReturned(worker_id, Epoch(epoch)) for epoch in message.returned_epochs)
+        events.extend(LeaseKept(worker_id, Epoch(kept.epoch), kept.tile_end) for kept in message.kept)
         return events
 
     @staticmethod
@@ -355,6 +383,7 @@ async def _read_hello(requests: AsyncIterator[worker_pb2.AttachRequest]) -> work
         ("cpu_level", len(hello.cpu_level), 0, ID_LENGTH_MAX),
         ("held", len(hello.held), 0, HELD_LEASES_MAX),
         ("kernels", len(hello.kernels), 0, KERNELS_MAX),
+        ("kernel_signatures", len(hello.kernel_signatures), 0, KERNELS_MAX),
     ):
         if not count_min <= count <= count_max:
             raise RequestError("BAD_HELLO", f"length of {name} must be {count_min} to {count_max}, got {count}")
@@ -398,6 +427,7 @@ def _worker_info(view: WorkerView, connection: WorkerConnection, now_s: float) -
         heartbeat_age_s=max(0.0, now_s - view.heard_s),
         memory_bytes=view.memory_bytes,
         is_draining=view.is_draining,
+        speed=view.speed,
     )
 
 

@@ -269,7 +269,7 @@ async def test_cancel_answers_the_cancelled_run():
 async def test_a_probe_has_no_table_of_results():
     async with serving(ScriptedScheduler()) as address, connect(address) as client:
         run = await client.submit_spec(RunSpec("probe", ProbeWork("probe.noop", 10)))
-        with pytest.raises(RequestError, match="it is a probe"):
+        with pytest.raises(RequestError, match="it has no book"):
             await client.results(run.run_id)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
 from xip_core.model.result import NodeProgress, Quarantine, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import common_pb2, run_pb2
 
@@ -161,6 +161,8 @@ def test_a_run_of_an_unknown_state_is_refused():
     [
         RiskWork(DIGEST, DIGEST, DIGEST, ("pv", "delta"), "EUR", "2016-02-05"),
         ProbeWork("probe.spin", 100, 0.01, 3),
+        KernelWork("black.european", DIGEST, ("pv",), 100),
+        KernelWork("desk.twice", DIGEST, signature=KernelSignature("desk.twice", "3", ("x",), ("pv", "delta"), 1e-6)),
     ],
 )
 def test_a_request_survives_the_wire(work):
@@ -169,7 +171,7 @@ def test_a_request_survives_the_wire(work):
 
 
 def test_a_request_without_work_is_refused():
-    with pytest.raises(RequestError, match="must have risk or probe work") as caught:
+    with pytest.raises(RequestError, match="must have risk, probe or kernel work") as caught:
         convert.run_spec_from_wire(run_pb2.RunSpec(name="n"))
     assert caught.value.reason == "EMPTY_REQUEST"
 
@@ -182,7 +184,7 @@ def test_a_digest_of_another_length_is_refused():
 
 def test_quarantine_and_workers_survive_the_wire():
     quarantine = Quarantine(4, 0, 251, "T4", FailureReason.MISSING_DATA, "no curve")
-    worker = WorkerInfo("w1", "host", 12, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 1 << 26, True)
+    worker = WorkerInfo("w1", "host", 12, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 1 << 26, True, 0.75)
     assert convert.quarantine_from_wire(convert.quarantine_to_wire(quarantine)) == quarantine
     assert convert.worker_info_from_wire(convert.worker_info_to_wire(worker)) == worker
     assert convert.reason_name(5) == "MISSING_DATA"

@@ -7,7 +7,9 @@ from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
     Action,
     PersistRun,
+    RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
@@ -15,8 +17,9 @@ from xip_scheduler.core.actions import (
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import RunSubmitted, TilesReported, WorkerAttached
 from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunState, WorkerId
 
 
 def a_probe_plan(
@@ -42,8 +45,25 @@ def a_book_plan(
     return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, measures=("pv",))
 
 
-def a_submission(run_id: str = "r1", plan: Plan | None = None, tenant: str = "desk") -> RunSubmitted:
-    return RunSubmitted(RunId(run_id), tenant, run_id, f"q-{run_id}", plan or a_probe_plan(), "plan", "hash")
+def a_submission(
+    run_id: str = "r1",
+    plan: Plan | None = None,
+    tenant: str = "desk",
+    priority: Priority = Priority.INTERACTIVE,
+    deadline_after_s: float = 0.0,
+) -> RunSubmitted:
+    plan = plan or a_probe_plan()
+    return RunSubmitted(
+        RunId(run_id),
+        tenant,
+        run_id,
+        f"q-{run_id}",
+        plan,
+        "plan",
+        "hash",
+        priority=priority,
+        deadline_after_s=deadline_after_s,
+    )
 
 
 def an_attachment(worker_id: str = "w1", connection_id: int = 1, slot_count: int = 1) -> WorkerAttached:
@@ -68,6 +88,8 @@ class MemoryStore:
         self.failed: dict[str, list[IntervalSet]] = {}
         self.cells: dict[str, list[int]] = {}
         self.final: dict[str, RunState] = {}
+        self.attempts: dict[str, list[tuple[int, int, Attempt]]] = {}
+        self.paused: dict[str, bool] = {}
         self.epoch_end = 1
 
     def commit(self, actions: list[Action]) -> None:
@@ -79,6 +101,15 @@ class MemoryStore:
                     self.done[action.run_id] = [IntervalSet() for _ in action.plan.nodes]
                     self.failed[action.run_id] = [IntervalSet() for _ in action.plan.nodes]
                     self.cells[action.run_id] = [0, 0]
+                    self.attempts[action.run_id] = []
+                    if action.taken_over is not None:
+                        assert action.retry_of in self.final, "only a final run is retried"
+                        self.done[action.run_id] = [IntervalSet(node) for node in action.taken_over.done]
+                        self.cells[action.run_id] = [action.taken_over.cells_done, action.taken_over.cells_quarantined]
+                case RecordPaused():
+                    assert action.run_id not in self.final, f"{action.run_id} paused after it became final"
+                    assert self.paused.get(action.run_id, False) is not action.is_paused, "a pause that changes nothing"
+                    self.paused[action.run_id] = action.is_paused
                 case ReserveEpochs():
                     assert action.epoch_end > self.epoch_end
                     self.epoch_end = action.epoch_end
@@ -88,10 +119,23 @@ class MemoryStore:
                 case RecordFailedTiles():
                     self._record(action, action.cell_count, action.cell_count)
                     assert self.failed[action.run_id][action.node_id].add_new(action.tile_begin, action.tile_end)
+                case RecordAttempt():
+                    self._keep_attempt(action)
                 case RecordRunState():
                     assert action.run_id not in self.final, f"{action.run_id} became final twice"
                     assert action.state.is_final
                     self.final[action.run_id] = action.state
+
+    def _keep_attempt(self, action: RecordAttempt) -> None:
+        assert action.run_id not in self.final, f"attempt at {action.run_id} after it became final"
+        assert action.tile not in self.done[action.run_id][action.node_id], f"attempt at a decided tile: {action}"
+        kept, key = self.attempts[action.run_id], (action.node_id, action.tile)
+        assert action.attempt == sum(other[:2] == key for other in kept), f"attempts are numbered from 0: {action}"
+        kept.append((*key, Attempt(action.worker_id, action.reason, action.message, action.is_suspect)))
+
+    def _undecided(self, run_id: str) -> tuple[tuple[int, int, Attempt], ...]:
+        undecided = [kept for kept in self.attempts[run_id] if kept[1] not in self.done[run_id][kept[0]]]
+        return tuple(sorted(undecided, key=lambda kept: kept[:2]))
 
     def _record(self, action: RecordTiles | RecordFailedTiles, cell_count: int, quarantined_count: int) -> None:
         assert action.run_id not in self.final, f"record of {action.run_id} after it became final"
@@ -112,6 +156,11 @@ class MemoryStore:
                 tuple(tuple(node) for node in self.done[run_id]),
                 tuple(tuple(node) for node in self.failed[run_id]),
                 *self.cells[run_id],
+                self._undecided(run_id),
+                run.priority,
+                run.deadline_after_s,
+                self.paused.get(run_id, False),
+                run.retry_of,
             )
             for run_id, run in self.runs.items()
             if run_id not in self.final

@@ -23,8 +23,11 @@ from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
     Tick,
     TileFailed,
@@ -33,7 +36,7 @@ from xip_scheduler.core.events import (
     WorkerDetached,
     WorkerDraining,
 )
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
 
 KERNELS = (("terms", "1"), ("black.european", "1"), ("probe.noop", "1"))
 PLANS: tuple[Plan, ...] = (
@@ -42,6 +45,7 @@ PLANS: tuple[Plan, ...] = (
     a_probe_plan(7, tiles_per_lease=1),
     a_probe_plan(40, tiles_per_lease=5),
     a_probe_plan(60, tiles_per_lease=0),
+    a_probe_plan(30, tiles_per_lease=1),
     a_book_plan(3, 2, tiles_per_lease=1),
     a_book_plan(2, 4, tiles_per_lease=3),
     a_book_plan(4, 3, tiles_per_lease=0),
@@ -98,7 +102,18 @@ class Grid:
     def submit(self, worker: str, number: int) -> None:
         self.run_count += 1
         run_id = RunId(f"r{self.run_count}")
-        self.handle(RunSubmitted(run_id, "desk", run_id, f"q{run_id}", PLANS[number % len(PLANS)], "", ""))
+        submission = RunSubmitted(
+            run_id,
+            f"desk{number % 3}",
+            run_id,
+            f"q{run_id}",
+            PLANS[number % len(PLANS)],
+            "",
+            "",
+            priority=Priority(1 + number % 2),
+            deadline_after_s=float(number % 5),
+        )
+        self.handle(submission)
 
     def attach(self, worker: str, number: int) -> None:
         self.connection_id += 1
@@ -148,6 +163,22 @@ class Grid:
             del self.held[worker][lease.epoch]
             self.handle(LeaseReturned(WorkerId(worker), lease.epoch))
 
+    def keep(self, worker: str, number: int) -> None:
+        """The worker shortens a lease, asked or not; now and then the answer is lost, and its Hello must tell."""
+        lease = self.pick(worker, number)
+        if lease is None:
+            return
+        tile_end = lease.tile_begin + number % (lease.tile_end - lease.tile_begin + 1)
+        if tile_end > lease.tile_begin:
+            self.held[worker][lease.epoch] = msgspec.structs.replace(lease, tile_end=tile_end)
+        else:
+            del self.held[worker][lease.epoch]
+        if number % 4:
+            self.handle(LeaseKept(WorkerId(worker), lease.epoch, tile_end))
+            self.handle(LeaseKept(WorkerId(worker), lease.epoch, tile_end))
+        else:
+            self.attach(worker, 1 + 7 * 5 * 4 * number)
+
     def drain(self, worker: str, number: int) -> None:
         self.handle(WorkerDraining(WorkerId(worker)))
 
@@ -155,8 +186,22 @@ class Grid:
         named = list(self.held[worker])[number % 2 :]
         self.handle(HeartbeatReceived(WorkerId(worker), tuple((Epoch(epoch), 0) for epoch in named)))
 
+    def fall_silent(self, worker: str, number: int) -> None:
+        """Two heartbeats of one worker are missing; all others beat."""
+        for _ in range(2):
+            self.now_s += 5.5
+            for other in self.connections:
+                if other != worker:
+                    self.handle(HeartbeatReceived(WorkerId(other), tuple((Epoch(e), 0) for e in self.held[other])))
+
     def cancel(self, worker: str, number: int) -> None:
         self.handle(RunCancelled(RunId(f"r{number % (self.run_count + 1)}")))
+
+    def pause(self, worker: str, number: int) -> None:
+        self.handle(RunPaused(RunId(f"r{number % (self.run_count + 1)}")))
+
+    def resume(self, worker: str, number: int) -> None:
+        self.handle(RunResumed(RunId(f"r{number % (self.run_count + 1)}")))
 
     def wait(self, worker: str, number: int) -> None:
         self.now_s += number % 20
@@ -174,7 +219,9 @@ class Grid:
         self.counted.update(msgspec.structs.asdict(self.core.counters))
 
     def heal(self) -> None:
-        """Everybody leaves; one worker that never fails comes and works."""
+        """Everybody leaves; paused runs go on; one worker that never fails comes and works."""
+        for number in range(1, self.run_count + 1):
+            self.handle(RunResumed(RunId(f"r{number}")))
         for worker, connection in list(self.connections.items()):
             self.handle(WorkerDetached(WorkerId(worker), ConnectionId(connection)))
         self.held["healthy"] = {}
@@ -189,9 +236,10 @@ class Grid:
             del self.held["healthy"][lease.epoch]
 
 
-MOVES = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "drain", "beat", "cancel", "wait")
+WORK = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "keep", "drain", "beat", "wait")
+MOVES = (*WORK, "cancel", "pause", "resume")
 # Work is what happens most; the rest is what happens to it.
-WEIGHTED = (*MOVES, "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
+WEIGHTED = (*MOVES, "fall_silent", "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
 
 histories = st.lists(
     st.tuples(st.sampled_from(WEIGHTED), st.sampled_from(WORKERS), st.integers(0, 1_000)), min_size=5, max_size=80

@@ -25,19 +25,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxip_core/wire/v1/common.proto\x12\x06xip.v1\"T\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x05 \x01(\x07\"(\n\x05\x42lock\x12\x1f\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x0e.xip.v1.Column\"\x91\x01\n\nQuarantine\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x16\n\x0escenario_begin\x18\x02 \x01(\r\x12\x14\n\x0cscenario_end\x18\x03 \x01(\r\x12%\n\x06reason\x18\x04 \x01(\x0e\x32\x15.xip.v1.FailureReason\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x10\n\x08trade_id\x18\x06 \x01(\t*\xd6\x03\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x01\x12\x1c\n\x18\x46\x41ILURE_REASON_BAD_TRADE\x10\x02\x12\"\n\x1e\x46\x41ILURE_REASON_DUPLICATE_TRADE\x10\x03\x12\x1a\n\x16\x46\x41ILURE_REASON_EXPIRED\x10\x04\x12\x1f\n\x1b\x46\x41ILURE_REASON_MISSING_DATA\x10\x05\x12\x1c\n\x18\x46\x41ILURE_REASON_BAD_QUOTE\x10\x06\x12%\n!FAILURE_REASON_CALIBRATION_FAILED\x10\x07\x12\x1c\n\x18\x46\x41ILURE_REASON_NUMERICAL\x10\x08\x12$\n FAILURE_REASON_EVALUATION_FAILED\x10\t\x12\x1a\n\x16\x46\x41ILURE_REASON_CRASHED\x10\n\x12\x1c\n\x18\x46\x41ILURE_REASON_TIMED_OUT\x10\x0b\x12 \n\x1c\x46\x41ILURE_REASON_OUT_OF_MEMORY\x10\x0c\x12!\n\x1d\x46\x41ILURE_REASON_KERNEL_STOPPED\x10\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxip_core/wire/v1/common.proto\x12\x06xip.v1\"T\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x05 \x01(\x07\"(\n\x05\x42lock\x12\x1f\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x0e.xip.v1.Column\"a\n\x0fKernelSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x0f\n\x07outputs\x18\x04 \x03(\t\x12\r\n\x05row_s\x18\x05 \x01(\x01\"\x91\x01\n\nQuarantine\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x16\n\x0escenario_begin\x18\x02 \x01(\r\x12\x14\n\x0cscenario_end\x18\x03 \x01(\r\x12%\n\x06reason\x18\x04 \x01(\x0e\x32\x15.xip.v1.FailureReason\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x10\n\x08trade_id\x18\x06 \x01(\t*\xd6\x03\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSUPPORTED\x10\x01\x12\x1c\n\x18\x46\x41ILURE_REASON_BAD_TRADE\x10\x02\x12\"\n\x1e\x46\x41ILURE_REASON_DUPLICATE_TRADE\x10\x03\x12\x1a\n\x16\x46\x41ILURE_REASON_EXPIRED\x10\x04\x12\x1f\n\x1b\x46\x41ILURE_REASON_MISSING_DATA\x10\x05\x12\x1c\n\x18\x46\x41ILURE_REASON_BAD_QUOTE\x10\x06\x12%\n!FAILURE_REASON_CALIBRATION_FAILED\x10\x07\x12\x1c\n\x18\x46\x41ILURE_REASON_NUMERICAL\x10\x08\x12$\n FAILURE_REASON_EVALUATION_FAILED\x10\t\x12\x1a\n\x16\x46\x41ILURE_REASON_CRASHED\x10\n\x12\x1c\n\x18\x46\x41ILURE_REASON_TIMED_OUT\x10\x0b\x12 \n\x1c\x46\x41ILURE_REASON_OUT_OF_MEMORY\x10\x0c\x12!\n\x1d\x46\x41ILURE_REASON_KERNEL_STOPPED\x10\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xip_core.wire.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FAILUREREASON']._serialized_start=318
-  _globals['_FAILUREREASON']._serialized_end=788
+  _globals['_FAILUREREASON']._serialized_start=417
+  _globals['_FAILUREREASON']._serialized_end=887
   _globals['_COLUMN']._serialized_start=41
   _globals['_COLUMN']._serialized_end=125
   _globals['_BLOCK']._serialized_start=127
   _globals['_BLOCK']._serialized_end=167
-  _globals['_QUARANTINE']._serialized_start=170
-  _globals['_QUARANTINE']._serialized_end=315
+  _globals['_KERNELSIGNATURE']._serialized_start=169
+  _globals['_KERNELSIGNATURE']._serialized_end=266
+  _globals['_QUARANTINE']._serialized_start=269
+  _globals['_QUARANTINE']._serialized_end=414
 # @@protoc_insertion_point(module_scope)

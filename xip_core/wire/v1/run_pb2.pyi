@@ -151,15 +151,24 @@ class KernelWork(_message.Message):
     TABLE_DIGEST_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     ROWS_PER_TILE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     kernel: _builtins.str
     """A name of the catalogue, of this package or of an installed one."""
     table_digest: _builtins.bytes
-    """Digest of an uploaded serialized Block: one column per column of the kernel, each of one value or of all rows."""
+    """Digest of an uploaded table (xip_core.model.table): one column per column of the kernel, each of one value or of
+    all rows.
+    """
     rows_per_tile: _builtins.int
     """0 lets the planner choose."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Subset of the kernel's outputs; all when empty."""
+
+    @_builtins.property
+    def signature(self) -> _common_pb2.KernelSignature:
+        """Of a kernel of another package, as the client's installation declares it; without it the scheduler takes what its
+        workers announced. Of our own kernels it is not read.
+        """
 
     def __init__(
         self,
@@ -168,10 +177,11 @@ class KernelWork(_message.Message):
         table_digest: _builtins.bytes = ...,
         outputs: _abc.Iterable[_builtins.str] | None = ...,
         rows_per_tile: _builtins.int = ...,
+        signature: _common_pb2.KernelSignature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "outputs", b"outputs", "rows_per_tile", b"rows_per_tile", "table_digest", b"table_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "outputs", b"outputs", "rows_per_tile", b"rows_per_tile", "signature", b"signature", "table_digest", b"table_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -96,6 +96,7 @@ class Hello(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
+    KERNEL_SIGNATURES_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Unique among live workers; host, pid and a random part."""
     slot_count: _builtins.int
@@ -110,6 +111,10 @@ class Hello(_message.Message):
     def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lease]:
         """What the worker still evaluates or has queued; the scheduler adopts or cancels each."""
 
+    @_builtins.property
+    def kernel_signatures(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.KernelSignature]:
+        """Of the kernels that other packages added to this worker."""
+
     def __init__(
         self,
         *,
@@ -121,10 +126,11 @@ class Hello(_message.Message):
         held: _abc.Iterable[Global___Lease] | None = ...,
         host: _builtins.str = ...,
         pid: _builtins.int = ...,
+        kernel_signatures: _abc.Iterable[_common_pb2.KernelSignature] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_level", b"cpu_level", "held", b"held", "host", b"host", "kernels", b"kernels", "pid", b"pid", "slot_count", b"slot_count", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_level", b"cpu_level", "held", b"held", "host", b"host", "kernel_signatures", b"kernel_signatures", "kernels", b"kernels", "pid", b"pid", "slot_count", b"slot_count", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
