@@ -7,13 +7,13 @@
 
 A refused row is an empty row of the program with a status, which is what a trade that cannot be resolved is already: so
 sums, statuses and quarantine need no case of their own. The rows of a value tile are resolved again from the book, for
-a refused row has to be empty in the columns that value it.
+a refused row has to be empty in the columns that value it. Rows of a kernel's table do not see each other at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ Refused = Mapping[int, Failure]
 def row_count(plan: Plan, node_id: int, tile: int) -> int:
     """Rows of a tile that can be evaluated and refused one by one."""
     node = plan.nodes[node_id]
-    if node.kind not in (NodeKind.RESOLVE, NodeKind.VALUE):
+    if node.kind not in (NodeKind.RESOLVE, NodeKind.VALUE, NodeKind.KERNEL):
         return 0
     begin, end = node.row_range(tile)
     return end - begin
@@ -63,11 +63,17 @@ def evaluate_without(
 def _evaluate(
     plan: Plan, node: Node, tile: int, positions: range, refused: Refused, data: TileData, is_cancelled: IsCancelled
 ) -> TileValue:
+    if is_cancelled():
+        raise TileCancelledError
+    if node.kind is NodeKind.KERNEL:
+        from xip_core.pricing.kernel_tile import kernel_rows, tile_columns
+
+        key = ("tile of a table", plan.table_digest, node.row_range(tile))  # a look at a row must not fetch the table
+        columns = cast(Columns, data.memo(key, lambda: tile_columns(plan, node, tile, data)))
+        return kernel_rows(plan, node, tile, positions, columns, is_cancelled, refused)
     from xip_core.pricing.resolve import resolve_rows
     from xip_core.pricing.value_tile import value_tile
 
-    if is_cancelled():
-        raise TileCancelledError
     rows = _row_numbers(node, tile)[positions.start : positions.stop]
     lines = rows_of_book(plan, rows, data)
     trades = [_trade(line, refused.get(position)) for position, line in zip(positions, lines, strict=True)]
