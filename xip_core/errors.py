@@ -2,6 +2,7 @@
 
     XipError                      a sentence: what must hold, what was got, where
     ├── RequestError              a request refused before anything is stored; carries a machine-readable reason
+    │   ├── OverloadedError       the scheduler has no room now; says when to come again
     │   └── ArgumentError         arguments of evaluate() that cannot be priced; a ValueError too
     ├── InputError                a file or table that cannot be read; carries path and line
     ├── CellError                 one trade (or one scenario of it) without a number; becomes a quarantined cell
@@ -60,6 +61,18 @@ class RequestError(XipError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class OverloadedError(RequestError):
+    """A request that is refused only for now: a queue is full.
+
+    Attributes:
+        retry_after_s: when to try again; a client spreads its tries around it.
+    """
+
+    def __init__(self, reason: str, message: str, retry_after_s: float) -> None:
+        super().__init__(reason, message)
+        self.retry_after_s = retry_after_s
 
 
 class ArgumentError(RequestError, ValueError):

@@ -104,7 +104,7 @@ class Driver:
         self._space.set()
         self._queries: list[Callable[[], None]] = []
         self._handled_s = 0.0
-        self._is_committing = False
+        self._commit_begun_s: float | None = None
         self._is_stopping = False
         self.figures = Figures()
 
@@ -112,6 +112,11 @@ class Driver:
     def event_count(self) -> int:
         """Events waiting to be handled."""
         return self._event_count
+
+    @property
+    def commit_age_s(self) -> float:
+        """For how long the commit that runs now has been running; 0 between commits."""
+        return 0.0 if self._commit_begun_s is None else self._clock() - self._commit_begun_s
 
     def now_s(self) -> float:
         return self._clock()
@@ -137,7 +142,7 @@ class Driver:
 
     async def query(self, read: Callable[[], Any]) -> Any:
         """The result of *read* at a moment when all that the core knows is durable."""
-        if not self._is_committing:
+        if self._commit_begun_s is None:
             return read()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -223,14 +228,13 @@ class Driver:
         return actions
 
     async def _commit(self, batch: Batch) -> None:
-        begin_s = self._clock()
-        self._is_committing = True
+        begin_s = self._commit_begun_s = self._clock()
         try:
             await self._store.commit(batch)
         except Exception as error:
             logger("driver").critical("commit failed, memory is ahead of the store", exc_info=error)
             raise
-        self._is_committing = False
+        self._commit_begun_s = None
         self.figures.commits += 1
         self.figures.commit_last_s = self._clock() - begin_s
         self.figures.commit_s += self.figures.commit_last_s

@@ -17,6 +17,7 @@ from xip_scheduler.core.actions import (
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
@@ -27,7 +28,7 @@ from xip_scheduler.core.actions import (
 from xip_scheduler.core.failures import failed_cells
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import RunId, RunState
-from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells
+from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells, Takeover
 
 
 class TilePayload(msgspec.Struct, frozen=True, gc=False):
@@ -128,6 +129,9 @@ class Journal:
                 case PersistRun():
                     self._accept(batch, action)
                     changed[action.run_id] = None
+                case RecordPaused():
+                    batch.paused.append((action.run_id, action.is_paused, action.who))
+                    changed[action.run_id] = None
                 case RecordRunState():
                     batch.finished.append(self._finished(action, wall_clock_s))
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
@@ -162,8 +166,21 @@ class Journal:
                 plan_digest=action.plan_digest,
                 state=int(RunState.RUNNING),
                 submitted_at_s=action.submitted_at_s,
+                priority=int(action.priority),
+                deadline_after_s=action.deadline_after_s,
+                retry_of=action.retry_of,
             )
         )
+        if action.taken_over is not None:
+            spans = [
+                (node_id, begin, end)
+                for node_id, intervals in enumerate(action.taken_over.done)
+                for begin, end in intervals
+            ]
+            batch.takeovers.append(Takeover(action.run_id, action.retry_of, tuple(spans)))
+            quarantine = action.taken_over.payload
+            assert isinstance(quarantine, tuple), "the payload of what is taken over is its quarantine"
+            batch.quarantine.extend((action.run_id, *cells) for cells in quarantine)
         scenario_count = max((node.scenario_count for node in action.plan.nodes), default=0)
         batch.quarantine.extend(
             (action.run_id, row.row, 0, scenario_count, int(row.reason), row.message, row.trade_id)

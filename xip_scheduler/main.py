@@ -25,22 +25,28 @@ loop takes 20 ms longer, for the loop to give way four times."""
 @click.option("--port-file", metavar="PATH", help="File that gets the port as soon as the scheduler serves.")
 @click.option("--data-dir", metavar="DIRECTORY", help="Where runs and results are kept. [xip-data]")
 @click.option("--restored", is_flag=True, default=None, help="A backup of the data directory was put back. Once.")
+@click.option("--store", metavar="URL", help="postgresql://USER@HOST:PORT/DATABASE instead of a file in --data-dir.")
+@click.option("--store-password-file", metavar="PATH", help="File with the password of the store.")
+@click.option("--leader-silence", "leader_silence_s", type=float, metavar="SECONDS", help="Then a standby leads. [5]")
 @click.option("--metrics-port", type=int, metavar="PORT", help="Prometheus endpoint on the same host; 0 for none. [0]")
 @click.option("--insecure", is_flag=True, default=None, help="Allow an address other than loopback, without TLS.")
 @click.option("--lease-duration", "lease_duration_s", type=float, metavar="SECONDS", help="Silence that ends a lease.")
 @click.option("--heartbeat-interval", "heartbeat_interval_s", type=float, metavar="SECONDS", help="Asked of workers.")
+@click.option("--tenant-weight", multiple=True, metavar="NAME=W", help="Share of a tenant; 1 for those not named.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option("--settings", "path", type=click.Path(path_type=Path), help="TOML file with any of the settings.")
 @click.version_option(__version__, prog_name="xip-scheduler")
-def main(path: Path | None, **flags: object) -> None:
+def main(path: Path | None, tenant_weight: tuple[str, ...], **flags: object) -> None:
     """Run a scheduler: it takes runs from desks and leases their work to workers.
 
     Everything can also be set in the environment, as XIP_SCHEDULER_DATA_DIR for --data-dir, or in a TOML file.
     """
     from xip_core.errors import InputError, RequestError, StoreError, UnavailableError  # after --help
-    from xip_scheduler.settings import load_settings
+    from xip_scheduler.settings import load_settings, parse_weights
 
     try:
+        if tenant_weight:
+            flags["tenant_weights"] = parse_weights(tenant_weight, "--tenant-weight")
         settings = load_settings(path, os.environ, {name: flag for name, flag in flags.items() if flag is not None})
     except (InputError, RequestError) as error:
         click.echo(f"xip-scheduler: {error}", err=True)
@@ -56,7 +62,7 @@ def main(path: Path | None, **flags: object) -> None:
     exit_code = 0
     try:
         asyncio.run(run_scheduler(settings))
-    except UnavailableError as error:
+    except (RequestError, UnavailableError) as error:
         click.echo(f"xip-scheduler: {error}", err=True)
         exit_code = EXIT_REFUSED
     except StoreError as error:

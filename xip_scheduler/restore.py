@@ -8,7 +8,7 @@ from xip_scheduler.core.core import Core
 from xip_scheduler.core.limits import Limits
 from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
-from xip_scheduler.core.words import RunId, WorkerId
+from xip_scheduler.core.words import RunId, WorkerId, priority_of
 from xip_scheduler.journal import Journal
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import Store, StoredRun
@@ -64,4 +64,8 @@ def _restored_run(store: Store, stored: StoredRun, plan: Plan) -> RestoredRun:
             for _, node_id, tile, _, worker_id, reason, message, is_suspect in store.attempts(stored.run_id)
             if not any(begin <= tile < end for begin, end in done[node_id])
         ),
+        priority=priority_of(stored.priority),
+        deadline_after_s=stored.deadline_after_s,
+        is_paused=stored.is_paused,
+        retry_of=stored.retry_of,
     )

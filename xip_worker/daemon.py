@@ -61,7 +61,9 @@ class Daemon:
         fetcher = Fetcher(self._loop)
         self._inputs = WorkerInputs(fetcher, settings.blob_cache_bytes, settings.output_cache_bytes)
         self._connection = Connection(settings.schedulers, self._handle, fetcher, log)
-        self._executor = Executor(settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure)
+        self._executor = Executor(
+            settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure, settings.isolation
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._is_warm = False
         self._reports_taken_s = 0.0

@@ -12,6 +12,8 @@ messages; a slot without work cannot, so it has a flag of its own.
 What a slot begins and what the loop may give up of a lease meanwhile is decided in `cursor`. A slot says when it last
 asked whether it is cancelled; one that has not asked for long is stalled, which a heartbeat tells (`stalled_s`).
 
+An isolated lease is evaluated by a child process of the slot (`isolation`), which is started when the first one comes.
+
 A tile that raises becomes a FailedTile with the sentence of the error, and the lease goes on with the next tile. A
 revoked lease ends between tiles, or inside one through `is_cancelled`. Either way a batch ends with one SlotFreed.
 """
@@ -40,6 +42,8 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
 )
+from xip_worker.isolation import ContainedError, ContainedTile, Isolation
+from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
 
 TILE_BYTES_MAX = (4 << 20) - (64 << 10)
@@ -99,11 +103,13 @@ class Executor:
         evaluator: Evaluator,
         wake: Callable[[bool], None],
         log_failure: Callable[[Lease, int, Exception], None],
+        isolation: IsolationSettings = IsolationSettings(),  # noqa: B008 - a frozen record of numbers
     ) -> None:
         self._inputs = inputs
         self._evaluator = evaluator
         self._wake = wake
         self._log_failure = log_failure
+        self._isolations = [Isolation(isolation) for _ in range(slot_count)]
         self._is_woken = False
         self._is_slot_free = False
         self._reports: deque[Report] = deque()
@@ -171,6 +177,7 @@ class Executor:
             if not self._is_slot_free:
                 self._is_slot_free = True
                 self._wake(True)
+        self._isolations[slot].close()
 
     def _report(self, report: FinishedTiles | FailedTile | LeaseBound) -> None:
         self._reports.append(report)
@@ -188,6 +195,7 @@ class _SlotRun:
         self._inputs = executor._inputs
         self._evaluator = executor._evaluator
         self._revoked = revoked
+        self._isolation = executor._isolations[slot]
         self._report = executor._report
         self._plan_digest = b""
         self._plan: Plan | None = None
@@ -207,7 +215,7 @@ class _SlotRun:
         except Exception as error:
             self._fail(lease, cursor.claim_rest(), error)
             return
-        if node.kind is NodeKind.PROBE:
+        if node.kind is NodeKind.PROBE and not lease.is_isolated:
             for finished in evaluate_probe(plan, node, cursor, is_cancelled):
                 self._report(finished)
             return
@@ -233,9 +241,14 @@ class _SlotRun:
         self, lease: Lease, plan: Plan, tile: int, data: TileData, is_cancelled: IsCancelled
     ) -> FinishedTiles:
         begun_ns = time.perf_counter_ns()
-        value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
-        output = self._evaluator.encode_block(value.output) if value.output else b""
-        detail = self._evaluator.encode_block(value.detail) if value.detail else b""
+        value: TileValue | ContainedTile
+        if lease.is_isolated:
+            value = self._isolation.evaluate(plan, lease, tile, data, is_cancelled)
+            output, detail = value.output, value.detail
+        else:
+            value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
+            output = self._evaluator.encode_block(value.output) if value.output else b""
+            detail = self._evaluator.encode_block(value.detail) if value.detail else b""
         payload_bytes = len(output) + len(detail)
         quarantine = value.quarantine
         payload_bytes += sum(
@@ -284,7 +297,9 @@ def _node_of(plan: Plan, lease: Lease) -> Node:
 
 
 def _reason(error: Exception) -> FailureReason:
-    return error.failure.reason if isinstance(error, CellError) else FailureReason.EVALUATION_FAILED
+    if isinstance(error, MemoryError):
+        return FailureReason.OUT_OF_MEMORY
+    return error.failure.reason if isinstance(error, CellError | ContainedError) else FailureReason.EVALUATION_FAILED
 
 
 def _sentence(error: Exception) -> str:

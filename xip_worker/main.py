@@ -6,10 +6,16 @@ drain short.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 import xip_core
+from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.settings import DEFAULT_SCHEDULER, LEVEL_NAMES, Settings, core_count, parse_schedulers
+
+if TYPE_CHECKING:
+    from xip_core.model.run_spec import KernelSignature
 
 EXIT_CODE_FAILED = 1
 EXIT_CODE_TERMINATED = 143
@@ -37,6 +43,20 @@ EXIT_CODE_TERMINATED = 143
     show_default=True,
     help="After SIGTERM, for running leases to end.",
 )
+@click.option(
+    "--isolated-time-s",
+    type=click.FloatRange(0.1),
+    default=IsolationSettings().time_limit_s,
+    show_default=True,
+    help="For a row that is suspected of killing workers, in a process of its own.",
+)
+@click.option(
+    "--isolated-memory-mib",
+    type=click.IntRange(64),
+    default=IsolationSettings().memory_limit_bytes >> 20,
+    show_default=True,
+    help="Likewise, beyond its imports.",
+)
 @click.option("--log-level", type=click.Choice(tuple(LEVEL_NAMES)), default="info", show_default=True)
 @click.version_option(xip_core.__version__, prog_name="xip-worker")
 def main(
@@ -45,6 +65,8 @@ def main(
     blob_cache_mib: int,
     output_cache_mib: int,
     drain_grace_s: float,
+    isolated_time_s: float,
+    isolated_memory_mib: int,
     log_level: str,
 ) -> None:
     """Evaluate leases of a scheduler until SIGTERM, then hand back what has not begun and leave."""
@@ -59,6 +81,7 @@ def main(
         output_cache_bytes=output_cache_mib << 20,
         drain_grace_s=drain_grace_s,
         log_level=log_level,
+        isolation=IsolationSettings(isolated_time_s, isolated_memory_mib << 20),
     )
     run(settings)
 
@@ -88,23 +111,36 @@ def run(settings: Settings) -> None:
     os._exit(0)
 
 
+def _added_kernels(log: Any) -> tuple[KernelSignature, ...]:
+    """Signatures of the kernels that other packages added to this installation; those refused are logged."""
+    from xip_core.kernels.installed import load_all
+
+    added, refused = load_all()
+    for kernel in refused:
+        log.warning("kernel refused", kernel=kernel.name, package=kernel.package, sentence=kernel.sentence)
+    if not added:
+        return ()
+    from xip_core.graph.kernel_table import signature_of
+
+    log.info("kernels added", kernels={item.kernel.name: item.kernel.version for item in added})
+    return tuple(signature_of(item.kernel) for item in added)
+
+
 async def _serve(settings: Settings) -> None:
     import asyncio
     import gc
+    import importlib
     import os
     import secrets
     import signal
     import socket
 
     import xip_core
-    from xip_core.graph.kernel_table import signature_of
     from xip_core.kernel_versions import announced
-    from xip_core.kernels.installed import load_all
     from xip_core.kernels.level import cpu_level
     from xip_worker.daemon import Daemon
     from xip_worker.logs import configured_log
     from xip_worker.messages import Identity
-    from xip_worker.pricing import PricingEvaluator
 
     try:
         level = cpu_level()
@@ -113,14 +149,10 @@ async def _serve(settings: Settings) -> None:
     host, pid = socket.gethostname(), os.getpid()
     worker_id = f"{host}-{pid}-{secrets.token_hex(3)}"
     log = configured_log(settings.log_level, worker=worker_id)
-    added, refused = load_all()
-    for kernel in refused:
-        log.warning("kernel refused", kernel=kernel.name, package=kernel.package, sentence=kernel.sentence)
-    signatures = tuple(signature_of(item.kernel) for item in added)
-    identity = Identity(
-        worker_id, settings.slot_count, level, xip_core.__version__, host, pid, announced(), signatures
-    )
-    daemon = Daemon(settings, identity, PricingEvaluator(), log)
+    about = (worker_id, settings.slot_count, level, xip_core.__version__, host, pid)
+    identity = Identity(*about, announced(), _added_kernels(log))
+    module, _, name = settings.isolation.evaluator.partition(":")
+    daemon = Daemon(settings, identity, getattr(importlib.import_module(module), name)(), log)
     signals = iter(("first", "second"))
 
     def on_signal(number: signal.Signals) -> None:

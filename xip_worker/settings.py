@@ -6,6 +6,8 @@ import os
 
 import msgspec
 
+from xip_worker.isolation_settings import IsolationSettings
+
 LEVEL_NAMES = ("debug", "info", "warning", "error")
 DEFAULT_SCHEDULER = "127.0.0.1:7780"
 
@@ -16,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True):
         schedulers: HOST:PORT, tried in turn.
         slot_count: leases evaluated at a time.
         blob_cache_bytes, output_cache_bytes: limits of the caches.
+        isolation: limits of the child processes that evaluate suspects.
         drain_grace_s: how long a drain waits for running leases; below the 30 s Kubernetes grants a pod.
     """
 
@@ -25,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True):
     output_cache_bytes: int
     drain_grace_s: float
     log_level: str
+    isolation: IsolationSettings = IsolationSettings()
 
 
 def parse_schedulers(text: str) -> tuple[str, ...]:

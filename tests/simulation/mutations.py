@@ -58,6 +58,8 @@ JOURNAL = "xip_scheduler.journal:"
 RESTORE = "xip_scheduler.restore:"
 WORKER = "xip_worker.core:WorkerCore."
 DISK = "tests.simulation.disk:"
+LEADERSHIP = "xip_scheduler.core.leadership:"
+SEAT = "tests.simulation.seats:Seat."
 NODE = "tests.simulation.scheduler_node:SchedulerNode."
 
 MUTATIONS = (
@@ -124,12 +126,22 @@ MUTATIONS = (
     # restore and store
     Mutation("restore forgets what failed", RESTORE + "_restored_run", "if interval.is_failed:", "if False:"),
     Mutation("restore forgets an interval", RESTORE + "_restored_run", "of_node.append((begin, end))", "of_node or of_node.append((begin, end))"),
-    Mutation("term not raised", DISK + "ModelStore.__init__", "disk.tables.term + 1", "max(1, disk.tables.term)"),
-    Mutation("commit without a sync", NODE + "_commit", "disk.sync()", "pass"),
-    Mutation("commit returns before it writes", NODE + "_commit", "disk.write(entry)", "world.loop.call_later(0.05, lambda disk=disk, entry=entry: disk.write(entry))"),
+    Mutation("term not raised", DISK + "ModelStore.open_term", "disk.tables.term + 1", "max(1, disk.tables.term)"),
+    Mutation("commit without a sync", DISK + "ModelStore.sync", "self.disk.sync()", "pass"),
+    Mutation("commit returns before it writes", NODE + "_commit", "store.write(entry)", "world.loop.call_later(0.05, lambda: store.write(entry))"),
     Mutation("torn commit: records without the end", DISK + "Tables.apply", "for finished in batch.finished:", "for finished in () if batch.records else batch.finished:"),
     Mutation("torn commit: records without outputs", DISK + "Tables.apply", "for run_id, node_id, tile, block in batch.outputs:", "for run_id, node_id, tile, block in batch.outputs[1:]:"),
     Mutation("store forgets requests of final runs", DISK + "ModelStore.find_request", "return None if run_id is None else", "return None if run_id is None or run_id in self.disk.tables.finished else"),
+    # two schedulers on one store
+    Mutation("fence does not compare the term", DISK + "Disk.begin", "if entry.term != self.tables.term:", "if False:"),
+    Mutation("fence is a plain read", DISK + "Disk.claim", "self.open_transaction, None", "self.open_transaction, self.open_transaction"),
+    Mutation("takeover compares nothing", DISK + "Disk.claim", "return False", "pass"),
+    Mutation("transaction ended by the server is committed", DISK + "Disk.end", "if self.open_transaction is not entry:", "if False:"),
+    Mutation("standby loses patience", LEADERSHIP + "Candidate.observe", ">= self._times.silence_s:", ">= 0.5:"),
+    Mutation("standby sees no beat", LEADERSHIP + "Candidate.observe", "(observation.term, observation.beat) != (last.term, last.beat)", "observation.term != last.term"),
+    Mutation("standby trusts the hint at once", LEADERSHIP + "Candidate.observe", "is_settled and now_s - self._seen_s >= self._times.gone_s", "now_s - self._seen_s >= self._times.gone_s"),
+    Mutation("standby never claims", LEADERSHIP + "Candidate.observe", "now_s - self._changed_s >= self._times.silence_s", "False"),
+    Mutation("leader forgets to renew", SEAT + "renew", "self.later(TIMES.renewal_s, self.beat)", "pass"),
     # the worker
     Mutation("unacknowledged outcomes lost", WORKER + "_connection_lost", "self._pending.extendleft(reversed(message.outcomes))", "pass"),
     Mutation("one acknowledgement for all", WORKER + "_results_acknowledged", "self._unacknowledged[0].sequence <= event.sequence", "True"),
@@ -142,9 +154,9 @@ MUTATIONS = (
 
 CANARY = Mutation(
     "hash order decides whose turn it is",
-    "xip_scheduler.core.fairness:RunQueue.turn",
-    "next(iter(runs.values()))",
-    "min(runs.values(), key=lambda run: hash(run.run_id))",
+    "xip_scheduler.core.fairness:Share.first",
+    "next(iter(self._ranks[self._keys[0]].values()))",
+    "min(self._ranks[self._keys[0]].values(), key=lambda run: hash(run.run_id))",
 )
 """No checker objects to it, for every turn is a fair one; only a second execution under another hash seed can."""
 

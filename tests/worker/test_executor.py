@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from tests.worker.builders import PATIENCE_S, ScriptedEvaluator, a_plan, a_value, until_cancelled
-from xip_core.errors import NotFoundError
+from tests.worker.poisonous import Row, a_poisonous_plan
+from xip_core.errors import FailureReason, NotFoundError
 from xip_core.graph.plan import NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileData, TileValue
+from xip_core.wire.convert import decode_block
 from xip_worker.cursor import TileCursor
 from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, LeaseBound, Report, SlotFreed, SlotIndex
 from xip_worker.executor import MESSAGE_LENGTH_MAX, Executor
+from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
 
 SLOT = SlotIndex(0)
@@ -60,13 +63,18 @@ class NoData:
 class Slots:
     """An executor, and its reports gathered until a slot is free again."""
 
-    def __init__(self, plan: Plan | None = None, evaluator: ScriptedEvaluator | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        evaluator: ScriptedEvaluator | None = None,
+        isolation: IsolationSettings = IsolationSettings(),  # noqa: B008 - a frozen record of numbers
+    ) -> None:
         self.inputs = NoData(plan or a_plan())
         self.evaluator = evaluator or ScriptedEvaluator()
         self.failures: list[tuple[Lease, int, Exception]] = []
         self.wakes: list[bool] = []
         self._woken = threading.Semaphore(0)
-        self.executor = Executor(1, self.inputs, self.evaluator, self._wake, self._log_failure)
+        self.executor = Executor(1, self.inputs, self.evaluator, self._wake, self._log_failure, isolation)
 
     def _wake(self, is_slot_free: bool) -> None:
         self.wakes.append(is_slot_free)
@@ -233,3 +241,39 @@ def test_spinning_ends_when_cancelled() -> None:
     plan = a_plan(NodeKind.PROBE, "probe.spin", tile_duration_s=60.0)
     looks = iter([False, True])
     assert list(evaluate_probe(plan, plan.nodes[1], a_cursor(0, 2), lambda: next(looks))) == []
+
+
+def test_memory_that_runs_out_is_named_so_that_the_next_try_is_isolated() -> None:
+    def greedy(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        raise MemoryError("Unable to allocate 8.00 TiB")
+
+    slots = Slots(evaluator=ScriptedEvaluator(greedy))
+    slots.evaluate(a_lease())
+    (failed, _) = slots.reports()
+    assert isinstance(failed, FailedTile)
+    assert failed.reason == FailureReason.OUT_OF_MEMORY
+    assert failed.message == "MemoryError: Unable to allocate 8.00 TiB"
+
+
+def test_an_isolated_lease_is_evaluated_in_a_child_and_its_poison_row_is_quarantined() -> None:
+    plan = a_poisonous_plan(Row.FINE, Row.ABORT, Row.FINE)
+    settings = IsolationSettings(evaluator="tests.worker.poisonous:PoisonousEvaluator")
+    slots = Slots(plan, isolation=settings)
+    slots.evaluate(Lease(Epoch(1), "run-1", 0, 0, 1, b"plan", is_isolated=True))
+    (finished, _) = slots.reports()
+    assert isinstance(finished, FinishedTiles)
+    assert [(cells.row, cells.reason) for cells in finished.quarantine] == [(1, FailureReason.CRASHED)]
+    assert decode_block(finished.detail)["pv"].tolist()[::2] == [0.0, 20.0]
+    assert slots.executor.close(PATIENCE_S)
+
+
+def test_an_isolated_tile_that_fails_whole_says_of_what() -> None:
+    plan = a_poisonous_plan(Row.ABORT, kind=NodeKind.CALIBRATE)
+    settings = IsolationSettings(evaluator="tests.worker.poisonous:PoisonousEvaluator")
+    slots = Slots(plan, isolation=settings)
+    slots.evaluate(Lease(Epoch(1), "run-1", 0, 0, 1, b"plan", is_isolated=True))
+    (failed, _) = slots.reports()
+    assert isinstance(failed, FailedTile)
+    assert failed.reason == FailureReason.CRASHED
+    assert failed.message == "the tile ended its process by signal 6 (SIGABRT), twice, alone in a process of its own"
+    assert slots.executor.close(PATIENCE_S)

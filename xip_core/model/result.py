@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from xip_core.kernel_versions import Versions
+from xip_core.model.run_spec import Priority
 
 if TYPE_CHECKING:  # numpy costs 0.1 s at import; commands that list runs or workers never need it
     import numpy as np
@@ -65,6 +66,10 @@ class Run(msgspec.Struct, frozen=True):
         cells_quarantined: part of cells_done.
         first_lease_after_s: seconds from submission to the first lease, 0 before it.
         message: why a run failed or was cancelled.
+        deadline_after_s: as submitted, 0 for none.
+        is_paused: nothing new of it is computed until it is resumed; only of a running run.
+        eta_s: seconds until it is final by the cost model, at the share of the grid it has now; 0 when unknown.
+        retry_of: the run whose results it took over, "" for none.
         is_repeated: in the answer to a submission: an earlier one under the same request id made this run.
     """
 
@@ -87,7 +92,17 @@ class Run(msgspec.Struct, frozen=True):
     message: str = ""
     epoch_last: int = 0
     first_lease_after_s: float = 0.0
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    is_paused: bool = False
+    eta_s: float = 0.0
+    retry_of: str = ""
     is_repeated: bool = False
+
+    @property
+    def is_of_table(self) -> bool:
+        """Of a kernel over a table: its numbers are columns, not trades under scenarios."""
+        return any(node.kind == "kernel" for node in self.nodes)
 
     @property
     def kernel_versions(self) -> tuple[tuple[str, str], ...]:

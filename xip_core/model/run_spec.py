@@ -5,6 +5,8 @@ Digests are hex names of blobs that are uploaded before the run is submitted.
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 MEASURES = ("pv", "delta", "vega", "dv01")
@@ -75,9 +77,24 @@ class KernelWork(msgspec.Struct, frozen=True):
     signature: KernelSignature | None = None
 
 
+class Priority(enum.IntEnum):
+    """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
+
+    BATCH = 1
+    INTERACTIVE = 2
+
+
 class RunSpec(msgspec.Struct, frozen=True):
-    """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed."""
+    """One run, as submitted. *name* and *tenant* are for people and for fairness; *work* is what is computed.
+
+    Attributes:
+        priority: inside the tenant; between tenants their weights decide.
+        deadline_after_s: wanted so many seconds after submission, 0 for no deadline; inside a priority the nearest
+            deadline goes first.
+    """
 
     name: str
     work: RiskWork | ProbeWork | KernelWork
     tenant: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xip_core.model.market import Snapshot
     from xip_core.pricing.market_layout import SnapshotLayout
     from xip_core.pricing.tile_market import MarketView
+    from xip_core.pricing.value_tile import MarketBlock
 
 IsCancelled = Callable[[], bool]
 
@@ -79,9 +80,14 @@ def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
 def _resolved_rows(plan: Plan, rows: npt.NDArray[np.int32], data: TileData) -> Columns:
     from xip_core.pricing.resolve import decode_rows, resolve_rows
 
+    return resolve_rows(decode_rows(rows_of_book(plan, rows, data)), market_view(plan, data))
+
+
+def rows_of_book(plan: Plan, rows: npt.NDArray[np.int32], data: TileData) -> list[bytes]:
+    """Lines of the book by row number."""
     digest = plan.book_digest
     lines = cast(list[bytes], data.memo(("book", digest), lambda: data.blob(digest).split(b"\n")))
-    return resolve_rows(decode_rows([lines[row] for row in rows.tolist()]), _market_view(plan, data))
+    return [lines[row] for row in rows.tolist()]
 
 
 def _calibrate(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
@@ -102,14 +108,23 @@ def _calibrated_scenarios(plan: Plan, scenario_range: tuple[int, int], data: Til
 
 
 def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
-    from xip_core.pricing.value_tile import MarketBlock, value_tile
+    from xip_core.pricing.value_tile import value_tile
 
-    resolved, calibrated, base = (data.output(ref.node_id, _needed(ref.tile_needed(tile))) for ref in node.inputs)
+    ref = node.inputs[0]
+    resolved = data.output(ref.node_id, _needed(ref.tile_needed(tile)))
+    block = market_block(node, tile, data)
     poll()
     begin, end = node.row_range(tile)
-    block = MarketBlock(calibrated, base, *node.scenario_range(tile))
     rows = np.frombuffer(node.rows, dtype="<i4")[begin:end]
     return value_tile(plan, rows, resolved, block)
+
+
+def market_block(node: Node, tile: int, data: TileData) -> MarketBlock:
+    """The calibrated scenarios a value tile reads, those of its own block and the base's."""
+    from xip_core.pricing.value_tile import MarketBlock
+
+    calibrated, base = (data.output(ref.node_id, _needed(ref.tile_needed(tile))) for ref in node.inputs[1:])
+    return MarketBlock(calibrated, base, *node.scenario_range(tile))
 
 
 def _needed(tile: int | None) -> int:
@@ -153,7 +168,8 @@ def _layout(plan: Plan, data: TileData) -> SnapshotLayout:
     return cast("SnapshotLayout", data.memo(key, lambda: SnapshotLayout(_snapshot(plan, data))))
 
 
-def _market_view(plan: Plan, data: TileData) -> MarketView:
+def market_view(plan: Plan, data: TileData) -> MarketView:
+    """What rows are resolved against."""
     from xip_core.pricing.tile_market import MarketView
 
     key = ("market_view", _definitions_digest(plan, data))

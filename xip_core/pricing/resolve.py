@@ -56,6 +56,13 @@ def decode_rows(lines: Sequence[bytes]) -> list[trades.Trade | RefusedTrade]:
     return rows
 
 
+def refused_trade(line: bytes, failure: Failure) -> RefusedTrade:
+    """What stands for a trade that must not be touched: its line is read as far as its id."""
+    trade_id = _id_of(line)
+    sentence = failure.message if trade_id in failure.message else f"trade {trade_id}: {failure.message}"
+    return RefusedTrade(trade_id, Failure(failure.reason, sentence))
+
+
 def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
     """Columns of the row program of *rows*, in their order; see program.py."""
     market = TileMarket(view)

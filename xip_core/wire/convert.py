@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
 from xip_core.model.result import NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
@@ -133,7 +133,13 @@ def digest_from_wire(digest: bytes) -> str:
 
 
 def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
-    message = run_pb2.RunSpec(name=spec.name, tenant=spec.tenant)
+    message = run_pb2.RunSpec(
+        name=spec.name,
+        tenant=spec.tenant,
+        # The default travels as 0, so that a request without a wish is the same bytes (and hash) as ever.
+        priority=run_pb2.PRIORITY_BATCH if spec.priority is Priority.BATCH else run_pb2.PRIORITY_UNSPECIFIED,
+        deadline_after_s=spec.deadline_after_s,
+    )
     work = spec.work
     if isinstance(work, RiskWork):
         message.risk.CopyFrom(
@@ -201,7 +207,27 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
             )
         case _:
             raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
-    return RunSpec(name=message.name, tenant=message.tenant, work=work)
+    return RunSpec(
+        name=message.name,
+        tenant=message.tenant,
+        work=work,
+        priority=priority_from_wire(message.priority),
+        deadline_after_s=message.deadline_after_s,
+    )
+
+
+def priority_from_wire(number: int) -> Priority:
+    """
+    The priority; 0, which says nothing, is interactive.
+
+    Raises:
+        RequestError: BAD_PRIORITY.
+    """
+    try:
+        return Priority(number or Priority.INTERACTIVE)
+    except ValueError:
+        sentence = f"priority must be interactive or batch, got number {number}"
+        raise RequestError("BAD_PRIORITY", sentence) from None
 
 
 def kernel_signature_to_wire(signature: KernelSignature) -> common_pb2.KernelSignature:
@@ -253,6 +279,11 @@ def run_to_wire(run: Run) -> run_pb2.Run:
         message=run.message,
         epoch_last=run.epoch_last,
         first_lease_after_s=run.first_lease_after_s,
+        priority=run_pb2.Priority.ValueType(run.priority),
+        deadline_after_s=run.deadline_after_s,
+        paused=run.is_paused,
+        eta_s=run.eta_s,
+        retry_of=run.retry_of,
     )
 
 
@@ -298,6 +329,11 @@ def run_from_wire(message: run_pb2.Run) -> Run:
         message=message.message,
         epoch_last=message.epoch_last,
         first_lease_after_s=message.first_lease_after_s,
+        priority=priority_from_wire(message.priority),
+        deadline_after_s=message.deadline_after_s,
+        is_paused=message.paused,
+        eta_s=message.eta_s,
+        retry_of=message.retry_of,
     )
 
 

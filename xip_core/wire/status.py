@@ -3,6 +3,7 @@
 A refusal travels as a status code, the sentence of the error, and a machine-readable reason in the trailing metadata
 key `REASON_KEY`::
 
+    OverloadedError     RESOURCE_EXHAUSTED                                         its own reason
     RequestError        INVALID_ARGUMENT, or the code `STATUS_BY_REASON` names     its own reason
     InputError          INVALID_ARGUMENT                                           BAD_INPUT
     NotFoundError       NOT_FOUND                                                  NOT_FOUND
@@ -23,6 +24,7 @@ from xip_core.errors import (
     InputError,
     IntegrityError,
     NotFoundError,
+    OverloadedError,
     RequestError,
     StoreError,
     UnavailableError,
@@ -31,13 +33,18 @@ from xip_core.errors import (
 
 REASON_KEY = "xip-reason"
 
+RETRY_AFTER_KEY = "retry-after-ms"
+"""Trailing metadata of an OverloadedError: whole milliseconds, what google.rpc.RetryInfo says without its envelope."""
+
 Metadata = Iterable[Any]
 """(key, value) pairs; grpc and grpc.aio each have a type of their own for them."""
 
 STATUS_BY_REASON = {
     "REQUEST_ID_REUSED": grpc.StatusCode.FAILED_PRECONDITION,
     "MESSAGE_TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "TOO_MANY_RUNS": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "RUN_NOT_FINAL": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOTHING_TO_RETRY": grpc.StatusCode.FAILED_PRECONDITION,
+    "RUN_PRUNED": grpc.StatusCode.FAILED_PRECONDITION,
 }
 """Reasons of RequestError that are not INVALID_ARGUMENT."""
 
@@ -61,6 +68,8 @@ _REFUSALS = frozenset(
 def status_of(error: XipError) -> tuple[grpc.StatusCode, str]:
     """Status code and reason under which *error* travels; its text is the status message."""
     match error:
+        case OverloadedError():
+            return grpc.StatusCode.RESOURCE_EXHAUSTED, error.reason
         case RequestError():
             return STATUS_BY_REASON.get(error.reason, grpc.StatusCode.INVALID_ARGUMENT), error.reason
         case InputError():
@@ -82,6 +91,10 @@ def error_of(code: grpc.StatusCode, message: str, trailing_metadata: Metadata | 
     reason = reason_of(trailing_metadata) or code.name
     if reason == "RESOURCE_EXHAUSTED" and "larger than max" in message:  # gRPC's own refusal, before any of our code
         reason, message = "MESSAGE_TOO_LARGE", f"a message must be no larger than its receiver takes: {message}"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        retry_after_s = retry_after_s_of(trailing_metadata)
+        if retry_after_s is not None:
+            return OverloadedError(reason, message, retry_after_s)
     if code in _REFUSALS:
         return RequestError(reason, message)
     if code is grpc.StatusCode.NOT_FOUND:
@@ -97,7 +110,17 @@ def error_of(code: grpc.StatusCode, message: str, trailing_metadata: Metadata | 
 
 def reason_of(trailing_metadata: Metadata | None) -> str:
     """The reason in *trailing_metadata*, or ""."""
+    return _text_of(REASON_KEY, trailing_metadata)
+
+
+def retry_after_s_of(trailing_metadata: Metadata | None) -> float | None:
+    """When the scheduler wants to be asked again; None where it did not say, or nothing that makes sense."""
+    text = _text_of(RETRY_AFTER_KEY, trailing_metadata)
+    return int(text) / 1000.0 if text.isdecimal() and len(text) < 10 else None
+
+
+def _text_of(wanted: str, trailing_metadata: Metadata | None) -> str:
     for key, value in trailing_metadata or ():
-        if key == REASON_KEY:
+        if key == wanted:
             return value if isinstance(value, str) else value.decode("ascii", "replace")
     return ""

@@ -2,7 +2,7 @@
 
 Two kinds, and the order between them is the contract with the driver:
 
-    persistent   PersistRun  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
+    persistent   PersistRun  RecordPaused  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
                  RecordRunState
     soft         GrantLease  TrimLease  RevokeLease  RunChanged
 
@@ -22,11 +22,15 @@ import msgspec
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
+from xip_scheduler.core.events import TakenOver
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunState, WorkerId
 
 
 class PersistRun(msgspec.Struct, frozen=True, gc=False):
-    """Store a new run; SubmitRun may answer when this is committed."""
+    """Store a new run; SubmitRun may answer when this is committed.
+
+    With *taken_over* the store copies the records, outputs and details of those tiles from run *retry_of*.
+    """
 
     run_id: RunId
     tenant: str
@@ -37,6 +41,18 @@ class PersistRun(msgspec.Struct, frozen=True, gc=False):
     payload_hash: str
     submitted_at_s: float
     payload: object
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    retry_of: str = ""
+    taken_over: TakenOver | None = None
+
+
+class RecordPaused(msgspec.Struct, frozen=True, gc=False):
+    """Store that a run is paused, or goes on."""
+
+    run_id: RunId
+    is_paused: bool
+    who: str
 
 
 class ReserveEpochs(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +164,8 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
     run_id: RunId
 
 
-PersistentAction = PersistRun | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
+PersistentAction = (
+    PersistRun | RecordPaused | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
+)
 SoftAction = GrantLease | TrimLease | RevokeLease | RunChanged
 Action = PersistentAction | SoftAction

@@ -10,6 +10,7 @@ No clock, no IO, no randomness: the same events give the same orders, in a test,
     core.handle ───────────> state <─────────┘          leases, workers, epochs, queues
                               ├── run_state ── intervals   tiles of a node, as intervals
                               └── fairness, costs          whose turn, how much
+                                  estimates                how long until then
 
 Every handler ends with a round of grants, so work never waits for the next event.
 
@@ -22,12 +23,15 @@ from collections.abc import Iterable
 
 from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
+from xip_scheduler.core.estimates import Estimates, lateness
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     LeaseKept,
     LeaseReturned,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
     Tick,
     TileFailed,
@@ -47,11 +51,12 @@ from xip_scheduler.core.words import RunId, RunState
 class Core:
     """The one door to the scheduler's state. Not thread-safe: one driver owns it."""
 
-    __slots__ = ("_now_s", "_state")
+    __slots__ = ("_estimates", "_now_s", "_state")
 
     def __init__(self, limits: Limits | None = None, *, epoch_next: int = 1, term: int = 1) -> None:
         """A scheduler that knows no run; *epoch_next* is the store's epoch mark, 1 for a new store."""
         self._state = SchedulerState(limits or Limits(), epoch_next, term)
+        self._estimates = Estimates()
         self._now_s = 0.0
 
     @classmethod
@@ -73,6 +78,8 @@ class Core:
         core._now_s = now_s
         for run in restored:
             runs.restore_run(core._state, run, now_s)
+        if core._state.runs:
+            core._state.gathering_until_s = now_s + core._state.limits.gathering_s
         return core
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
@@ -140,14 +147,24 @@ class Core:
             case RunCancelled():
                 runs.cancelled(state, event, actions)
                 return True
+            case RunPaused():
+                runs.paused(state, event, actions)
+                return True
+            case RunResumed():
+                runs.resumed(state, event, actions)
+                return True
 
     def next_deadline_s(self) -> float | None:
         """When a Tick is due at the latest; None while nothing can expire."""
-        leases, look_due_s = self._state.leases, self._state.look_due_s
-        if not leases:
-            return None
-        expiry_s = next(iter(leases.values())).deadline_s
-        return expiry_s if look_due_s is None else min(expiry_s, look_due_s)
+        state = self._state
+        deadlines_s: list[float] = []
+        if state.gathering_until_s > self._now_s:
+            deadlines_s.append(state.gathering_until_s)
+        if state.leases:
+            deadlines_s.append(next(iter(state.leases.values())).deadline_s)
+            if state.look_due_s is not None:
+                deadlines_s.append(state.look_due_s)
+        return min(deadlines_s, default=None)
 
     def check_invariants(self) -> None:
         """Assert what `invariants` promises."""
@@ -170,11 +187,16 @@ class Core:
     def run(self, run_id: RunId) -> RunView | None:
         """The run now; of the last final ones their last view; None for the store to answer."""
         live = self._state.runs.get(run_id)
-        return _view_live(live) if live else self._state.finished.get(run_id)
+        return self._view(live) if live else self._state.finished.get(run_id)
 
     def live_runs(self) -> list[RunView]:
         """Runs that are not final, in order of submission."""
-        return [_view_live(run) for run in self._state.runs.values()]
+        return [self._view(run) for run in self._state.runs.values()]
+
+    def _view(self, run: LiveRun) -> RunView:
+        eta_s = self._estimates.eta_s(self._state, run, self._now_s)
+        message = run.waits_for or run.message or lateness(run, eta_s, self._now_s)
+        return view_run(run, RunState.RUNNING, message, eta_s)
 
     def workers(self) -> list[WorkerView]:
         """Workers with an open stream, in order of arrival."""
@@ -194,10 +216,11 @@ class Core:
     def live_run_count(self) -> int:
         return len(self._state.runs)
 
+    def live_run_count_of(self, tenant: str) -> int:
+        """Runs of the tenant that are not final."""
+        share = self._state.queue.shares.get(tenant)
+        return share.live_count if share else 0
+
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""
         return runs.durable_runs(self._state)
-
-
-def _view_live(run: LiveRun) -> RunView:
-    return view_run(run, RunState.RUNNING, run.waits_for or run.message)

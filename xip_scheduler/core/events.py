@@ -21,7 +21,22 @@ import msgspec
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
+
+
+class TakenOver(msgspec.Struct, frozen=True, gc=False):
+    """What a retry need not compute again: see `retry`.
+
+    Attributes:
+        done: per node, by node id: ascending, disjoint, merged half-open intervals of tiles with output.
+        cells_done, cells_quarantined: sums over their records.
+        payload: quarantine of these tiles, for the store.
+    """
+
+    done: tuple[tuple[tuple[int, int], ...], ...]
+    cells_done: int
+    cells_quarantined: int
+    payload: object = None
 
 
 class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +47,8 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
         payload_hash: digest of the request as the client sent it, to tell a repeat from another content.
         submitted_at_s: seconds since the Unix epoch, for people only.
         payload: whatever the shell wants stored with the run; passed through to `PersistRun`.
+        deadline_after_s: wanted so many seconds after submission, 0 for no deadline.
+        retry_of: a final run of the same plan, "" for none; with it *taken_over*.
     """
 
     run_id: RunId
@@ -43,6 +60,28 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
     payload_hash: str
     submitted_at_s: float = 0.0
     payload: object = None
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    retry_of: str = ""
+    taken_over: TakenOver | None = None
+
+
+class RunPaused(msgspec.Struct, frozen=True, gc=False):
+    """Somebody entitled to asked to grant nothing more of a run. Of a paused, finished or unknown run: changes nothing.
+
+    Attributes:
+        who: the identity that asked, for the audit.
+    """
+
+    run_id: RunId
+    who: str = ""
+
+
+class RunResumed(msgspec.Struct, frozen=True, gc=False):
+    """Somebody entitled to asked to go on with a run. Of one that is not paused: changes nothing."""
+
+    run_id: RunId
+    who: str = ""
 
 
 class RunCancelled(msgspec.Struct, frozen=True, gc=False):
@@ -174,6 +213,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 Event = (
     RunSubmitted
     | RunCancelled
+    | RunPaused
+    | RunResumed
     | WorkerAttached
     | WorkerDetached
     | WorkerDraining

@@ -40,8 +40,8 @@ RETRIES_LOOKED_AT_MAX = 8
 
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Give work to every worker that wants some, as long as there is any."""
-    if not state.queue.runs:
+    """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
+    if not state.queue.runs or now_s < state.gathering_until_s:
         return
     state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):
@@ -74,6 +74,7 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
     if run.first_lease_s is None:
         run.first_lease_s = now_s
     run.epoch_last = lease.epoch
+    state.queue.served(run, lease.work_s)
     state.counters.leases_granted += 1
     actions.append(
         GrantLease(
@@ -99,8 +100,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     limits, slot_count = state.limits, state.slot_count
     first: tuple[LiveRun, NodeState, int, int] | None = None
     lease_count, work_s = 0, 0.0
-    for _ in range(len(state.queue.runs)):
-        run = state.queue.turn()
+    for run in state.queue.candidates():
         if run.retries:
             for retry in itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX):
                 if _may_try(state, worker, retry):
@@ -128,8 +128,6 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             lease_count += pending_count // (node.tiles_per_lease or 1)
             work_s += pending_count * node.cost.tile_s
             if lease_count >= slot_count and work_s >= slot_count * limits.lease_work_s_min:
-                if run is not first[0]:
-                    state.queue.keep_turn(run)
                 return _carve(state, worker, *first, now_s, actions)
         if is_blocked and not run.retries:
             state.queue.leave(run)

@@ -7,6 +7,7 @@
 * **inputs** every tile leased or done with output has its inputs done;
 * **wants** the lists of workers that want work hold those that do, and no others;
 * **kernels** the holder of a lease announced what its node needs, and fleets count the active workers;
+* **order** the queue holds live runs that are not paused, by tenant; every tenant's count of live runs is right;
 * **attempts** a tile waits as a retry only after an attempt that stands, and below `attempts_max` of them;
 * **final** no lease and no retry belongs to a run that is final.
 
@@ -25,8 +26,13 @@ from xip_scheduler.core.state import SchedulerState
 def check(state: SchedulerState) -> None:
     _check_leases(state)
     _check_workers(state)
+    state.queue.check()
     for run in state.runs.values():
         _check_run(state, run)
+    assert Counter(run.tenant for run in state.runs.values()) == {
+        share.tenant: share.live_count for share in state.queue.shares.values() if share.live_count
+    }
+    assert state.queue.runs.keys() <= state.runs.keys(), "runs that are final are queued"
 
 
 def _check_leases(state: SchedulerState) -> None:

@@ -29,6 +29,11 @@ class Limits(msgspec.Struct, frozen=True):
         duplicate_share_max: of a run's work that may be leased again so.
         attempts_max: workers that may fail at or die from one tile before it is given up.
         epoch_block: epochs reserved per write; a grant so costs 1/10,000 write, and a restart skips 10,000 of 2**64.
+        gathering_s: after a restart with live runs nothing is granted for so long: workers come back within their
+            largest pause between two tries and say what they hold, and a tile they hold is not to be leased to whoever
+            was faster. 0 grants at once, for a grid without workers from before.
+        charge_s_min: what a lease costs its tenant at least: a round trip and a commit, while which a slot may idle.
+        tenant_weights: shares of tenants, 1 for those not named; above 0.
         finished_runs_max: finished runs whose last snapshot is kept for watchers; older ones are read from the store.
     """
 
@@ -46,6 +51,9 @@ class Limits(msgspec.Struct, frozen=True):
     duplicate_share_max: float = 0.05
     attempts_max: int = 3
     epoch_block: int = 10_000
+    gathering_s: float = 0.0
+    charge_s_min: float = 0.005
+    tenant_weights: dict[str, float] = {}
     finished_runs_max: int = 1_000
 
     @property

@@ -49,6 +49,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         run.forget_histories(node.node_id, begin, end)
     node.leased_count -= tile_count
     done_s = lease.work_s * tile_count / lease.open_count
+    run.share.unsettled_s += event.elapsed_ns * 1e-9 - done_s
     lease.work_s -= done_s
     worker.queued_s -= done_s
     lease.open_count -= tile_count

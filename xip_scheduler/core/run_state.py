@@ -22,15 +22,17 @@ id.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
-from xip_scheduler.core.words import RunId
+from xip_scheduler.core.words import Priority, RunId
 
 if TYPE_CHECKING:
+    from xip_scheduler.core.fairness import Share
     from xip_scheduler.core.retries import Retry
 
 
@@ -200,16 +202,24 @@ class LiveRun:
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
+        deadline_after_s: as submitted, 0 for none; deadline_s: scheduler clock, infinite for none. A restart gives the
+            whole span again: the clock of before means nothing now.
+        is_paused: nothing of it is granted.
+        share: of its tenant (`fairness`).
+        retry_of: the run whose results it took over, "" for none.
     """
 
     __slots__ = (
         "cells_done",
         "cells_quarantined",
+        "deadline_after_s",
+        "deadline_s",
         "duplicated_s",
         "epoch_last",
         "first_lease_s",
         "grant_order",
         "histories",
+        "is_paused",
         "is_queued",
         "message",
         "name",
@@ -217,8 +227,11 @@ class LiveRun:
         "open_count",
         "plan",
         "plan_digest",
+        "priority",
         "retries",
+        "retry_of",
         "run_id",
+        "share",
         "submitted_at_s",
         "submitted_s",
         "tenant",
@@ -235,6 +248,9 @@ class LiveRun:
         submitted_at_s: float,
         submitted_s: float,
         nodes: tuple[NodeState, ...],
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        retry_of: str = "",
     ) -> None:
         self.run_id = run_id
         self.tenant = tenant
@@ -253,6 +269,12 @@ class LiveRun:
         self.epoch_last = 0
         self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
+        self.priority = priority
+        self.deadline_after_s = deadline_after_s
+        self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf
+        self.retry_of = retry_of
+        self.share: Share  # set by `RunQueue.begin`
+        self.is_paused = False
         self.is_queued = False
         self.message = ""
         self.waits_for = ""

@@ -1,8 +1,9 @@
-"""Runs begin, are cancelled, and are rebuilt from the store.
+"""Runs begin, are paused and resumed, are cancelled, and are rebuilt from the store.
 
-Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts, and the
-failed attempts at tiles that are not decided. Everything else (leases, costs) is soft and starts anew. `durable_runs` is the
-projection of memory to what is durable: after every commit it equals what the store would hand to `restore` (S19).
+Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts, the failed
+attempts at tiles that are not decided, and whether it is paused. Everything else (leases, costs) is soft and starts
+anew. `durable_runs` is the projection of memory to what is durable: after every commit it equals what the store would
+hand to `restore` (S19).
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import msgspec
 
 from xip_core.graph.plan import Plan
-from xip_scheduler.core.actions import Action, PersistRun, RevokeLease
-from xip_scheduler.core.events import RunCancelled, RunSubmitted
+from xip_scheduler.core.actions import Action, PersistRun, RecordPaused, RevokeLease
+from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
 from xip_scheduler.core.failures import cells_of_tiles
 from xip_scheduler.core.kernels import look_again
 from xip_scheduler.core.poison import RestoredAttempt, restore_attempts, undecided_attempts
 from xip_scheduler.core.results import close_run, finish_run
 from xip_scheduler.core.run_state import Intervals, LiveRun, build_nodes
 from xip_scheduler.core.state import SchedulerState
-from xip_scheduler.core.words import RunId, RunState
+from xip_scheduler.core.words import Priority, RunId, RunState
 
 
 class RestoredRun(msgspec.Struct, frozen=True):
@@ -43,6 +44,10 @@ class RestoredRun(msgspec.Struct, frozen=True):
     cells_done: int = 0
     cells_quarantined: int = 0
     attempts: tuple[RestoredAttempt, ...] = ()
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    is_paused: bool = False
+    retry_of: str = ""
 
 
 def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions: list[Action]) -> None:
@@ -59,6 +64,10 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
             event.payload_hash,
             event.submitted_at_s,
             event.payload,
+            event.priority,
+            event.deadline_after_s,
+            event.retry_of,
+            event.taken_over,
         )
     )
     state.counters.runs_submitted += 1
@@ -70,8 +79,14 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
         event.plan_digest,
         event.submitted_at_s,
         now_s,
-        build_nodes(event.plan, state.costs),
+        build_nodes(event.plan, state.costs, event.taken_over.done if event.taken_over else ()),
+        event.priority,
+        event.deadline_after_s,
+        event.retry_of,
     )
+    if event.taken_over is not None:
+        run.cells_done = event.taken_over.cells_done
+        run.cells_quarantined = event.taken_over.cells_quarantined
     _enter(state, run)
     if run.open_count == 0:
         finish_run(state, run, actions)
@@ -82,6 +97,7 @@ def _enter(state: SchedulerState, run: LiveRun) -> None:
     run.cells_done += cells_without_tile
     run.cells_quarantined += cells_without_tile
     state.runs[run.run_id] = run
+    state.queue.begin(run)
     state.queue.enter(run)
     look_again(state, run)
 
@@ -107,6 +123,34 @@ def cancelled(state: SchedulerState, event: RunCancelled, actions: list[Action])
     close_run(state, run, RunState.CANCELLED, event.reason, actions, event.who)
 
 
+def paused(state: SchedulerState, event: RunPaused, actions: list[Action]) -> None:
+    """Nothing more of the run is granted; what its workers are at is finished and recorded, what is queued comes back.
+
+    A worker may have begun what looks queued here; its result is then refused and computed again after the resume.
+    """
+    run = state.runs.get(event.run_id)
+    if run is None or run.is_paused:
+        return
+    run.is_paused = True
+    state.queue.leave(run)
+    actions.append(RecordPaused(run.run_id, True, event.who))
+    for worker in list(state.workers.values()):
+        queued = list(worker.leases.values())[worker.slot_count :]
+        for lease in [lease for lease in queued if lease.run is run]:
+            actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+            state.lose_lease(lease, actions)
+            state.settle(worker)
+
+
+def resumed(state: SchedulerState, event: RunResumed, actions: list[Action]) -> None:
+    run = state.runs.get(event.run_id)
+    if run is None or not run.is_paused:
+        return
+    run.is_paused = False
+    state.queue.enter(run)
+    actions.append(RecordPaused(run.run_id, False, event.who))
+
+
 def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> None:
     run = LiveRun(
         restored.run_id,
@@ -117,7 +161,11 @@ def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> N
         restored.submitted_at_s,
         now_s,
         build_nodes(restored.plan, state.costs, restored.done, restored.failed),
+        restored.priority,
+        restored.deadline_after_s,
+        restored.retry_of,
     )
+    run.is_paused = restored.is_paused
     run.cells_done = restored.cells_done
     run.cells_quarantined = restored.cells_quarantined
     assert run.open_count, f"run {run.run_id}: every tile is recorded but no final state"
@@ -140,6 +188,10 @@ def durable_runs(state: SchedulerState) -> tuple[RestoredRun, ...]:
             run.cells_done - planned_cells(run.plan),
             run.cells_quarantined - planned_cells(run.plan),
             undecided_attempts(run),
+            run.priority,
+            run.deadline_after_s,
+            run.is_paused,
+            run.retry_of,
         )
         for run in state.runs.values()
     )

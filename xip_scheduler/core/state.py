@@ -71,6 +71,7 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -83,6 +84,7 @@ class SchedulerState:
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
         "is_uneven",
         "leases",
@@ -104,16 +106,17 @@ class SchedulerState:
         self.workers: dict[WorkerId, Worker] = {}
         self.leases: OrderedDict[Epoch, Lease] = OrderedDict()
         self.hungry: tuple[Pool, Pool, Pool, Pool] = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        self.queue = RunQueue()
+        self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
-        self.epoch_floor = 0
         self.is_uneven = False
         self.look_next_s = 0.0
         self.look_due_s: float | None = None
+        self.epoch_floor = 0
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
 
@@ -260,7 +263,7 @@ class SchedulerState:
 
     def finish(self, run: LiveRun, view: RunView) -> None:
         """Forget a final run but for its last view; it has no lease left."""
-        self.queue.leave(run)
+        self.queue.end(run)
         del self.runs[run.run_id]
         self.finished[run.run_id] = view
         while len(self.finished) > self.limits.finished_runs_max:

@@ -7,7 +7,7 @@ import msgspec
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.leases import Worker
 from xip_scheduler.core.run_state import LiveRun
-from xip_scheduler.core.words import ConnectionId, RunId, RunState, WorkerId
+from xip_scheduler.core.words import ConnectionId, Priority, RunId, RunState, WorkerId
 
 
 class NodeView(msgspec.Struct, frozen=True):
@@ -32,6 +32,10 @@ class RunView(msgspec.Struct, frozen=True):
         cell_count, cells_done, cells_quarantined: of the whole run; the planner's quarantine counts as done.
         epoch_last: newest epoch granted to the run, 0 before the first lease.
         first_lease_after_s: from submission (or restart) to the first lease, 0 before it.
+        deadline_after_s: as submitted, 0 for none.
+        is_paused: only of a running run.
+        eta_s: seconds until the run is final at its present share, 0 when unknown (`estimates`).
+        retry_of: the run whose results it took over, "" for none.
         message: why a run failed or was cancelled, which sums are missing, or what a live one waits for.
     """
 
@@ -51,6 +55,11 @@ class RunView(msgspec.Struct, frozen=True):
     first_lease_after_s: float
     message: str
     nodes: tuple[NodeView, ...]
+    priority: Priority = Priority.INTERACTIVE
+    deadline_after_s: float = 0.0
+    is_paused: bool = False
+    eta_s: float = 0.0
+    retry_of: str = ""
 
 
 class WorkerView(msgspec.Struct, frozen=True):
@@ -75,7 +84,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     speed: float = 0.0
 
 
-def view_run(run: LiveRun, state: RunState, message: str) -> RunView:
+def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
     plan = run.plan
     return RunView(
         run_id=run.run_id,
@@ -108,6 +117,11 @@ def view_run(run: LiveRun, state: RunState, message: str) -> RunView:
             )
             for node in run.nodes
         ),
+        priority=run.priority,
+        deadline_after_s=run.deadline_after_s,
+        is_paused=run.is_paused and not state.is_final,
+        eta_s=eta_s,
+        retry_of=run.retry_of,
     )
 
 

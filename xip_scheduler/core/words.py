@@ -18,6 +18,18 @@ Epoch = NewType("Epoch", int)
 """Name of a lease: grows with every grant over the life of the store."""
 
 
+class Priority(enum.IntEnum):
+    """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
+
+    BATCH = 1
+    INTERACTIVE = 2
+
+
+def priority_of(number: int) -> Priority:
+    """The priority on the wire or in the store; 0, which was sent before there were any, is interactive."""
+    return Priority(number or Priority.INTERACTIVE)
+
+
 class RunState(enum.IntEnum):
     """Where a run stands; the values are those of xip.v1.RunState.
 

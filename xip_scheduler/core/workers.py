@@ -6,8 +6,9 @@ A lease is soft state and belongs to a connection only as long as the worker vou
   may have been lost); what can be its own again is **adopted** under its old epoch, the rest is revoked. Adoption
   needs: the run lives, no tile of it is in another lease or was granted under a newer epoch since, the inputs are done,
   the epoch is below the high-water mark (and not below the floor a restored backup sets), and the worker has announced
-  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it; recording
-  stays once only, because tiles do.
+  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it, and
+  nothing is granted for `gathering_s`, so that what is held is not computed twice; recording stays once only in any
+  case, because tiles do.
 * A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
   tiles it was at are suspects (`leases`). A worker that comes back with them is acquitted.
 * The detach of a connection that is not the worker's current one is old news.

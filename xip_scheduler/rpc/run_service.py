@@ -1,7 +1,7 @@
-"""xip.v1.RunService: submit, look, watch, stream, cancel.
+"""xip.v1.RunService: submit, retry, pause, resume, cancel, look, watch, stream.
 
-A run passes three doors before it is answered: the request id (is it a repeat?), the planner (does it make sense?), the
-driver (is it durable?). What is refused at a door leaves nothing behind but blobs.
+A run passes four doors before it is answered: the request id (is it a repeat?), admission (is there room?), the planner
+(does it make sense?), the driver (is it durable?). What is refused at a door leaves nothing behind but blobs.
 
 Repeats of one request that cross each other pass the doors one after the other.
 """
@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -26,13 +27,15 @@ from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
 from xip_core.wire import convert
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc
-from xip_scheduler.core.events import RunCancelled, RunSubmitted
+from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
 from xip_scheduler.core.views import RunView
-from xip_scheduler.core.words import RunId
+from xip_scheduler.core.words import RunId, priority_of
 from xip_scheduler.driver import Driver
 from xip_scheduler.logs import logger
+from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
+from xip_scheduler.rpc.retrying import retry_hash, taken_over
 from xip_scheduler.rpc.run_views import PlanCache, run_of_store, run_of_view, unknown_run
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
@@ -42,6 +45,9 @@ TEXT_LENGTH_MAX = 128
 """Characters of request ids, names and tenants: they become labels on screens and in metrics."""
 
 REASON_LENGTH_MAX = 1_000
+DEADLINE_S_MAX = 366 * 86_400.0
+"""A deadline beyond a year is a slip of units."""
+
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000
 
@@ -66,6 +72,7 @@ class CoreQueries(msgspec.Struct, frozen=True):
 
     run: Callable[[RunId], RunView | None]
     live_run_count: Callable[[], int]
+    live_run_count_of: Callable[[str], int]
     worker_count: Callable[[], int]
     slot_count: Callable[[], int]
 
@@ -80,7 +87,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         store: StoreThread,
         blobs: FileBlobs,
         changes: RunChanges,
-        live_runs_max: int,
+        admission: Admission,
         signatures: KernelSignatures,
     ) -> None:
         self._driver = driver
@@ -88,7 +95,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self._store = store
         self._blobs = blobs
         self._changes = changes
-        self._live_runs_max = live_runs_max
+        self._admission = admission
         self._signatures = signatures
         self._plans = PlanCache(blobs)
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
@@ -111,6 +118,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         _check_text("request_id", request_id, length_min=1)
         _check_text("tenant", tenant)
         _check_text("name", request.spec.name)
+        _check_order(request.spec)
         spec = request.spec.SerializeToString(deterministic=True)
         async with self._submissions.setdefault((tenant, request_id), asyncio.Lock()):
             known = await self._store.find_request(tenant, request_id)
@@ -122,28 +130,27 @@ class RunService(run_pb2_grpc.RunServiceServicer):
 
     async def _accept(self, request: run_pb2.SubmitRunRequest, spec: bytes) -> RunId:
         """Plan and store a new run."""
-        live_run_count = await self._driver.query(self._core.live_run_count)
-        if live_run_count >= self._live_runs_max:
-            sentence = f"at most {self._live_runs_max} runs may be live, got {live_run_count}; try again later"
-            raise RequestError("TOO_MANY_RUNS", sentence)
         begin_s = time.perf_counter()
         loop = asyncio.get_running_loop()
-        announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
-        plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
-        run_id = _run_id(request.spec.tenant, request.request_id)
-        await self._driver.submit(
-            RunSubmitted(
-                run_id=run_id,
-                tenant=request.spec.tenant,
-                name=request.spec.name,
-                request_id=request.request_id,
-                plan=plan,
-                plan_digest=plan_digest,
-                payload_hash=digest_of(spec),
-                submitted_at_s=time.time(),
-                payload=spec,
+        with await self._admitted(request.spec.tenant):
+            announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
+            plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
+            run_id = _run_id(request.spec.tenant, request.request_id)
+            await self._driver.submit(
+                RunSubmitted(
+                    run_id=run_id,
+                    tenant=request.spec.tenant,
+                    name=request.spec.name,
+                    request_id=request.request_id,
+                    plan=plan,
+                    plan_digest=plan_digest,
+                    payload_hash=digest_of(spec),
+                    submitted_at_s=time.time(),
+                    payload=spec,
+                    priority=priority_of(request.spec.priority),
+                    deadline_after_s=request.spec.deadline_after_s,
+                )
             )
-        )
         self._log.info(
             "run accepted",
             run_id=run_id,
@@ -153,6 +160,73 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             accepted_after_s=round(time.perf_counter() - begin_s, 4),
         )
         return run_id
+
+    async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
+        core = self._core
+        counts = await self._driver.query(lambda: (core.live_run_count(), core.live_run_count_of(tenant)))
+        return self._admission.admitted(tenant, *counts)
+
+    async def RetryRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.RetryRunRequest, context: Context
+    ) -> run_pb2.RetryRunResponse:
+        _check_text("request_id", request.request_id, length_min=1)
+        old = await self._store.run(request.run_id)
+        if old is None:
+            raise unknown_run(request.run_id)
+        async with self._submissions.setdefault((old.tenant, request.request_id), asyncio.Lock()):
+            known = await self._store.find_request(old.tenant, request.request_id)
+            if known is None:
+                run_id = await self._retry(old, request.request_id)
+            else:
+                run_id = _same_run(known, retry_hash(old.run_id))
+        return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+
+    async def _retry(self, old: StoredRun, request_id: str) -> RunId:
+        """Store a new run that begins with what *old* has."""
+        with await self._admitted(old.tenant):
+            plan = await self._plans.plan(old.plan_digest)
+            taken = await taken_over(self._store, old, plan)
+            run_id = _run_id(old.tenant, request_id)
+            await self._driver.submit(
+                RunSubmitted(
+                    run_id=run_id,
+                    tenant=old.tenant,
+                    name=old.name,
+                    request_id=request_id,
+                    plan=plan,
+                    plan_digest=old.plan_digest,
+                    payload_hash=retry_hash(old.run_id),
+                    submitted_at_s=time.time(),
+                    payload=old.spec,
+                    priority=priority_of(old.priority),
+                    deadline_after_s=old.deadline_after_s,
+                    retry_of=old.run_id,
+                    taken_over=taken,
+                )
+            )
+        taken_count = sum(end - begin for intervals in taken.done for begin, end in intervals)
+        self._log.info("run retried", run_id=run_id, retry_of=old.run_id, tiles_taken_over=taken_count)
+        return run_id
+
+    async def PauseRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.PauseRunRequest, context: Context
+    ) -> run_pb2.PauseRunResponse:
+        run = await self._run(request.run_id)
+        if not run.state.is_final and not run.is_paused:
+            self._log.info("run paused", run_id=run.run_id, reason=request.reason[:REASON_LENGTH_MAX])
+            await self._driver.submit(RunPaused(RunId(request.run_id)))
+            run = await self._run(request.run_id)
+        return run_pb2.PauseRunResponse(run=convert.run_to_wire(run))
+
+    async def ResumeRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.ResumeRunRequest, context: Context
+    ) -> run_pb2.ResumeRunResponse:
+        run = await self._run(request.run_id)
+        if run.is_paused:
+            self._log.info("run resumed", run_id=run.run_id)
+            await self._driver.submit(RunResumed(RunId(request.run_id)))
+            run = await self._run(request.run_id)
+        return run_pb2.ResumeRunResponse(run=convert.run_to_wire(run))
 
     async def CancelRun(  # noqa: N802 - the name is the wire's
         self, request: run_pb2.CancelRunRequest, context: Context
@@ -278,6 +352,14 @@ def _check_text(name: str, text: str, length_min: int = 0) -> None:
     if not length_min <= len(text) <= TEXT_LENGTH_MAX or not text.isprintable():
         sentence = f"{name} must be {length_min} to {TEXT_LENGTH_MAX} printable characters, got {text[:200]!r}"
         raise RequestError(f"BAD_{name.upper()}", sentence)
+
+
+def _check_order(spec: run_pb2.RunSpec) -> None:
+    """Whether the run says in a way we know who goes first."""
+    convert.priority_from_wire(spec.priority)
+    if not 0.0 <= spec.deadline_after_s <= DEADLINE_S_MAX:
+        sentence = f"deadline_after_s must be 0 (none) to {DEADLINE_S_MAX:.0f} s, got {spec.deadline_after_s}"
+        raise RequestError("BAD_DEADLINE", sentence)
 
 
 def _run_id(tenant: str, request_id: str) -> RunId:

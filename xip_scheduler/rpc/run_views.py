@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from xip_core.errors import NotFoundError
 from xip_core.graph.plan import Plan, decode_plan
 from xip_core.model.result import NodeProgress, Run, RunState
+from xip_core.model.run_spec import Priority
 from xip_scheduler.core.runs import planned_cells
 from xip_scheduler.core.views import RunView
 from xip_scheduler.store.blobs import FileBlobs
@@ -73,6 +74,11 @@ def run_of_view(view: RunView, worker_count: int, slot_count: int) -> Run:
         message=view.message,
         epoch_last=view.epoch_last,
         first_lease_after_s=view.first_lease_after_s,
+        priority=Priority(view.priority),
+        deadline_after_s=view.deadline_after_s,
+        is_paused=view.is_paused,
+        eta_s=view.eta_s,
+        retry_of=view.retry_of,
     )
 
 
@@ -111,6 +117,9 @@ def run_of_store(stored: StoredRun, plan: Plan, tallies: Iterable[NodeTally]) ->
         message=stored.message,
         epoch_last=stored.epoch_last,
         first_lease_after_s=stored.first_lease_after_s,
+        priority=Priority(stored.priority or Priority.INTERACTIVE),
+        deadline_after_s=stored.deadline_after_s,
+        retry_of=stored.retry_of,
     )
 
 

@@ -12,6 +12,7 @@ Rules for implementations, each with a test in tests/scheduler/store that every 
   batch. A final run never changes again (S9).
 * (tenant, request id) names at most one run, for ever (S6).
 * A failed attempt at a tile is kept once, under its number (S16); another one under the same number refuses the batch.
+* A takeover copies records, never changes those it copies (S9), and takes every tile it names or refuses the batch.
 * Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
 * Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
 * A store of a newer version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
@@ -22,7 +23,7 @@ implementation needs no lock. Reads are bounded by the size or count they are gi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -88,6 +89,23 @@ PauseChange = tuple[str, bool, str]
 """run_id, is_paused from now on, who asked for it."""
 
 
+TileSpan = tuple[int, int, int]
+"""node_id, tile_begin, tile_end."""
+
+
+class Takeover(msgspec.Struct, frozen=True, gc=False):
+    """Records of a final run that a new run of the same plan begins with, their outputs and details included.
+
+    Attributes:
+        run_id: the new run, stored in the same batch.
+        spans: tiles; every record of *retry_of* is inside one of them or outside all.
+    """
+
+    run_id: str
+    retry_of: str
+    spans: tuple[TileSpan, ...]
+
+
 class Batch(msgspec.Struct, gc=False):
     """Everything one transaction makes durable.
 
@@ -105,6 +123,7 @@ class Batch(msgspec.Struct, gc=False):
     details: list[TileBlock] = []
     quarantine: list[QuarantinedCells] = []
     attempts: list[Attempt] = []
+    takeovers: list[Takeover] = []
     paused: list[PauseChange] = []
     finished: list[FinishedRun] = []
 
@@ -118,6 +137,7 @@ class Batch(msgspec.Struct, gc=False):
             or self.details
             or self.quarantine
             or self.attempts
+            or self.takeovers
             or self.paused
             or self.finished
         )
@@ -252,6 +272,9 @@ class Store(Protocol):
 
     def tallies(self, run_id: str) -> list[NodeTally]:
         """Counts per node, by node id; nodes without a record are absent."""
+
+    def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        """Counts per node of the records with output that are wholly inside *spans*: what a takeover of them takes."""
 
     def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
         """Outputs of recorded tiles from *tile_begin* on, at least one, until *tile_end* or the size limit.

@@ -43,9 +43,11 @@ from xip_scheduler.store.protocol import (
     QuarantineRow,
     StoredRun,
     TileRecord,
+    TileSpan,
     not_recorded,
 )
 from xip_scheduler.store.sqlite_file import INSERT_AUDIT, connect, open_term, seal
+from xip_scheduler.store.takeover import take_over, tallies_within
 
 DATABASE_NAME = "scheduler.sqlite"
 RECORDS_PER_STATEMENT = (2048, 512, 128, 32, 8, 1)
@@ -154,6 +156,8 @@ class SqliteStore:
         self._driver.execute("UPDATE meta SET value = value + 1 WHERE name = 'commit_serial'")
         for run in batch.runs:
             self._insert_run(run)
+        for takeover in batch.takeovers:
+            take_over(self._driver, takeover)
         if batch.epoch_end:
             self._driver.execute(
                 "UPDATE meta SET value = max(value, ?) WHERE name = 'epoch_end'", (batch.epoch_end,)
@@ -364,6 +368,9 @@ class SqliteStore:
             .order_by(schema.node_tally.c.node_id)
         )
         return [NodeTally(*found) for found in self._connection.execute(statement)]
+
+    def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        return tallies_within(self._driver, self._run_key(run_id), spans)
 
     def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
         key = (self._run_key(run_id), node_id)

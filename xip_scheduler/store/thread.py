@@ -7,11 +7,20 @@ disk. One thread, because the store has one connection; calls queue in order, so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from xip_scheduler.store.protocol import Batch, Detail, NodeTally, QuarantineRow, Store, StoredRun
+from xip_scheduler.store.protocol import (
+    Batch,
+    Detail,
+    DoneInterval,
+    NodeTally,
+    QuarantineRow,
+    Store,
+    StoredRun,
+    TileSpan,
+)
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -48,6 +57,12 @@ class StoreThread:
     async def tallies(self, run_id: str) -> list[NodeTally]:
         return await self._call(self._store.tallies, run_id)
 
+    async def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        return await self._call(self._store.tallies_within, run_id, spans)
+
+    async def done_intervals(self, run_id: str) -> list[DoneInterval]:
+        return await self._call(lambda: list(self._store.done_intervals(run_id)))
+
     async def outputs(
         self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int
     ) -> list[bytes]:
@@ -56,8 +71,8 @@ class StoreThread:
     async def details(self, run_id: str, after_cursor: int, size_limit_bytes: int) -> list[Detail]:
         return await self._call(self._store.details, run_id, after_cursor, size_limit_bytes)
 
-    async def quarantine(self, run_id: str, limit: int) -> list[QuarantineRow]:
-        return await self._call(self._store.quarantine, run_id, limit)
+    async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
+        return await self._call(self._store.quarantine, run_id, limit, offset)
 
     async def _call(
         self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs

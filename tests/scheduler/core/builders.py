@@ -9,6 +9,7 @@ from xip_scheduler.core.actions import (
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
@@ -18,7 +19,7 @@ from xip_scheduler.core.events import RunSubmitted, TilesReported, WorkerAttache
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunState, WorkerId
 
 
 def a_probe_plan(
@@ -44,8 +45,25 @@ def a_book_plan(
     return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, measures=("pv",))
 
 
-def a_submission(run_id: str = "r1", plan: Plan | None = None, tenant: str = "desk") -> RunSubmitted:
-    return RunSubmitted(RunId(run_id), tenant, run_id, f"q-{run_id}", plan or a_probe_plan(), "plan", "hash")
+def a_submission(
+    run_id: str = "r1",
+    plan: Plan | None = None,
+    tenant: str = "desk",
+    priority: Priority = Priority.INTERACTIVE,
+    deadline_after_s: float = 0.0,
+) -> RunSubmitted:
+    plan = plan or a_probe_plan()
+    return RunSubmitted(
+        RunId(run_id),
+        tenant,
+        run_id,
+        f"q-{run_id}",
+        plan,
+        "plan",
+        "hash",
+        priority=priority,
+        deadline_after_s=deadline_after_s,
+    )
 
 
 def an_attachment(worker_id: str = "w1", connection_id: int = 1, slot_count: int = 1) -> WorkerAttached:
@@ -71,6 +89,7 @@ class MemoryStore:
         self.cells: dict[str, list[int]] = {}
         self.final: dict[str, RunState] = {}
         self.attempts: dict[str, list[tuple[int, int, Attempt]]] = {}
+        self.paused: dict[str, bool] = {}
         self.epoch_end = 1
 
     def commit(self, actions: list[Action]) -> None:
@@ -83,6 +102,14 @@ class MemoryStore:
                     self.failed[action.run_id] = [IntervalSet() for _ in action.plan.nodes]
                     self.cells[action.run_id] = [0, 0]
                     self.attempts[action.run_id] = []
+                    if action.taken_over is not None:
+                        assert action.retry_of in self.final, "only a final run is retried"
+                        self.done[action.run_id] = [IntervalSet(node) for node in action.taken_over.done]
+                        self.cells[action.run_id] = [action.taken_over.cells_done, action.taken_over.cells_quarantined]
+                case RecordPaused():
+                    assert action.run_id not in self.final, f"{action.run_id} paused after it became final"
+                    assert self.paused.get(action.run_id, False) is not action.is_paused, "a pause that changes nothing"
+                    self.paused[action.run_id] = action.is_paused
                 case ReserveEpochs():
                     assert action.epoch_end > self.epoch_end
                     self.epoch_end = action.epoch_end
@@ -130,6 +157,10 @@ class MemoryStore:
                 tuple(tuple(node) for node in self.failed[run_id]),
                 *self.cells[run_id],
                 self._undecided(run_id),
+                run.priority,
+                run.deadline_after_s,
+                self.paused.get(run_id, False),
+                run.retry_of,
             )
             for run_id, run in self.runs.items()
             if run_id not in self.final

@@ -14,22 +14,27 @@ then agree with the core (S19).
 
 Commands (times in seconds):
     submit run= [tiles=] [per_lease=] [kernels=NAME@VERSION,...] | submit run= rows= scenarios= [per_lease=]
+        [tenant=] [priority=BATCH|INTERACTIVE] [deadline=] [cost=] [retry_of= taken=B-E,...]
+    weights TENANT=W ...                        (before anything else: the scheduler's settings)
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
-    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [ms= per tile, 10 unless told]
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took= seconds | ms= per tile, 10 ms unless told]
     keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2]
+    pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
-    show run= | show worker=                    the view of a run or of a worker, as an order
+    show run= [eta] | show worker=              the view of a run or of a worker, as an order
 """
 
 from __future__ import annotations
 
 import re
 
-from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan
+import msgspec
+
+from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan, a_submission
 from xip_core.errors import FailureReason
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
@@ -38,6 +43,7 @@ from xip_scheduler.core.actions import (
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
+    RecordPaused,
     RecordRunState,
     RecordTiles,
     ReserveEpochs,
@@ -53,7 +59,10 @@ from xip_scheduler.core.events import (
     LeaseKept,
     LeaseReturned,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
+    TakenOver,
     Tick,
     TileFailed,
     TilesReported,
@@ -61,7 +70,8 @@ from xip_scheduler.core.events import (
     WorkerDetached,
     WorkerDraining,
 )
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
 
 HELD = re.compile(r"(\d+):(\w+)/(\d+)\[(\d+),(\d+)\)")
 
@@ -80,6 +90,8 @@ def describe(action: Action) -> str:
             return (
                 f"RecordFailedTiles {_tiles(action)} cells={action.cell_count} {action.reason.name}: {action.message}"
             )
+        case RecordPaused():
+            return f"RecordPaused {action.run_id} {action.is_paused} {action.who}".rstrip()
         case RecordAttempt():
             word = FailureReason(action.reason).name if action.reason else "WITHDRAWN"
             where = f"{action.run_id}/{action.node_id}[{action.tile}]#{action.attempt}"
@@ -120,8 +132,14 @@ class Story:
             self.core = self.store.restart(self.now_s)
             self.core.check_invariants()
             return []
+        if word == "weights":
+            weights = {tenant: float(weight) for tenant, weight in options.items()}
+            self.core = Core(Limits(tenant_weights=weights))
+            return []
         if word == "show":
-            return self._show(options["run"]) if "run" in options else self._show_worker(options["worker"])
+            if "run" not in options:
+                return self._show_worker(options["worker"])
+            return self._show(options["run"], with_eta="eta" in rest[0].split())
         if word == "attach" and "connection" not in options:
             self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
         return self._handle(self._event(word, options, is_orderly="orderly" in command))
@@ -141,15 +159,17 @@ class Story:
         self.now_s = end_s
         return lines
 
-    def _show(self, run_id: str) -> list[str]:
+    def _show(self, run_id: str, *, with_eta: bool) -> list[str]:
         view = self.core.run(RunId(run_id))
         assert view is not None
         nodes = " ".join(
             f"{node.node_id}:{node.tiles_done}+{node.tiles_leased}/{node.tile_count}" for node in view.nodes
         )
         cells = f"cells={view.cells_done}/{view.cell_count} quarantined={view.cells_quarantined}"
-        waiting = f" {view.message}" if view.message.startswith("waits") else ""
-        return [f"{view.run_id} {view.state.name} {cells} nodes {nodes}{waiting}"]
+        waiting = f" {view.message}" if view.message.startswith(("waits", "will miss", "has missed")) else ""
+        paused = " paused" if view.is_paused else ""
+        eta = f" eta={view.eta_s:.3g}s" if with_eta else ""
+        return [f"{view.run_id} {view.state.name}{paused} {cells} nodes {nodes}{eta}{waiting}"]
 
     def _show_worker(self, worker_id: str) -> list[str]:
         (view,) = [view for view in self.core.workers() if view.worker_id == worker_id]
@@ -174,7 +194,8 @@ class Story:
             span = (int(begin), int(end or int(begin) + 1))
             cells = int(options.get("cells", 1))
             quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
-            elapsed_ns = round((span[1] - span[0]) * float(options.get("ms", 10.0)) * 1e6)
+            ms = float(options["took"]) * 1e3 if "took" in options else float(options.get("ms", 10.0))
+            elapsed_ns = round((span[1] - span[0]) * ms * 1e6)
             return TilesReported(worker, epoch, *span, cells, quarantined, elapsed_ns)
         if word == "fail":
             reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]
@@ -191,6 +212,10 @@ class Story:
                 return LeaseKept(worker, epoch, int(options["end"]))
             case "cancel":
                 return RunCancelled(RunId(options["run"]), options.get("reason", ""))
+            case "pause":
+                return RunPaused(RunId(options["run"]), options.get("who", ""))
+            case "resume":
+                return RunResumed(RunId(options["run"]), options.get("who", ""))
         raise ValueError(f"unknown command {word!r}")
 
 
@@ -201,8 +226,19 @@ def _submission(options: dict[str, str]) -> RunSubmitted:
     else:
         tile_count, cost_s = int(options.get("tiles", 2)), float(options.get("cost", 0.01))
         plan = a_probe_plan(tile_count, per_lease, cost_s, _versions(options))
-    run = options["run"]
-    return RunSubmitted(RunId(run), "desk", run, f"q-{run}", plan, "plan", "hash")
+    submission = a_submission(
+        options["run"],
+        plan,
+        options.get("tenant", "desk"),
+        Priority[options.get("priority", "INTERACTIVE")],
+        float(options.get("deadline", 0.0)),
+    )
+    if "retry_of" not in options:
+        return submission
+    spans = [text.split("-") for text in options["taken"].split(",")]
+    done = tuple((int(begin), int(end)) for begin, end in spans)
+    taken_over = TakenOver((done,), sum(end - begin for begin, end in done), 0)
+    return msgspec.structs.replace(submission, retry_of=options["retry_of"], taken_over=taken_over)
 
 
 def _versions(options: dict[str, str]) -> Versions:

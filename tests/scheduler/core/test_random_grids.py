@@ -26,6 +26,8 @@ from xip_scheduler.core.events import (
     LeaseKept,
     LeaseReturned,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
     Tick,
     TileFailed,
@@ -34,7 +36,7 @@ from xip_scheduler.core.events import (
     WorkerDetached,
     WorkerDraining,
 )
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
 
 KERNELS = (("terms", "1"), ("black.european", "1"), ("probe.noop", "1"))
 PLANS: tuple[Plan, ...] = (
@@ -100,7 +102,18 @@ class Grid:
     def submit(self, worker: str, number: int) -> None:
         self.run_count += 1
         run_id = RunId(f"r{self.run_count}")
-        self.handle(RunSubmitted(run_id, "desk", run_id, f"q{run_id}", PLANS[number % len(PLANS)], "", ""))
+        submission = RunSubmitted(
+            run_id,
+            f"desk{number % 3}",
+            run_id,
+            f"q{run_id}",
+            PLANS[number % len(PLANS)],
+            "",
+            "",
+            priority=Priority(1 + number % 2),
+            deadline_after_s=float(number % 5),
+        )
+        self.handle(submission)
 
     def attach(self, worker: str, number: int) -> None:
         self.connection_id += 1
@@ -184,6 +197,12 @@ class Grid:
     def cancel(self, worker: str, number: int) -> None:
         self.handle(RunCancelled(RunId(f"r{number % (self.run_count + 1)}")))
 
+    def pause(self, worker: str, number: int) -> None:
+        self.handle(RunPaused(RunId(f"r{number % (self.run_count + 1)}")))
+
+    def resume(self, worker: str, number: int) -> None:
+        self.handle(RunResumed(RunId(f"r{number % (self.run_count + 1)}")))
+
     def wait(self, worker: str, number: int) -> None:
         self.now_s += number % 20
         self.handle(Tick())
@@ -200,7 +219,9 @@ class Grid:
         self.counted.update(msgspec.structs.asdict(self.core.counters))
 
     def heal(self) -> None:
-        """Everybody leaves; one worker that never fails comes and works."""
+        """Everybody leaves; paused runs go on; one worker that never fails comes and works."""
+        for number in range(1, self.run_count + 1):
+            self.handle(RunResumed(RunId(f"r{number}")))
         for worker, connection in list(self.connections.items()):
             self.handle(WorkerDetached(WorkerId(worker), ConnectionId(connection)))
         self.held["healthy"] = {}
@@ -215,9 +236,10 @@ class Grid:
             del self.held["healthy"][lease.epoch]
 
 
-MOVES = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "keep", "drain", "beat", "cancel")
+WORK = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "keep", "drain", "beat", "wait")
+MOVES = (*WORK, "cancel", "pause", "resume")
 # Work is what happens most; the rest is what happens to it.
-WEIGHTED = (*MOVES, "wait", "fall_silent", "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
+WEIGHTED = (*MOVES, "fall_silent", "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
 
 histories = st.lists(
     st.tuples(st.sampled_from(WEIGHTED), st.sampled_from(WORKERS), st.integers(0, 1_000)), min_size=5, max_size=80

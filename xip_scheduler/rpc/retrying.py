@@ -1,0 +1,97 @@
+"""RetryRun: what the new run begins with, read from the store.
+
+The old run is final, so what is read of it does not change (S9). If retention removed it meanwhile the takeover would
+find less than it names; the store refuses that, so a run is not retried once it is pruned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from xip_core.errors import RequestError
+from xip_core.graph.plan import Plan, digest_of
+from xip_scheduler.core.events import TakenOver
+from xip_scheduler.core.remainder import Remainder, remainder_of
+from xip_scheduler.core.run_state import Intervals
+from xip_scheduler.core.words import RunState
+from xip_scheduler.store.protocol import QuarantineRow, StoredRun
+from xip_scheduler.store.thread import StoreThread
+
+QUARANTINE_ROWS_PER_READ = 10_000
+QUARANTINE_ROWS_MAX = 500_000
+"""About 200 MB while they are looked through; a run with more bad rows needs another book, not a retry."""
+
+
+def retry_hash(run_id: str) -> str:
+    """Payload hash of a retry: the same request id for another run, or for a submission, is refused."""
+    return digest_of(b"retry:" + run_id.encode())
+
+
+async def taken_over(store: StoreThread, stored: StoredRun, plan: Plan) -> TakenOver:
+    """
+    What a retry of *stored* need not compute again.
+
+    Raises:
+        RequestError: RUN_NOT_FINAL; RUN_PRUNED, its results are gone; NOTHING_TO_RETRY; TOO_MUCH_QUARANTINE;
+            SPLIT_RECORD, a worker reported tiles together of which only a part can be taken over.
+    """
+    _check(stored)
+    quarantine = await _quarantine(store, stored.run_id)
+    computed = await _computed(store, stored.run_id, plan)
+    entries = [(row.row, row.scenario_begin, row.scenario_end, row.reason) for row in quarantine]
+    remainder = await asyncio.to_thread(remainder_of, plan, computed, entries)
+    if not remainder.open_count:
+        raise RequestError("NOTHING_TO_RETRY", _nothing(stored, len(quarantine)))
+    cells_done, cells_quarantined = await _cells(store, stored.run_id, remainder)
+    kept = tuple(
+        (row.row, row.scenario_begin, row.scenario_end, row.reason, row.message, row.trade_id)
+        for row in map(quarantine.__getitem__, remainder.kept)
+    )
+    return TakenOver(remainder.done, cells_done, cells_quarantined, kept)
+
+
+def _check(stored: StoredRun) -> None:
+    if not stored.finished_at_s:
+        sentence = f"run {stored.run_id} must be final to be retried, it still runs; cancel it first"
+        raise RequestError("RUN_NOT_FINAL", sentence)
+    if stored.pruned_at_s:
+        sentence = f"run {stored.run_id} must have its results to be retried, they were removed by retention"
+        raise RequestError("RUN_PRUNED", f"{sentence}; submit it again under a new request id")
+    if stored.state == RunState.COMPLETED:
+        raise RequestError("NOTHING_TO_RETRY", _nothing(stored, 0))
+
+
+def _nothing(stored: StoredRun, quarantined_count: int) -> str:
+    sentence = f"run {stored.run_id} must lack something that another try may compute"
+    if not quarantined_count:
+        return f"{sentence}, it has every number"
+    return f"{sentence}: its quarantined cells would come out the same, for they lack data or have no value"
+
+
+async def _quarantine(store: StoreThread, run_id: str) -> list[QuarantineRow]:
+    rows: list[QuarantineRow] = []
+    while True:
+        page = await store.quarantine(run_id, QUARANTINE_ROWS_PER_READ, len(rows))
+        rows += page
+        if len(page) < QUARANTINE_ROWS_PER_READ:
+            return rows
+        if len(rows) >= QUARANTINE_ROWS_MAX:
+            sentence = f"a run that is retried may have at most {QUARANTINE_ROWS_MAX:,} quarantined rows"
+            raise RequestError("TOO_MUCH_QUARANTINE", f"{sentence}, run {run_id} has more; submit it again")
+
+
+async def _computed(store: StoreThread, run_id: str, plan: Plan) -> list[Intervals]:
+    computed: list[list[tuple[int, int]]] = [[] for _ in plan.nodes]
+    for interval in await store.done_intervals(run_id):
+        if not interval.is_failed:
+            computed[interval.node_id].append((interval.tile_begin, interval.tile_end))
+    return [tuple(intervals) for intervals in computed]
+
+
+async def _cells(store: StoreThread, run_id: str, remainder: Remainder) -> tuple[int, int]:
+    spans = [(node_id, *span) for node_id, intervals in enumerate(remainder.done) for span in intervals]
+    tallies = await store.tallies_within(run_id, spans)
+    if sum(tally.tiles_done for tally in tallies) != sum(end - begin for _, begin, end in spans):
+        sentence = f"run {run_id}: tiles reported together must be taken over together"
+        raise RequestError("SPLIT_RECORD", f"{sentence}, some would be split; submit it again")
+    return sum(tally.cell_count for tally in tallies), sum(tally.quarantined_count for tally in tallies)
