@@ -99,8 +99,8 @@ class Core:
             results.tiles_reported(state, event, now_s, actions)
         else:
             self._apply(event, now_s, actions)
-            if state.fleets.has_changed:
-                kernels.fleets_changed(state, actions)
+        if state.fleets.has_changed:
+            kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
         if not state.hungry[IDLE]:
             state.look_due_s = None
