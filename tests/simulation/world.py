@@ -53,6 +53,9 @@ PAIR_SHARE = 0.4
 """Of the schedules with two schedulers on a shared store."""
 
 FLOOD_SHARE = 0.08
+FEW_REQUESTS = 9
+"""With more of them, workers that hold little hand leases back as fast as they get them, and nothing else is seen."""
+
 SEAT_LOST_SHARE = 0.5
 LOOK_INTERVAL_S = 0.5
 STORE_TIMEOUT_S = 3.0
@@ -100,6 +103,7 @@ class World:
             self.requests[request.run_id] = request
         self.live_runs_max, self.tenant_live_runs_max = self.chance.choice(((1_000, 1_000), (1_000, 4), (6, 3)))
         self.ghost.live_runs_max, self.ghost.tenant_live_runs_max = self.live_runs_max, self.tenant_live_runs_max
+        self.leases_held_choice = (64,) if len(self.originals) > FEW_REQUESTS else (16, 64)
         self.gathering_s = self.chance.choice((0.0, 2.0))
         self.tenant_weights = {"rates": self.chance.choice((1.0, 1.0, 4.0)), "flood": self.chance.choice((1.0, 0.5))}
         self.ghost.requests = self.requests
