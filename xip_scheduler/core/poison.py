@@ -43,13 +43,13 @@ def tile_failed(state: SchedulerState, event: TileFailed, now_s: float, actions:
     """A worker could not evaluate a tile, and lives."""
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
     tile = event.tile
     if not lease.tile_begin <= tile < lease.tile_end:
         state.counters.refused_outside += 1
         return
-    lease.worker.heard_s = now_s
+    state.hear(lease.worker, now_s)
     if not lease.is_open(tile, tile + 1) or tile in lease.node.done:
         state.counters.refused_duplicate += 1
         return
