@@ -35,6 +35,7 @@ from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
+from xip_scheduler.rpc.callers import CallerInterceptor
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.gate import Gate
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
@@ -74,7 +75,7 @@ class Scheduler:
         self._leading: SharedStore | None = None
         self._gate = Gate(lambda: self._leading.leadership.doubt() if self._leading else "")
         self._health = HealthServicer()
-        self._server = create_server()
+        self._server = create_server(CallerInterceptor(settings.peer_calls_max, settings.peer_workers_max))
         self._server.add_generic_rpc_handlers((self._gate,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         with contextlib.ExitStack() as undo:
@@ -165,7 +166,7 @@ class Scheduler:
 
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
-        self._workers.send(orders.grants, orders.revokes, self._journal.plan_digests)
+        self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
         finished = orders.batch.finished
         for run in finished:
             state = RunState(run.state).name.lower()

@@ -18,6 +18,8 @@ from xip_core.errors import InputError, RequestError
 
 ENVIRONMENT_PREFIX = "XIP_SCHEDULER_"
 
+POSITIVE = ("upload_size_limit_bytes", "live_runs_max", "tenant_live_runs_max", "peer_calls_max", "peer_workers_max")
+
 
 WEIGHT_MIN, WEIGHT_MAX = 0.01, 100.0
 """Of a tenant: the wait for a lease grows with the sum of weights over one's own."""
@@ -43,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         upload_size_limit_bytes: largest blob accepted.
         live_runs_max: more are refused until some finish; each live run costs some kilobytes and a share of attention.
         tenant_live_runs_max: likewise of one tenant, so that one that floods leaves room for others.
+        peer_calls_max, peer_workers_max: calls under way and worker streams of one address; raise them where many desks
+            or workers come through one proxy.
         tenant_weights: shares of the grid by tenant; 1 for those not named.
         log_level: "debug", "info", "warning" or "error".
     """
@@ -62,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upload_size_limit_bytes: int = 256 << 20
     live_runs_max: int = 1_000
     tenant_live_runs_max: int = 800
+    peer_calls_max: int = 512
+    peer_workers_max: int = 5_000
     tenant_weights: dict[str, float] = {}
     log_level: str = "info"
 
@@ -160,7 +166,7 @@ def _check(settings: Settings) -> None:
         raise RequestError("BAD_SETTING", sentence)
     if not 0.0 <= settings.gathering_s <= 60.0:
         raise RequestError("BAD_SETTING", f"gathering_s must be 0 to 60, got {settings.gathering_s}")
-    for name in ("upload_size_limit_bytes", "live_runs_max", "tenant_live_runs_max"):
+    for name in POSITIVE:
         if getattr(settings, name) <= 0:
             raise RequestError("BAD_SETTING", f"{name} must be positive, got {getattr(settings, name)}")
     for tenant, weight in settings.tenant_weights.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.chaos import (  # noqa: F401 - registers their scenarios
     scenarios_network,
     scenarios_peers,
+    scenarios_poison,
     scenarios_scheduler,
     scenarios_workers,
 )
@@ -45,7 +46,7 @@ def main() -> int:
     seed = options.seed
     while True:
         for each in chosen:
-            outcomes.append(play(each, undisturbed, seed, options.nightly))
+            outcomes.append(play(each, undisturbed, seed, "nightly" if options.nightly else "once"))
             tell(outcomes[-1])
         seed += 1
         if not options.nightly or time.monotonic() - begun_s > 60.0 * options.minutes:

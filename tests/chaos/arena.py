@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tests.chaos.store_reader import StoreFigures, check_store
 from tests.integration.cluster import Daemon
@@ -25,6 +25,7 @@ from xip_core.model.result import Run, RunState
 from xip_core.model.run_spec import ProbeWork, RunSpec
 
 Entered = TypeVar("Entered")
+Extent = Literal["brief", "once", "nightly"]
 
 BRISK = ("--lease-duration=1.5", "--heartbeat-interval=0.5")
 """Leases that expire ten times sooner than the default ones."""
@@ -36,18 +37,19 @@ class Arena:
 
     Args:
         undisturbed: the numbers of the sample without any fault.
-        is_nightly: faults are drawn and repeated for longer.
+        extent: "brief" for the share that every test run plays, "once", or "nightly": repeated for longer.
 
     Attributes:
         draw: what a scenario draws from; the seed is told with a failure.
         is_port_fixed: a scheduler started again takes the port of the first.
     """
 
-    def __init__(self, directory: Path, undisturbed: RunNumbers, seed: int = 0, is_nightly: bool = False) -> None:
+    def __init__(self, directory: Path, undisturbed: RunNumbers, seed: int = 0, extent: Extent = "once") -> None:
         self.data_dir = directory / "data"
         self.directory = directory
         self.undisturbed = undisturbed
-        self.is_nightly = is_nightly
+        self.is_nightly = extent == "nightly"
+        self.is_brief = extent == "brief"
         self.draw = random.Random(seed)
         self.address = ""
         self.acknowledged: dict[str, str] = {}

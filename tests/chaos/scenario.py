@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.chaos.arena import Arena
+from tests.chaos.arena import Arena, Extent
 from xip_core.client.results import RunNumbers
 
 Figures = dict[str, str]
@@ -52,14 +52,14 @@ def scenario(injected: str, holds: str) -> Callable[[Play], Play]:
     return registered
 
 
-def play(chosen: Scenario, undisturbed: RunNumbers, seed: int = 0, is_nightly: bool = False) -> Outcome:
+def play(chosen: Scenario, undisturbed: RunNumbers, seed: int = 0, extent: Extent = "once") -> Outcome:
     """Play one scenario in a world of its own and read the store afterwards."""
     begun_s = time.monotonic()
     figures: Figures = {}
     failure = ""
     with tempfile.TemporaryDirectory(prefix="xip-chaos-") as directory:
         try:
-            with Arena(Path(directory), undisturbed, seed, is_nightly) as arena:
+            with Arena(Path(directory), undisturbed, seed, extent) as arena:
                 figures = chosen.play(arena)
                 stored = arena.read_store()
                 figures["store"] = f"{stored.runs} runs, {stored.tiles} tiles in {stored.records} records, each once"

@@ -30,7 +30,7 @@ def lines_reset(arena: Arena) -> Figures:
     with Proxy(arena.address) as line:
         worker = arena.worker(2, line.address)
         with arena.client(line.address) as client:
-            for _ in range(50 if arena.is_nightly else 5):
+            for _ in range(50 if arena.is_nightly else 2 if arena.is_brief else 5):
                 run = arena.submit(client)
                 for _ in range(2):
                     let_pass(arena.draw.uniform(0.05, 0.3))
