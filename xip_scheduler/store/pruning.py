@@ -21,12 +21,12 @@ from xip_core.errors import StoreError
 from xip_scheduler.store import schema
 
 ROWS_PER_STEP: dict[sa.Table, int] = {
-    schema.tile_detail: 32,  # up to 1 MiB each: SQLite walks the pages of a block to free them
-    schema.tile_output: 32,
+    schema.tile_detail: 8,  # up to 1 MiB each: SQLite walks the pages of a block to free them
+    schema.tile_output: 8,
     schema.quarantine: 512,
     schema.attempt: 512,
     schema.node_tally: 512,
-    schema.tile_record: 2048,
+    schema.tile_record: 1024,
 }
 """Most rows one step erases, from the first table that has any of the run."""
 
