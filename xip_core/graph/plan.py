@@ -143,9 +143,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def input_digests(self) -> tuple[str, ...]:
-        """Every uploaded blob that a worker may need."""
-        digests = (self.book_digest, self.market_digest, self.scenarios_digest, self.table_digest)
-        return tuple(digest for digest in digests if digest)
+        """Every blob the plan was made of and is computed from."""
+        named = (self.book_digest, self.market_digest, self.scenarios_digest, self.table_digest)
+        return tuple(digest for digest in named if digest)
 
     def cells_of_row(self, scenario_begin: int, scenario_end: int) -> int:
         """Cells of one row in a range of scenarios: a pv each, and at the base the other measures with it."""
