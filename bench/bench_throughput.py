@@ -131,7 +131,7 @@ def _wait_for_workers(channel: grpc.Channel, count: int) -> None:
 def _measure(channel: grpc.Channel, tile_count: int, processes: dict[str, int], request_id: str) -> dict[str, Any]:
     stub = run_pb2_grpc.RunServiceStub(channel)
     probe = run_pb2.ProbeWork(kernel="probe.noop", tile_count=tile_count, tiles_per_lease=1)
-    before_s = {name: _cpu_s(pid) for name, pid in processes.items()}
+    before_s = {name: cpu_s(pid) for name, pid in processes.items()}
     begin_s = time.perf_counter()
     spec = run_pb2.RunSpec(name="throughput", probe=probe)
     run = stub.SubmitRun(run_pb2.SubmitRunRequest(request_id=request_id, spec=spec)).run
@@ -144,12 +144,13 @@ def _measure(channel: grpc.Channel, tile_count: int, processes: dict[str, int], 
         "partitions_per_s": round(tile_count / elapsed_s),
         "elapsed_s": round(elapsed_s, 3),
         "cpu_us_per_partition": {
-            name: round((_cpu_s(pid) - before_s[name]) / tile_count * 1e6, 2) for name, pid in processes.items()
+            name: round((cpu_s(pid) - before_s[name]) / tile_count * 1e6, 2) for name, pid in processes.items()
         },
     }
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor time of a process until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

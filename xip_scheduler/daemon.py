@@ -166,7 +166,7 @@ class Scheduler:
 
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
-        self._workers.send(orders.grants, orders.revokes, self._journal.plan_digests)
+        self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
         finished = orders.batch.finished
         for run in finished:
             state = RunState(run.state).name.lower()

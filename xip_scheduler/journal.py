@@ -23,6 +23,7 @@ from xip_scheduler.core.actions import (
     ReserveEpochs,
     RevokeLease,
     RunChanged,
+    TrimLease,
 )
 from xip_scheduler.core.failures import failed_cells
 from xip_scheduler.core.views import RunView
@@ -47,12 +48,14 @@ class Orders(msgspec.Struct):
     """
     Attributes:
         batch: to be committed before anything else of this is carried out.
+        grants: but for those revoked again in the same batch, of which nobody need hear.
         changed: runs whose watchers are to be woken, in order, each once.
     """
 
     batch: Batch
     grants: list[GrantLease] = []
     revokes: list[RevokeLease] = []
+    trims: list[TrimLease] = []
     changed: dict[str, None] = {}
 
 
@@ -101,6 +104,8 @@ class Journal:
                     changed[action.run_id] = None
                 case RevokeLease():
                     orders.revokes.append(action)
+                case TrimLease():
+                    orders.trims.append(action)
                 case RunChanged():
                     changed[action.run_id] = None
                 case ReserveEpochs():
@@ -131,6 +136,8 @@ class Journal:
                     batch.finished.append(self._finished(action, wall_clock_s))
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
                     changed[action.run_id] = None
+        if orders.revokes and grants:
+            _drop_void(orders)
         return orders
 
     def _finished(self, action: RecordRunState, wall_clock_s: float) -> FinishedRun:
@@ -199,6 +206,15 @@ class Journal:
             (run_id, row, scenario_begin, scenario_end, reason, action.message, "")
             for row, scenario_begin, scenario_end in failed_cells(node, action.tile_begin, action.tile_end)
         )
+
+
+def _drop_void(orders: Orders) -> None:
+    """Forget leases that were granted and revoked in one batch, and revoke them nowhere."""
+    granted = {grant.epoch for grant in orders.grants}
+    void = {revoke.epoch for revoke in orders.revokes if revoke.epoch in granted}
+    if void:
+        orders.grants = [grant for grant in orders.grants if grant.epoch not in void]
+        orders.revokes = [revoke for revoke in orders.revokes if revoke.epoch not in void]
 
 
 def _keep_payload(batch: Batch, action: RecordTiles) -> None:

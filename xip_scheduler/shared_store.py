@@ -44,6 +44,7 @@ class SharedStore:
         try:
             self.blobs = SharedBlobs(directory / "blobs", self._address)
             self._row = LeaderRow(self._address)
+            self._row.is_restored = settings.restored
             self.leadership = Leadership(self._row, LeaderTimes(silence_s=settings.leader_silence_s))
             self.leadership.prepare()
         except BaseException:

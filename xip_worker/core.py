@@ -4,7 +4,8 @@ A lease passes through
 
     ┌─ QUEUED ──EvaluateLeases──> RUNNING ──SlotFreed──> EVALUATED ──last acknowledgement──> forgotten
     │     │                          │
-    │     └── LeasesRevoked, drain ──┴──> forgotten (what it still reports is dropped)
+    │     ├── LeasesRevoked, drain ──┴──> forgotten (what it still reports is dropped)
+    │     └── LeasesTrimmed: shorter, or forgotten; a running one is as long as its slot says (`cursor`)
     └─ LeasesReceived; handed back at once when draining, empty, or LEASES_HELD_MAX are held
 
 an outcome through
@@ -35,7 +36,6 @@ BATCH_DURATION_S of them by the running average of their node. A node never seen
 
 from __future__ import annotations
 
-import enum
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
@@ -51,9 +51,11 @@ from xip_worker.events import (
     Event,
     FailedTile,
     Lease,
+    LeaseBound,
     LeaseProgress,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     Leave,
     Outcome,
     ResultsAcknowledged,
@@ -66,9 +68,11 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
+from xip_worker.held import Batch, Connection, Held, LeaseState, Message, NodeKey
 
 LEASES_HELD_MAX = 32_768
 """More are handed back: a Hello names them all, about 80 bytes each, and a gRPC message may have 4 MiB."""
@@ -99,46 +103,6 @@ FLUSH_GRACE_S = 5.0
 """For the last results to be sent and acknowledged: after a drain's grace, and after the last tile of a drain while no
 scheduler is there. One that restarts is back in 3 s; one that was told to stop in the same moment never comes."""
 
-NodeKey = tuple[str, int]
-
-
-class LeaseState(enum.IntEnum):
-    QUEUED = 1
-    RUNNING = 2
-    EVALUATED = 3
-
-
-class Connection(enum.IntEnum):
-    DISCONNECTED = 1
-    GREETING = 2
-    ATTACHED = 3
-
-
-class _Held(msgspec.Struct, gc=False):
-    """A lease and how far it is.
-
-    Attributes:
-        outcomes_open: outcomes pending or unacknowledged.
-    """
-
-    lease: Lease
-    state: LeaseState = LeaseState.QUEUED
-    tiles_done: int = 0
-    outcomes_open: int = 0
-
-
-class _Batch(msgspec.Struct):
-    """What a slot is busy with."""
-
-    epochs: tuple[Epoch, ...]
-    node: NodeKey
-    tile_count: int
-
-
-class _Message(msgspec.Struct):
-    sequence: int
-    outcomes: tuple[Outcome, ...]
-
 
 def _node_key(lease: Lease) -> NodeKey:
     """Isolated leases of a node count as those of another one: they last longer, and share no batch with others."""
@@ -161,13 +125,14 @@ class WorkerCore:
         self._retained_bytes_max = retained_bytes_max
         self._message_bytes_max = message_bytes_max
         self._connection = Connection.DISCONNECTED
-        self._held: dict[Epoch, _Held] = {}
+        self._held: dict[Epoch, Held] = {}
         self._queue: deque[Epoch] = deque()
-        self._slots: list[_Batch | None] = [None] * slot_count
+        self._slots: list[Batch | None] = [None] * slot_count
         self._tile_durations_s: OrderedDict[NodeKey, float] = OrderedDict()
         self._pending: deque[Outcome] = deque()
         self._returned: list[Epoch] = []
-        self._unacknowledged: deque[_Message] = deque()
+        self._kept: dict[Epoch, LeaseBound] = {}
+        self._unacknowledged: deque[Message] = deque()
         self._retained_bytes = 0
         self._sequence = 0
         self._is_writing = False
@@ -218,6 +183,8 @@ class WorkerCore:
                 return self._ticked(now_s)
             case LeasesRevoked():
                 return self._revoke(event.epochs)
+            case LeasesTrimmed():
+                return self._trim(event)
             case Connected():
                 return self._connected()
             case Welcomed():
@@ -249,12 +216,13 @@ class WorkerCore:
     def _connection_lost(self) -> list[Action]:
         """Everything unacknowledged waits again, in the order it was first sent.
 
-        Leases handed back in a lost message need no second message: the next Hello does not name them.
+        Leases handed back or shortened in a lost message need no second message: the next Hello tells.
         """
         self._connection = Connection.DISCONNECTED
         self._heartbeat_due_s = None
         self._is_writing = False
         self._returned.clear()
+        self._kept.clear()
         for message in reversed(self._unacknowledged):
             self._pending.extendleft(reversed(message.outcomes))
         self._unacknowledged.clear()
@@ -270,7 +238,7 @@ class WorkerCore:
             if self._drain is not None or len(self._held) >= self._leases_held_max or lease.tile_count <= 0:
                 self._returned.append(lease.epoch)
                 continue
-            self._held[lease.epoch] = _Held(lease)
+            self._held[lease.epoch] = Held(lease)
             self._queue.append(lease.epoch)
         return [*self._send_results(), *self._assign()]
 
@@ -294,6 +262,40 @@ class WorkerCore:
                 actions.append(RevokeRunning(SlotIndex(slot), stopped))
         return actions
 
+    def _trim(self, event: LeasesTrimmed) -> list[Action]:
+        """Say what is kept of each lease: a queued one as asked, of a running one what its slot has begun by then."""
+        running: dict[Epoch, LeaseBound] = {}
+        for bound in event.bounds:
+            held = self._held.get(bound.epoch)
+            if held is None:  # handed back, revoked or reported whole: the scheduler knows, or will
+                continue
+            if held.state is LeaseState.QUEUED:
+                self._shorten(held, max(held.lease.tile_begin, min(bound.tile_end, held.lease.tile_end)))
+            elif held.state is LeaseState.RUNNING:
+                running[bound.epoch] = bound
+            else:
+                self._shorten(held, held.lease.tile_end)
+        actions: list[Action] = []
+        for slot, batch in enumerate(self._slots):
+            if running and batch is not None and (bounds := tuple(running[e] for e in batch.epochs if e in running)):
+                actions.append(TrimRunning(SlotIndex(slot), bounds))
+        return [*actions, *self._send_results()]
+
+    def _shorten(self, held: Held, tile_end: int) -> None:
+        """The lease ends at *tile_end*, where nothing beyond was begun; without a tile it is forgotten."""
+        lease = held.lease
+        self._kept[lease.epoch] = LeaseBound(lease.epoch, tile_end)
+        if held.state is LeaseState.RUNNING:
+            for batch in self._slots:
+                if batch is not None and lease.epoch in batch.epochs:
+                    batch.tile_count -= lease.tile_end - tile_end
+        if tile_end > lease.tile_begin:
+            held.lease = msgspec.structs.replace(lease, tile_end=tile_end)
+            return
+        del self._held[lease.epoch]
+        if held.state is LeaseState.QUEUED:
+            self._queue.remove(lease.epoch)
+
     def _assign(self) -> list[Action]:
         """Deal queued leases to free slots in the order they came, so that what runs is always the oldest."""
         if not self._queue or self._retained_bytes >= self._retained_bytes_max:
@@ -306,7 +308,7 @@ class WorkerCore:
             for position, slot in enumerate(free[:hand_count]):
                 batch = tuple(leases[position::hand_count])
                 tile_count = sum([lease.tile_end - lease.tile_begin for lease in batch])
-                self._slots[slot] = _Batch(tuple([lease.epoch for lease in batch]), node, tile_count)
+                self._slots[slot] = Batch(tuple([lease.epoch for lease in batch]), node, tile_count)
                 actions.append(EvaluateLeases(slot, batch))
             del free[:hand_count]
         return actions
@@ -347,6 +349,9 @@ class WorkerCore:
             held = held_by_epoch.get(report.epoch)
             if held is None:  # revoked meanwhile
                 continue
+            if isinstance(report, LeaseBound):
+                self._shorten(held, report.tile_end)
+                continue
             held.tiles_done += 1 if isinstance(report, FailedTile) else report.tile_end - report.tile_begin
             held.outcomes_open += 1
             self._retained_bytes += report.size_bytes
@@ -367,7 +372,7 @@ class WorkerCore:
             held.state = LeaseState.EVALUATED
             if held.outcomes_open == 0:
                 del self._held[epoch]
-        if is_whole:
+        if is_whole and batch.tile_count:
             tile_duration_s = report.busy_ns * 1e-9 / batch.tile_count
             average_s = self._tile_durations_s.pop(batch.node, tile_duration_s)
             self._tile_durations_s[batch.node] = average_s + AVERAGE_WEIGHT * (tile_duration_s - average_s)
@@ -376,7 +381,8 @@ class WorkerCore:
 
     def _send_results(self) -> list[Action]:
         """One message with as much as fits, when the last one is written; nothing otherwise."""
-        if self._is_writing or self._connection is not Connection.ATTACHED or not (self._pending or self._returned):
+        has_something = self._pending or self._returned or self._kept
+        if self._is_writing or self._connection is not Connection.ATTACHED or not has_something:
             return []
         pending = self._pending
         outcomes: list[Outcome] = []
@@ -388,13 +394,14 @@ class WorkerCore:
             outcomes.append(pending.popleft())
         self._sequence += 1
         self._is_writing = True
-        message = _Message(self._sequence, tuple(outcomes))
+        message = Message(self._sequence, tuple(outcomes))
         self._unacknowledged.append(message)
         returned: tuple[Epoch, ...] = ()
         # Never ahead of an outcome of the same lease, which would be refused as stale; nor beside a heavy tile.
         if not pending and size_bytes <= self._message_bytes_max:
             returned, self._returned = tuple(self._returned), []
-        return [SendResults(message.sequence, message.outcomes, returned)]
+        kept, self._kept = tuple(self._kept.values()), {}  # outcomes that wait are of tiles that are kept
+        return [SendResults(message.sequence, message.outcomes, returned, kept)]
 
     def _results_acknowledged(self, event: ResultsAcknowledged) -> list[Action]:
         held_by_epoch = self._held
@@ -444,7 +451,7 @@ class WorkerCore:
                 self._returned += running
                 actions += self._send_results()
         is_idle = all(batch is None for batch in self._slots)
-        is_sent = not (self._pending or self._unacknowledged or self._returned or self._is_writing)
+        is_sent = not (self._pending or self._unacknowledged or self._returned or self._kept or self._is_writing)
         if not is_idle or self._connection is not Connection.DISCONNECTED:
             self._alone_until_s = None
         elif self._alone_until_s is None:

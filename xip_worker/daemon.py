@@ -32,6 +32,7 @@ from xip_worker.events import (
     SendHello,
     SendResults,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
@@ -107,8 +108,10 @@ class Daemon:
                 self._connection.send(results_message(action), is_results=True)
             case RevokeRunning():
                 self._executor.revoke(action.slot, action.epochs)
+            case TrimRunning():
+                self._executor.trim(action.slot, action.bounds)
             case SendHeartbeat():
-                self._connection.send(heartbeat_message(action, resident_bytes()))
+                self._connection.send(heartbeat_message(action, resident_bytes(), self._executor.stalled_s()))
             case SendHello():
                 self._connection.send(self._identity.hello(action))
             case SendDrain():

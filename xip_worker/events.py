@@ -69,6 +69,13 @@ class FailedTile(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int = RESULT_OVERHEAD_BYTES
 
 
+class LeaseBound(msgspec.Struct, frozen=True, gc=False):
+    """A lease ends at *tile_end*: what a scheduler asks for, and what a worker answers."""
+
+    epoch: Epoch
+    tile_end: int
+
+
 class SlotFreed(msgspec.Struct, frozen=True, gc=False):
     """A slot has no lease left; *busy_ns* is what its last batch took."""
 
@@ -77,7 +84,7 @@ class SlotFreed(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = FinishedTiles | FailedTile
-Report = FinishedTiles | FailedTile | SlotFreed
+Report = FinishedTiles | FailedTile | LeaseBound | SlotFreed
 
 
 # Events
@@ -105,6 +112,12 @@ class LeasesRevoked(msgspec.Struct, frozen=True):
     epochs: tuple[Epoch, ...]
 
 
+class LeasesTrimmed(msgspec.Struct, frozen=True):
+    """The scheduler would lease the tiles from these bounds on elsewhere; each lease still held wants an answer."""
+
+    bounds: tuple[LeaseBound, ...]
+
+
 class ResultsAcknowledged(msgspec.Struct, frozen=True):
     """Messages of this stream up to *sequence* are durable, or were refused as stale."""
 
@@ -112,7 +125,7 @@ class ResultsAcknowledged(msgspec.Struct, frozen=True):
 
 
 class WorkReported(msgspec.Struct, frozen=True):
-    """What slots reported since the last time, in order; a slot's SlotFreed follows its outcomes."""
+    """What slots reported since the last time, in order; a slot's SlotFreed follows its outcomes and LeaseBounds."""
 
     reports: tuple[Report, ...]
 
@@ -138,6 +151,7 @@ Event = (
     | Welcomed
     | LeasesReceived
     | LeasesRevoked
+    | LeasesTrimmed
     | ResultsAcknowledged
     | WorkReported
     | ResultsWritten
@@ -163,6 +177,13 @@ class RevokeRunning(msgspec.Struct, frozen=True):
     epochs: tuple[Epoch, ...]
 
 
+class TrimRunning(msgspec.Struct, frozen=True):
+    """The slot begins no tile beyond these bounds, and reports a LeaseBound for each, never ahead of its outcomes."""
+
+    slot: SlotIndex
+    bounds: tuple[LeaseBound, ...]
+
+
 class SendHello(msgspec.Struct, frozen=True):
     held: tuple[Lease, ...]
 
@@ -173,6 +194,7 @@ class SendResults(msgspec.Struct, frozen=True):
     sequence: int
     outcomes: tuple[Outcome, ...]
     returned_epochs: tuple[Epoch, ...] = ()
+    kept: tuple[LeaseBound, ...] = ()
 
 
 class LeaseProgress(msgspec.Struct, frozen=True, gc=False):
@@ -194,4 +216,4 @@ class Leave(msgspec.Struct, frozen=True):
     results_lost: int
 
 
-Action = EvaluateLeases | RevokeRunning | SendHello | SendResults | SendHeartbeat | SendDrain | Leave
+Action = EvaluateLeases | RevokeRunning | TrimRunning | SendHello | SendResults | SendHeartbeat | SendDrain | Leave

@@ -9,6 +9,9 @@ last looked. The flags are lowered before the deque is drained, so a report is n
 costs a needless look. A finished tile can wait for `REPORT_INTERVAL_S` of the daemon, so that short tiles share
 messages; a slot without work cannot, so it has a flag of its own.
 
+What a slot begins and what the loop may give up of a lease meanwhile is decided in `cursor`. A slot says when it last
+asked whether it is cancelled; one that has not asked for long is stalled, which a heartbeat tells (`stalled_s`).
+
 An isolated lease is evaluated by a child process of the slot (`isolation`), which is started when the first one comes.
 
 A tile that raises becomes a FailedTile with the sentence of the error, and the lease goes on with the next tile. A
@@ -27,12 +30,14 @@ from typing import Protocol
 from xip_core.errors import CellError, FailureReason, IntegrityError, XipError
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
+from xip_worker.cursor import TileCursor
 from xip_worker.events import (
     RESULT_OVERHEAD_BYTES,
     Epoch,
     FailedTile,
     FinishedTiles,
     Lease,
+    LeaseBound,
     Report,
     SlotFreed,
     SlotIndex,
@@ -55,6 +60,7 @@ IsCancelled = Callable[[], bool]
 EvaluateTile = Callable[[Plan, int, int, TileData, IsCancelled], TileValue]
 EncodeBlock = Callable[[Columns], bytes]
 Batch = tuple[Lease, ...]
+Cursors = dict[Epoch, TileCursor]
 
 
 class Inputs(Protocol):
@@ -107,8 +113,13 @@ class Executor:
         self._is_woken = False
         self._is_slot_free = False
         self._reports: deque[Report] = deque()
+        self._lock = threading.Lock()
         self._revoked: list[set[Epoch]] = [set() for _ in range(slot_count)]
-        self._inboxes: list[SimpleQueue[tuple[Batch, set[Epoch]] | None]] = [SimpleQueue() for _ in range(slot_count)]
+        self._cursors: list[dict[Epoch, TileCursor]] = [{} for _ in range(slot_count)]
+        self._looks: list[tuple[Epoch, float] | None] = [None] * slot_count
+        self._inboxes: list[SimpleQueue[tuple[Batch, Cursors, set[Epoch]] | None]] = [
+            SimpleQueue() for _ in range(slot_count)
+        ]
         self._threads = [
             threading.Thread(target=self._serve, args=(SlotIndex(slot),), name=f"slot-{slot}", daemon=True)
             for slot in range(slot_count)
@@ -118,11 +129,24 @@ class Executor:
 
     def evaluate(self, slot: SlotIndex, leases: Batch) -> None:
         self._revoked[slot] = revoked = set[Epoch]()
-        self._inboxes[slot].put((leases, revoked))
+        self._cursors[slot] = cursors = {lease.epoch: TileCursor(lease, self._lock) for lease in leases}
+        self._inboxes[slot].put((leases, cursors, revoked))
 
     def revoke(self, slot: SlotIndex, epochs: tuple[Epoch, ...]) -> None:
         """Stop these leases of the slot's batch; harmless when the batch has just ended."""
         self._revoked[slot].update(epochs)
+
+    def trim(self, slot: SlotIndex, bounds: tuple[LeaseBound, ...]) -> None:
+        """Begin no tile of the slot's batch beyond these bounds; what is kept of each is reported."""
+        for bound in bounds:
+            cursor = self._cursors[slot].get(bound.epoch)
+            if cursor is not None:
+                cursor.trim(bound.tile_end, self._report)
+
+    def stalled_s(self) -> dict[Epoch, float]:
+        """By lease being evaluated: how long ago its slot last asked whether it is cancelled."""
+        now_s = time.monotonic()
+        return {look[0]: now_s - look[1] for look in self._looks if look is not None}
 
     def take_reports(self) -> tuple[Report, ...]:
         """Everything reported since the last call, in the order of each slot."""
@@ -142,19 +166,20 @@ class Executor:
     def _serve(self, slot: SlotIndex) -> None:
         inbox = self._inboxes[slot]
         while (batch := inbox.get()) is not None:
-            leases, revoked = batch
+            leases, cursors, revoked = batch
             begun_ns = time.perf_counter_ns()
-            run = _SlotRun(self, revoked, self._isolations[slot])
+            run = _SlotRun(self, slot, revoked)
             for lease in leases:
                 if lease.epoch not in revoked:
-                    run.evaluate(lease)
+                    run.evaluate(lease, cursors[lease.epoch])
+            self._looks[slot] = None
             self._reports.append(SlotFreed(slot, time.perf_counter_ns() - begun_ns))
             if not self._is_slot_free:
                 self._is_slot_free = True
                 self._wake(True)
         self._isolations[slot].close()
 
-    def _report(self, report: FinishedTiles | FailedTile) -> None:
+    def _report(self, report: FinishedTiles | FailedTile | LeaseBound) -> None:
         self._reports.append(report)
         if not self._is_woken:
             self._is_woken = True
@@ -164,20 +189,22 @@ class Executor:
 class _SlotRun:
     """One batch in one slot."""
 
-    def __init__(self, executor: Executor, revoked: set[Epoch], isolation: Isolation) -> None:
+    def __init__(self, executor: Executor, slot: SlotIndex, revoked: set[Epoch]) -> None:
         self._executor = executor
+        self._slot = slot
         self._inputs = executor._inputs
         self._evaluator = executor._evaluator
         self._revoked = revoked
-        self._isolation = isolation
+        self._isolation = executor._isolations[slot]
         self._report = executor._report
         self._plan_digest = b""
         self._plan: Plan | None = None
 
-    def evaluate(self, lease: Lease) -> None:
-        epoch, revoked = lease.epoch, self._revoked
+    def evaluate(self, lease: Lease, cursor: TileCursor) -> None:
+        epoch, revoked, looks, slot = lease.epoch, self._revoked, self._executor._looks, self._slot
 
         def is_cancelled() -> bool:
+            looks[slot] = epoch, time.monotonic()
             return epoch in revoked
 
         try:
@@ -186,16 +213,14 @@ class _SlotRun:
         except TileCancelledError:
             return
         except Exception as error:
-            self._fail(lease, range(lease.tile_begin, lease.tile_end), error)
+            self._fail(lease, cursor.claim_rest(), error)
             return
         if node.kind is NodeKind.PROBE and not lease.is_isolated:
-            for finished in evaluate_probe(plan, node, lease, is_cancelled):
+            for finished in evaluate_probe(plan, node, cursor, is_cancelled):
                 self._report(finished)
             return
         data = self._inputs.tile_data(lease, plan, is_cancelled)
-        for tile in range(lease.tile_begin, lease.tile_end):
-            if is_cancelled():
-                return
+        while not is_cancelled() and (tile := cursor.claim()) is not None:
             try:
                 finished = self._evaluate_tile(lease, plan, tile, data, is_cancelled)
             except TileCancelledError:
@@ -249,6 +274,8 @@ class _SlotRun:
         )
 
     def _fail(self, lease: Lease, tiles: range | tuple[int, ...], error: Exception) -> None:
+        if not tiles:  # trimmed to nothing meanwhile
+            return
         self._executor._log_failure(lease, tiles[0], error)
         message = _sentence(error)
         reason = _reason(error)

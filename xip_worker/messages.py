@@ -16,8 +16,10 @@ from xip_worker.events import (
     Event,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     ResultsAcknowledged,
     SendHeartbeat,
     SendHello,
@@ -102,6 +104,9 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
             return ResultsAcknowledged(response.acknowledged.sequence)
         case "revoked":
             return LeasesRevoked(tuple([Epoch(epoch) for epoch in response.revoked.epochs]))
+        case "trimmed":
+            bounds = response.trimmed.bounds
+            return LeasesTrimmed(tuple([LeaseBound(Epoch(bound.epoch), bound.tile_end) for bound in bounds]))
         case "welcome":
             welcome = response.welcome
             return Welcomed(welcome.term, welcome.heartbeat_interval_s, welcome.lease_duration_s)
@@ -126,7 +131,11 @@ def results_message(action: SendResults) -> worker_pb2.AttachRequest:
             )
     return worker_pb2.AttachRequest(
         results=worker_pb2.TileResults(
-            sequence=action.sequence, results=results, failures=failures, returned_epochs=action.returned_epochs
+            sequence=action.sequence,
+            results=results,
+            failures=failures,
+            returned_epochs=action.returned_epochs,
+            kept=[worker_pb2.LeaseBound(epoch=bound.epoch, tile_end=bound.tile_end) for bound in action.kept],
         )
     )
 
@@ -162,11 +171,17 @@ def _tile_result(outcome: FinishedTiles) -> worker_pb2.TileResult:
     )
 
 
-def heartbeat_message(action: SendHeartbeat, memory_bytes: int) -> worker_pb2.AttachRequest:
+def heartbeat_message(
+    action: SendHeartbeat, memory_bytes: int, stalled_s: Mapping[Epoch, float]
+) -> worker_pb2.AttachRequest:
     return worker_pb2.AttachRequest(
         heartbeat=worker_pb2.Heartbeat(
             leases=[
-                worker_pb2.LeaseProgress(epoch=progress.epoch, tiles_done=progress.tiles_done)
+                worker_pb2.LeaseProgress(
+                    epoch=progress.epoch,
+                    tiles_done=progress.tiles_done,
+                    stalled_s=stalled_s.get(progress.epoch, 0.0),
+                )
                 for progress in action.progress
             ],
             memory_bytes=memory_bytes,

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from xip_core.graph.plan import Node, Plan
-from xip_worker.events import FinishedTiles, Lease
+from xip_worker.cursor import TileCursor
+from xip_worker.events import FinishedTiles
 
 NOOP_KERNEL = "probe.noop"
 SPIN_KERNEL = "probe.spin"
@@ -24,22 +25,29 @@ REPORT_INTERVAL_NS = 20_000_000
 _SPUN_BYTES = bytes(1 << 15)  # about 40 us of hashing between two looks at the clock
 
 
-def evaluate_probe(plan: Plan, node: Node, lease: Lease, is_cancelled: Callable[[], bool]) -> Iterator[FinishedTiles]:
-    """Evaluate the tiles of *lease*; ends early, without a word, when cancelled."""
+def evaluate_probe(
+    plan: Plan, node: Node, cursor: TileCursor, is_cancelled: Callable[[], bool]
+) -> Iterator[FinishedTiles]:
+    """Evaluate the tiles of a lease; ends early, without a word, when cancelled."""
     tile_duration_ns = round(plan.tile_duration_s * 1e9) if node.kernel == SPIN_KERNEL else 0
     if tile_duration_ns == 0:
-        yield FinishedTiles(lease.epoch, lease.tile_begin, lease.tile_end, lease.tile_end - lease.tile_begin, 0)
+        if tiles := cursor.claim_rest():
+            yield FinishedTiles(cursor.epoch, tiles.start, tiles.stop, len(tiles), 0)
         return
-    tile = begin = lease.tile_begin
+    first: int | None = None
+    end = 0
     begun_ns = time.perf_counter_ns()
-    while tile < lease.tile_end:
+    while (tile := cursor.claim()) is not None:
+        first = tile if first is None else first
         if not _spin(time.perf_counter_ns() + tile_duration_ns, is_cancelled):
             return
-        tile += 1
+        end = tile + 1
         now_ns = time.perf_counter_ns()
-        if tile == lease.tile_end or now_ns - begun_ns >= REPORT_INTERVAL_NS:
-            yield FinishedTiles(lease.epoch, begin, tile, tile - begin, now_ns - begun_ns)
-            begin, begun_ns = tile, now_ns
+        if now_ns - begun_ns >= REPORT_INTERVAL_NS:
+            yield FinishedTiles(cursor.epoch, first, end, end - first, now_ns - begun_ns)
+            first, begun_ns = None, now_ns
+    if first is not None:
+        yield FinishedTiles(cursor.epoch, first, end, end - first, time.perf_counter_ns() - begun_ns)
 
 
 def _spin(until_ns: int, is_cancelled: Callable[[], bool]) -> bool:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import grpc.aio
+import psycopg
 
 from tests.integration.cluster import Daemon
 from tests.postgres.server import PrivateServer
@@ -50,19 +51,20 @@ def run_stub(address: str, channels: list[grpc.aio.Channel]) -> run_pb2_grpc.Run
 def until_idle_in_transaction(server: PrivateServer, term: int, limit_s: float = 10.0) -> None:
     """Wait until the leader's session has an open transaction and nothing to do: its process must be stopped."""
     query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND state = 'idle in transaction'"
-    until(server, query, (session_name(term),), limit_s)
+    with server.administrator() as operator:
+        until(operator, query, (session_name(term),), limit_s)
 
 
 def until_blocked(server: PrivateServer, term: int, limit_s: float = 10.0) -> None:
     """Wait until the leader's session waits for a lock."""
     query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
-    until(server, query, (session_name(term),), limit_s)
+    with server.administrator() as operator:
+        until(operator, query, (session_name(term),), limit_s)
 
 
-def until(server: PrivateServer, query: str, parameters: tuple[object, ...], limit_s: float) -> None:
+def until(operator: psycopg.Connection, query: str, parameters: tuple[object, ...], limit_s: float) -> None:
     """Ask the server, ten milliseconds apart by its own clock, until *query* has a row."""
     deadline_s = time.monotonic() + limit_s
-    with server.administrator() as connection:
-        while connection.execute(query, parameters).fetchone() is None:
-            assert time.monotonic() < deadline_s, f"not within {limit_s} s: {query}"
-            connection.execute("SELECT pg_sleep(0.01)")
+    while operator.execute(query, parameters).fetchone() is None:
+        assert time.monotonic() < deadline_s, f"not within {limit_s} s: {query}"
+        operator.execute("SELECT pg_sleep(0.01)")

@@ -15,6 +15,7 @@ from xip_scheduler.core.actions import (
     ReserveEpochs,
     RevokeLease,
     RunChanged,
+    TrimLease,
 )
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, RunState, WorkerId
 from xip_scheduler.journal import Journal, TilePayload
@@ -88,3 +89,11 @@ def test_soft_orders_are_not_persisted_and_the_last_reserved_epoch_counts() -> N
     assert orders.batch.is_empty
     assert (orders.grants, orders.revokes, list(orders.changed)) == ([grant], [revoke], ["r1", "r2"])
     assert Journal().sort([ReserveEpochs(Epoch(10)), ReserveEpochs(Epoch(20))], 0.0).batch.epoch_end == 20
+
+
+def test_a_lease_granted_and_revoked_in_one_batch_is_sent_to_nobody() -> None:
+    kept, void = (GrantLease(WORKER, CONNECTION, Epoch(epoch), RUN, 0, 3, 4) for epoch in (8, 9))
+    trim = TrimLease(WORKER, CONNECTION, Epoch(8), 3)
+    revokes = [RevokeLease(WORKER, CONNECTION, Epoch(epoch)) for epoch in (2, 9)]
+    orders = Journal().sort([kept, void, trim, *revokes], 0.0)
+    assert (orders.grants, orders.revokes, orders.trims) == ([kept], revokes[:1], [trim])

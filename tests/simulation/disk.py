@@ -42,7 +42,7 @@ class Entry(msgspec.Struct):
     Attributes:
         is_acknowledged: the writer was told that it is durable; losing it afterwards is a violation.
         is_checked: the ghost has seen it.
-        kept: (worker, epoch) of leases that workers presented and the scheduler let them keep in this batch.
+        kept: (worker, epoch, end) of leases that workers presented and the scheduler let them keep in this batch.
     """
 
     batch: Batch
@@ -50,7 +50,7 @@ class Entry(msgspec.Struct):
     is_acknowledged: bool = False
     epoch_floor: int = 0
     is_checked: bool = False
-    kept: tuple[tuple[str, int], ...] = ()
+    kept: tuple[tuple[str, int, int], ...] = ()
 
 
 class Tables:

@@ -23,7 +23,7 @@ import msgspec
 from tests.simulation.disk import Disk, Entry, Tables
 from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, expected_value, tiles_needed
 from xip_core.graph.plan import NodeKind
-from xip_scheduler.core.actions import GrantLease
+from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.words import RunState
 from xip_scheduler.store.protocol import Batch, FinishedRun, Takeover, TileRecord
@@ -87,6 +87,8 @@ class Ghost:
         self.terms: set[int] = set()
         self.era = 0
         self.was_put_back = False
+        self.arrivals: dict[str, int] = {}
+        self.live: dict[str, str] = {}
         self.paused: set[str] = set()
         self.just_paused: set[str] = set()
         self.probes: Counter[str] = Counter()
@@ -145,8 +147,33 @@ class Ghost:
                 self.demand(is_met, "S10", f"{tile} is granted before its input {needed} is recorded")
         return serial
 
-    def adopted(self, worker_id: str, epoch: int) -> None:
-        """The scheduler let a worker keep what it presented."""
+    def _count_turn(self, tenant: str) -> None:
+        """L2: whoever comes with work that every worker can do waits for one grant of each other tenant at most."""
+        if self.arrivals.pop(tenant, None) is not None and self.arrivals:
+            self.probes["two tenants waited for their first turn"] += 1
+        for waiting in self.arrivals:
+            self.arrivals[waiting] += 1
+            sentence = f"{waiting} came and {self.arrivals[waiting]} grants went to others"
+            self.demand(self.arrivals[waiting] <= len(self.tenants), "L2", sentence)
+
+    def decided_orders(self, actions: list[Action]) -> None:
+        """What the core orders, before it is committed: turns are counted here, for not every grant is sent."""
+        for action in actions:
+            if type(action) is GrantLease:
+                self._count_turn(self.requests[action.run_id].tenant)
+            elif type(action) is PersistRun:
+                is_idle = action.tenant not in self.live.values()
+                self.live[action.run_id] = action.tenant
+                if is_idle and not action.retry_of and self.requests[action.run_id].is_quick:
+                    self.arrivals[action.tenant] = 0
+                    self.probes["tenant came"] += 1
+            elif type(action) is RecordRunState:
+                self.arrivals.pop(self.live.pop(action.run_id), None)
+            elif type(action) is RecordPaused:
+                self.arrivals.pop(self.live[action.run_id], None)
+
+    def adopted(self, worker_id: str, epoch: int, tile_end: int) -> None:
+        """The scheduler let a worker keep what it presented, which may be less than it was granted."""
         serial = self.serials.get((worker_id, epoch))
         self.demand(serial is not None, "S2", f"worker {worker_id} may keep epoch {epoch}, which it was never granted")
         assert serial is not None
@@ -155,8 +182,9 @@ class Ghost:
         self.demand(grant.era == self.era, "S3", f"a lease of before the backup was put back is kept: {grant}")
         if grant.term != self.term:
             self.probes["adopted after a restart"] += 1
+        self.demand(grant.tile_begin < tile_end <= grant.tile_end, "S2", f"{grant} is kept up to {tile_end}")
         for tile in grant.tiles():
-            if tile not in self.decided and tile not in self.current:
+            if tile[2] < tile_end and tile not in self.decided and tile not in self.current:
                 self.current[tile] = serial
 
     # ---- what becomes durable
@@ -168,8 +196,8 @@ class Ghost:
         entry.is_checked = True
         batch = entry.batch
         self.demand(entry.term == self.term, "S4", f"written under term {entry.term}, term {self.term} rules: {batch}")
-        for worker_id, epoch in entry.kept:
-            self.adopted(worker_id, epoch)
+        for kept in entry.kept:
+            self.adopted(*kept)
         for run in batch.runs:
             self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
             self.runs.add(run.run_id)
@@ -354,6 +382,8 @@ class Ghost:
         self.term = term
         self.current.clear()
         self._excuse(now_s)
+        self.arrivals.clear()
+        self.live = {run.run_id: run.tenant for run in self.disk.tables.runs.values() if run.run_id not in self.final}
         tables = self.disk.tables
         self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")
         self.demand(self.acknowledged_ends <= tables.finished.keys(), "S5", "acknowledged ends are gone")

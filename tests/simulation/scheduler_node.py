@@ -24,6 +24,7 @@ from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLe
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
+    LeaseKept,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -41,7 +42,8 @@ from xip_scheduler.restore import restore_core
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.retrying import taken_over
 from xip_scheduler.store.protocol import Batch
-from xip_worker.events import Lease
+from xip_worker.events import Epoch as WorkerEpoch
+from xip_worker.events import Lease, LeaseBound
 
 if TYPE_CHECKING:
     from tests.simulation.network import Link
@@ -70,14 +72,18 @@ class SpiedCore:
     def __init__(self, node: SchedulerNode) -> None:
         self.node = node
         self.core = node.core
-        self.kept: list[tuple[str, int]] = []
+        self.kept: list[tuple[str, int, int]] = []
         self.recorded: dict[int, list[Tile]] = {}
 
     def next_deadline_s(self) -> float | None:
         return self.core.next_deadline_s()
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
+        if type(event) is LeaseKept:
+            self._answered(event)
         actions = self.core.handle(event, now_s)
+        if not self.node.is_deposed:
+            self.node.world.ghost.decided_orders(actions)
         if type(event) is WorkerAttached:
             self._attached(event, actions)
         elif type(event) is HeartbeatReceived:
@@ -95,6 +101,16 @@ class SpiedCore:
                 self._refused(event)
         return actions
 
+    def _answered(self, event: LeaseKept) -> None:
+        """A worker answers a trim."""
+        ghost = self.node.world.ghost
+        serial = ghost.serials.get((event.worker_id, event.epoch))
+        ghost.probes["trim answered"] += 1
+        if event.epoch not in self.core._state.leases:
+            ghost.probes["trim answered after the lease was lost"] += 1
+        elif serial is not None and event.tile_end < ghost.grants[serial].tile_end:
+            ghost.probes["lease trimmed"] += 1
+
     def _attached(self, event: WorkerAttached, actions: list[Action]) -> None:
         revoked = {action.epoch for action in actions if type(action) is RevokeLease}
         probes = self.node.world.ghost.probes
@@ -103,7 +119,10 @@ class SpiedCore:
                 probes["adoption refused"] += 1
             else:
                 probes["lease kept or adopted"] += 1
-                self.kept.append((event.worker_id, held.epoch))
+                self.kept.append((event.worker_id, held.epoch, held.tile_end))
+                serial = self.node.world.ghost.serials.get((event.worker_id, held.epoch))
+                if serial is not None and held.tile_end < self.node.world.ghost.grants[serial].tile_end:
+                    probes["kept or adopted after a trim"] += 1
         granted = sum(type(action) is GrantLease and action.worker_id == event.worker_id for action in actions)
         for view in self.core.workers():
             if view.worker_id == event.worker_id:
@@ -302,8 +321,8 @@ class SchedulerNode:
         """What `WorkerService.send` does."""
         ghost = self.world.ghost
         if not self.is_deposed:
-            for worker_id, epoch in self.spy.kept:  # attached in a batch without a commit
-                ghost.adopted(worker_id, epoch)
+            for kept in self.spy.kept:  # attached in a batch without a commit
+                ghost.adopted(*kept)
         self.spy.kept.clear()
         leases: dict[int, list[Lease]] = {}
         for order in orders.grants:
@@ -318,6 +337,13 @@ class SchedulerNode:
                 revoked.setdefault(revoke.connection_id, []).append(revoke.epoch)
         for connection_id, epochs in revoked.items():
             self.world.send_revoked(self.connections[connection_id], tuple(epochs))
+        trimmed: dict[int, list[LeaseBound]] = {}
+        for trim in orders.trims:
+            if trim.connection_id in self.connections:
+                bound = LeaseBound(WorkerEpoch(trim.epoch), trim.tile_end)
+                trimmed.setdefault(trim.connection_id, []).append(bound)
+        for connection_id, bounds in trimmed.items():
+            self.world.send_trimmed(self.connections[connection_id], tuple(bounds))
 
     def _lease(self, order: GrantLease, digest: bytes) -> Lease:
         is_live = order.epoch in self.core._state.leases

@@ -32,7 +32,16 @@ from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
-from xip_worker.events import Epoch, Lease, LeasesReceived, LeasesRevoked, ResultsAcknowledged, Welcomed
+from xip_worker.events import (
+    Epoch,
+    Lease,
+    LeaseBound,
+    LeasesReceived,
+    LeasesRevoked,
+    LeasesTrimmed,
+    ResultsAcknowledged,
+    Welcomed,
+)
 
 HEALED_BOUND_S = 300.0
 """L1: lease durations, detection and attempts at poison tiles; all the work at the slowest host comes on top."""
@@ -386,6 +395,10 @@ class World:
     def send_revoked(self, connection: ServerConnection, epochs: tuple[Any, ...]) -> None:
         link = connection.link
         link.down(lambda: link.worker.receive(link, LeasesRevoked(tuple(Epoch(epoch) for epoch in epochs))))
+
+    def send_trimmed(self, connection: ServerConnection, bounds: tuple[LeaseBound, ...]) -> None:
+        link = connection.link
+        link.down(lambda: link.worker.receive(link, LeasesTrimmed(bounds)))
 
     def acknowledge(self, connection: ServerConnection, sequence: int) -> None:
         link = connection.link

@@ -15,6 +15,8 @@ Commands (times in seconds):
     lose                               the connection breaks
     lease EPOCH=NODE[BEGIN,END) ...    of run r1
     revoke EPOCH ...
+    trim EPOCH=END ...                 the scheduler asks for the tails
+    bound EPOCH=END                    the slot's answer
     done EPOCH[BEGIN,END)              tiles finished, as one result
     fail EPOCH[TILE]                   a tile that raised
     free SLOT [busy=]                  the slot's batch is over
@@ -40,8 +42,10 @@ from xip_worker.events import (
     FailedTile,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     Leave,
     Outcome,
     ResultsAcknowledged,
@@ -54,12 +58,14 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
 
 LEASE = re.compile(r"(\d+)=n(\d+)\[(\d+),(\d+)\)")
 RANGE = re.compile(r"(\d+)\[(\d+),(\d+)\)")
+BOUND = re.compile(r"(\d+)=(\d+)")
 TILE = re.compile(r"(\d+)\[(\d+)\]")
 
 
@@ -70,11 +76,14 @@ def describe(action: Action) -> str:
             return f"Evaluate slot={action.slot} {_leases(action.leases)}"
         case RevokeRunning():
             return f"Revoke slot={action.slot} {' '.join(map(str, action.epochs))}"
+        case TrimRunning():
+            return f"Trim slot={action.slot} {_bounds(action.bounds)}"
         case SendHello():
             return f"Hello {_leases(action.held)}".rstrip()
         case SendResults():
             returned = f" returned={','.join(map(str, action.returned_epochs))}" if action.returned_epochs else ""
-            return f"Results #{action.sequence} {' '.join(map(_outcome, action.outcomes))}".rstrip() + returned
+            kept = f" kept={_bounds(action.kept).replace('=', ':')}" if action.kept else ""
+            return f"Results #{action.sequence} {' '.join(map(_outcome, action.outcomes))}".rstrip() + returned + kept
         case SendHeartbeat():
             progress = " ".join(f"{lease.epoch}:{lease.tiles_done}" for lease in action.progress)
             return f"Heartbeat {progress}".rstrip()
@@ -86,6 +95,10 @@ def describe(action: Action) -> str:
 
 def _leases(leases: tuple[Lease, ...]) -> str:
     return " ".join(f"{lease.epoch}=n{lease.node_id}[{lease.tile_begin},{lease.tile_end})" for lease in leases)
+
+
+def _bounds(bounds: tuple[LeaseBound, ...]) -> str:
+    return " ".join(f"{bound.epoch}={bound.tile_end}" for bound in bounds)
 
 
 def _outcome(outcome: Outcome) -> str:
@@ -141,6 +154,11 @@ def _event(word: str, rest: str, options: dict[str, str]) -> Event:
             return LeasesReceived(tuple(Lease(Epoch(e), "r1", node, b, end, b"") for e, node, b, end in numbers))
         case "revoke":
             return LeasesRevoked(tuple(Epoch(int(epoch)) for epoch in rest.split()))
+        case "trim":
+            return LeasesTrimmed(tuple(LeaseBound(Epoch(int(e)), int(end)) for e, end in BOUND.findall(rest)))
+        case "bound":
+            ((epoch, end),) = BOUND.findall(rest)
+            return WorkReported((LeaseBound(Epoch(int(epoch)), int(end)),))
         case "done":
             epoch, begin, end = map(int, RANGE.findall(rest)[0])
             return WorkReported((FinishedTiles(Epoch(epoch), begin, end, end - begin, 1_000),))

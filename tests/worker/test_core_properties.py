@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -23,8 +24,10 @@ from xip_worker.events import (
     FailedTile,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     ResultsAcknowledged,
     ResultsWritten,
     RevokeRunning,
@@ -33,6 +36,7 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
@@ -45,14 +49,32 @@ class Slot:
 
     def __init__(self) -> None:
         self.leases: deque[Lease] = deque()
+        self.ends: dict[Epoch, int] = {}
         self.tile = 0
         self.is_busy = False
 
     def begin(self, leases: tuple[Lease, ...]) -> None:
         assert not self.is_busy
         self.leases = deque(leases)
+        self.ends = {lease.epoch: lease.tile_end for lease in leases}
         self.tile = self.leases[0].tile_begin
         self.is_busy = True
+
+    def trim(self, bounds: tuple[LeaseBound, ...]) -> tuple[LeaseBound, ...]:
+        """What the cursors of an executor do; the tile that is next has not begun."""
+        for bound in bounds:
+            for position, lease in enumerate(self.leases):
+                if lease.epoch == bound.epoch:
+                    begun = lease.tile_begin if position else self.tile
+                    self.ends[lease.epoch] = min(lease.tile_end, max(bound.tile_end, begun))
+        trimmed = [msgspec.structs.replace(lease, tile_end=self.ends[lease.epoch]) for lease in self.leases]
+        at = trimmed[0].epoch if trimmed else None
+        self.leases = deque(
+            lease for lease in trimmed if lease.tile_count and (lease.epoch != at or self.tile < lease.tile_end)
+        )
+        if self.leases and self.leases[0].epoch != at:
+            self.tile = self.leases[0].tile_begin
+        return tuple(LeaseBound(bound.epoch, self.ends[bound.epoch]) for bound in bounds)
 
     def stop(self, epochs: tuple[Epoch, ...]) -> None:
         is_current_stopped = bool(self.leases) and self.leases[0].epoch in epochs
@@ -67,6 +89,8 @@ class WorkerAndScheduler(RuleBasedStateMachine):
         self.now_s = 0.0
         self.epoch = 0
         self.wanted: dict[Epoch, Lease] = {}
+        self.asked: set[Epoch] = set()
+        self.answers: list[LeaseBound] = []
         self.recorded: set[tuple[Epoch, int]] = set()
         self.wire: deque[SendResults] = deque()
         self.acknowledgements: deque[int] = deque()
@@ -84,15 +108,29 @@ class WorkerAndScheduler(RuleBasedStateMachine):
                     self.slots[action.slot].begin(action.leases)
                 case RevokeRunning():
                     self.slots[action.slot].stop(action.epochs)
+                case TrimRunning():
+                    self.answers += self.slots[action.slot].trim(action.bounds)
                 case SendHello():
+                    for lease in action.held:
+                        self.kept(lease.epoch, lease.tile_end)
                     held = {lease.epoch for lease in action.held}
                     assert held <= self.wanted.keys(), "a revoked lease is held"
                     forgotten = self.wanted.keys() - held
-                    assert not self.missing(forgotten), "a lease is forgotten before its tiles are recorded"
+                    assert not self.missing(forgotten - self.asked), "forgotten before its tiles are recorded"
+                    for epoch in forgotten:
+                        del self.wanted[epoch]
                 case SendResults():
                     self.wire.append(action)
                 case _:
                     pass
+
+    def kept(self, epoch: Epoch, tile_end: int) -> None:
+        """The worker says where a lease ends; what was not asked for ends where it did."""
+        lease = self.wanted.get(epoch)
+        if lease is None:
+            return
+        assert lease.tile_end == tile_end or epoch in self.asked, "shorter than anybody asked for"
+        self.wanted[epoch] = msgspec.structs.replace(lease, tile_end=min(lease.tile_end, tile_end))
 
     def missing(self, epochs: Iterable[Epoch]) -> list[tuple[Epoch, int]]:
         """Tiles of these leases that never reached the scheduler."""
@@ -142,6 +180,19 @@ class WorkerAndScheduler(RuleBasedStateMachine):
         del self.wanted[epoch]
         self.tell(LeasesRevoked((epoch,)))
 
+    @precondition(lambda self: self.is_attached and self.wanted)
+    @rule(data=st.data(), tile_end=st.integers(0, 4))
+    def trim(self, data: st.DataObject, tile_end: int) -> None:
+        epochs = data.draw(st.lists(st.sampled_from(sorted(self.wanted)), min_size=1, max_size=3, unique=True))
+        self.asked.update(epochs)
+        self.tell(LeasesTrimmed(tuple(LeaseBound(epoch, tile_end) for epoch in epochs)))
+
+    @precondition(lambda self: self.answers)
+    @rule()
+    def answer(self) -> None:
+        answers, self.answers = tuple(self.answers), []
+        self.tell(WorkReported(answers))
+
     @precondition(lambda self: any(slot.is_busy for slot in self.slots))
     @rule(data=st.data(), step_count=st.integers(1, 8), fails=st.booleans())
     def evaluate(self, data: st.DataObject, step_count: int, fails: bool) -> None:
@@ -150,7 +201,8 @@ class WorkerAndScheduler(RuleBasedStateMachine):
 
     def work(self, index: int, step_count: int, fails: bool) -> None:
         slot = self.slots[index]
-        reports: list[FinishedTiles | FailedTile | SlotFreed] = []
+        reports: list[FinishedTiles | FailedTile | LeaseBound | SlotFreed] = [*self.answers]
+        self.answers = []
         for _ in range(step_count):
             if not slot.leases:
                 break
@@ -180,6 +232,8 @@ class WorkerAndScheduler(RuleBasedStateMachine):
                 end = outcome.tile_end if isinstance(outcome, FinishedTiles) else outcome.tile + 1
                 begin = outcome.tile_begin if isinstance(outcome, FinishedTiles) else outcome.tile
                 self.recorded |= {(outcome.epoch, tile) for tile in range(begin, end)}
+        for bound in message.kept:
+            self.kept(bound.epoch, bound.tile_end)
         assert not message.returned_epochs, "nothing is handed back without a drain"
         self.acknowledgements.append(message.sequence)
         self.tell(ResultsWritten())
@@ -209,7 +263,9 @@ class WorkerAndScheduler(RuleBasedStateMachine):
             self.lose_connection()
         self.connect()
         self.welcome()
-        while self.wire or self.acknowledgements or any(slot.is_busy for slot in self.slots):
+        while self.wire or self.acknowledgements or self.answers or any(slot.is_busy for slot in self.slots):
+            if self.answers:
+                self.answer()
             for index, slot in enumerate(self.slots):
                 if slot.is_busy:
                     self.work(index, 8, fails=False)

@@ -153,7 +153,12 @@ async def test_quarantined_cells_travel_with_their_tile(scheduler: ScriptedSched
         results, _ = await stream.results(1)
     (sent,) = results[0].quarantine
     assert (sent.row, sent.scenario_begin, sent.scenario_end, sent.trade_id, sent.reason, sent.message) == (
-        4, 0, 251, "T4", FailureReason.EXPIRED, "no cash flow left",
+        4,
+        0,
+        251,
+        "T4",
+        FailureReason.EXPIRED,
+        "no cash flow left",
     )
 
 

@@ -15,7 +15,8 @@ from xip_core.errors import FailureReason, NotFoundError
 from xip_core.graph.plan import NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.wire.convert import decode_block
-from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, Report, SlotFreed, SlotIndex
+from xip_worker.cursor import TileCursor
+from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, LeaseBound, Report, SlotFreed, SlotIndex
 from xip_worker.executor import MESSAGE_LENGTH_MAX, Executor
 from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
@@ -25,6 +26,10 @@ SLOT = SlotIndex(0)
 
 def a_lease(epoch: int = 1, tile_begin: int = 0, tile_end: int = 1, node_id: int = 1) -> Lease:
     return Lease(Epoch(epoch), "run-1", node_id, tile_begin, tile_end, b"plan")
+
+
+def a_cursor(tile_begin: int, tile_end: int) -> TileCursor:
+    return TileCursor(a_lease(1, tile_begin, tile_end), threading.Lock())
 
 
 class NoData:
@@ -143,6 +148,43 @@ def test_a_lease_revoked_inside_a_tile_reports_nothing_but_its_slot() -> None:
     assert isinstance(freed, SlotFreed)
 
 
+def test_a_trimmed_lease_ends_behind_the_tile_begun_and_says_so_before_its_slot_is_free() -> None:
+    gate = threading.Event()
+
+    def gated(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        assert gate.wait(PATIENCE_S)
+        return a_value(tile)
+
+    slots = Slots(evaluator=ScriptedEvaluator(gated))
+    slots.evaluate(a_lease(1, 0, 9), a_lease(2, 0, 9), a_lease(3, 0, 9))
+    assert slots.evaluator.begun.acquire(timeout=PATIENCE_S)
+    bounds = [LeaseBound(Epoch(1), 0), LeaseBound(Epoch(2), 2), LeaseBound(Epoch(3), 0), LeaseBound(Epoch(4), 0)]
+    slots.executor.trim(SLOT, tuple(bounds))
+    gate.set()
+    *reports, freed = slots.reports()
+    assert isinstance(freed, SlotFreed)
+    assert [r for r in reports if isinstance(r, LeaseBound)] == [LeaseBound(Epoch(1), 1), *bounds[1:3]]
+    finished = [(r.epoch, r.tile_begin) for r in reports if isinstance(r, FinishedTiles)]
+    assert finished == [(1, 0), (2, 0), (2, 1)]
+
+
+def test_a_slot_that_does_not_ask_whether_it_is_cancelled_is_stalled() -> None:
+    gate = threading.Event()
+
+    def deaf(tile: int, data: TileData, is_cancelled: object) -> TileValue:
+        assert gate.wait(PATIENCE_S)
+        return a_value(tile)
+
+    slots = Slots(evaluator=ScriptedEvaluator(deaf))
+    slots.evaluate(a_lease(7))
+    assert slots.evaluator.begun.acquire(timeout=PATIENCE_S)
+    first_s = slots.executor.stalled_s()[Epoch(7)]
+    assert slots.executor.stalled_s()[Epoch(7)] > first_s
+    gate.set()
+    slots.reports()
+    assert slots.executor.stalled_s() == {}
+
+
 def test_a_revocation_that_comes_too_late_does_not_reach_the_next_batch(slots: Slots) -> None:
     slots.evaluate(a_lease(1))
     slots.reports()
@@ -187,7 +229,7 @@ def test_a_column_that_cannot_travel_is_a_failed_tile(slots: Slots) -> None:
 def test_spinning_takes_its_time_and_covers_each_tile_once() -> None:
     plan = a_plan(NodeKind.PROBE, "probe.spin", tile_duration_s=0.004)
     begun_ns = time.perf_counter_ns()
-    parts = list(evaluate_probe(plan, plan.nodes[1], a_lease(1, 3, 13), lambda: False))
+    parts = list(evaluate_probe(plan, plan.nodes[1], a_cursor(3, 13), lambda: False))
     assert time.perf_counter_ns() - begun_ns >= 40_000_000
     assert [tile for part in parts for tile in range(part.tile_begin, part.tile_end)] == list(range(3, 13))
     assert len(parts) < 10
@@ -198,7 +240,7 @@ def test_spinning_takes_its_time_and_covers_each_tile_once() -> None:
 def test_spinning_ends_when_cancelled() -> None:
     plan = a_plan(NodeKind.PROBE, "probe.spin", tile_duration_s=60.0)
     looks = iter([False, True])
-    assert list(evaluate_probe(plan, plan.nodes[1], a_lease(1, 0, 2), lambda: next(looks))) == []
+    assert list(evaluate_probe(plan, plan.nodes[1], a_cursor(0, 2), lambda: next(looks))) == []
 
 
 def test_memory_that_runs_out_is_named_so_that_the_next_try_is_isolated() -> None:

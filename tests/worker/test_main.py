@@ -95,7 +95,11 @@ def test_bad_options_are_refused_with_exit_code_2(options: tuple[str, str], sent
 def test_a_cpu_level_this_machine_does_not_have_is_refused() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "xip_worker"],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"XIP_CPU_LEVEL": "v9"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"XIP_CPU_LEVEL": "v9"},
     )
     assert (ended.returncode, "XIP_CPU_LEVEL must be one of" in ended.stderr) == (2, True)
 
@@ -108,9 +112,7 @@ def test_the_version_is_known_without_an_installed_package() -> None:
 
 def test_options_come_from_the_environment_as_well() -> None:
     environment = os.environ | {"XIP_WORKER_SCHEDULER": "127.0.0.1:2", "XIP_WORKER_SLOTS": "3"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xip_worker"], stderr=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-m", "xip_worker"], stderr=subprocess.PIPE, text=True, env=environment)
     started = log_line(process, "worker started")
     process.kill()
     process.communicate()

@@ -11,9 +11,11 @@ from xip_worker.events import (
     FailedTile,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeaseProgress,
     LeasesReceived,
     LeasesRevoked,
+    LeasesTrimmed,
     ResultsAcknowledged,
     SendHeartbeat,
     SendHello,
@@ -23,6 +25,7 @@ from xip_worker.events import (
 from xip_worker.messages import event_of, heartbeat_message, results_message
 
 LEASE = Lease(Epoch(1 << 60), "run-1", 3, 1 << 40, (1 << 40) + 5, b"d" * 32)
+WIRE_BOUND = worker_pb2.LeaseBound(epoch=7, tile_end=1 << 41)
 WIRE_LEASE = worker_pb2.Lease(
     epoch=1 << 60, run_id="run-1", node_id=3, tile_begin=1 << 40, tile_end=(1 << 40) + 5, plan_digest=b"d" * 32
 )
@@ -35,11 +38,13 @@ def test_each_message_of_a_scheduler_is_one_event() -> None:
         event_of(worker_pb2.AttachResponse(leases=worker_pb2.Leases(leases=[WIRE_LEASE]))),
         event_of(worker_pb2.AttachResponse(acknowledged=worker_pb2.ResultsAcknowledged(sequence=9))),
         event_of(worker_pb2.AttachResponse(revoked=worker_pb2.LeasesRevoked(epochs=[5, 6]))),
+        event_of(worker_pb2.AttachResponse(trimmed=worker_pb2.LeasesTrimmed(bounds=[WIRE_BOUND]))),
     ] == [
         Welcomed(4, 1.5, 15.0),
         LeasesReceived((LEASE,)),
         ResultsAcknowledged(9),
         LeasesRevoked((Epoch(5), Epoch(6))),
+        LeasesTrimmed((LeaseBound(Epoch(7), 1 << 41),)),
     ]
 
 
@@ -105,8 +110,17 @@ def test_a_full_message_of_empty_results_stays_within_a_mebibyte() -> None:
     assert message.ByteSize() < 1 << 20
 
 
-def test_a_heartbeat_tells_progress_and_memory() -> None:
-    action = SendHeartbeat((LeaseProgress(Epoch(1), 4),))
-    assert heartbeat_message(action, 55_000_000).heartbeat == worker_pb2.Heartbeat(
-        leases=[worker_pb2.LeaseProgress(epoch=1, tiles_done=4)], memory_bytes=55_000_000
+def test_what_is_kept_of_leases_travels_with_the_results() -> None:
+    message = results_message(SendResults(1, (), (), (LeaseBound(Epoch(7), 1 << 41),)))
+    assert message.results == worker_pb2.TileResults(sequence=1, kept=[WIRE_BOUND])
+
+
+def test_a_heartbeat_tells_progress_stalls_and_memory() -> None:
+    action = SendHeartbeat((LeaseProgress(Epoch(1), 4), LeaseProgress(Epoch(2), 0)))
+    assert heartbeat_message(action, 55_000_000, {Epoch(1): 2.5, Epoch(9): 1.0}).heartbeat == worker_pb2.Heartbeat(
+        leases=[
+            worker_pb2.LeaseProgress(epoch=1, tiles_done=4, stalled_s=2.5),
+            worker_pb2.LeaseProgress(epoch=2, tiles_done=0),
+        ],
+        memory_bytes=55_000_000,
     )

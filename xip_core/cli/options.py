@@ -38,6 +38,22 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
     )
 
 
+SECONDS_OF_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str | float) -> float:
+    """Seconds of "90", "90s", "5m" or "1.5h"."""
+    word = str(text).strip()
+    unit_s = SECONDS_OF_UNIT.get(word[-1:], 0.0)
+    try:
+        duration_s = float(word[:-1] if unit_s else word) * (unit_s or 1.0)
+    except ValueError:
+        duration_s = -1.0
+    if not 0.0 <= duration_s < float("inf"):
+        raise click.BadParameter(f"{word!r} is not a time such as 90s, 5m or 2h")
+    return duration_s
+
+
 def call(scheduler: str | None, action: Callable[[Client], Coroutine[Any, Any, Value]]) -> Value:
     """The value of *action*, called with a client of the scheduler."""
     from xip_core.client import connect

@@ -165,7 +165,11 @@ class ResultBlock(msgspec.Struct, frozen=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
-    """One attached worker daemon."""
+    """One attached worker daemon.
+
+    Attributes:
+        speed: tiles a second against the average of the grid at the same work; 0 before anything was measured.
+    """
 
     worker_id: str
     host: str
@@ -179,3 +183,4 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     heartbeat_age_s: float
     memory_bytes: int
     is_draining: bool
+    speed: float = 0.0

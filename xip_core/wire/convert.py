@@ -393,6 +393,7 @@ def worker_info_to_wire(worker: WorkerInfo) -> worker_pb2.Worker:
         heartbeat_age_s=worker.heartbeat_age_s,
         memory_bytes=worker.memory_bytes,
         draining=worker.is_draining,
+        speed=worker.speed,
     )
 
 
@@ -410,4 +411,5 @@ def worker_info_from_wire(message: worker_pb2.Worker) -> WorkerInfo:
         heartbeat_age_s=message.heartbeat_age_s,
         memory_bytes=message.memory_bytes,
         is_draining=message.draining,
+        speed=message.speed,
     )

@@ -4,7 +4,7 @@ Two kinds, and the order between them is the contract with the driver:
 
     persistent   PersistRun  RecordPaused  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
                  RecordRunState
-    soft         GrantLease  RevokeLease    RunChanged
+    soft         GrantLease  TrimLease  RevokeLease  RunChanged
 
 **Commit every persistent action of a batch in one transaction, in the order given, before any soft action of the batch
 is carried out.** A lease may rest on a tile recorded in the same batch and on an epoch reserved in it. If the commit
@@ -141,6 +141,15 @@ class GrantLease(msgspec.Struct, frozen=True, gc=False):
     is_isolated: bool = False
 
 
+class TrimLease(msgspec.Struct, frozen=True, gc=False):
+    """Ask the worker to keep only the tiles below *tile_end* of a lease; until `LeaseKept` it is what it was."""
+
+    worker_id: WorkerId
+    connection_id: ConnectionId
+    epoch: Epoch
+    tile_end: int
+
+
 class RevokeLease(msgspec.Struct, frozen=True, gc=False):
     """Tell the worker that nothing more is wanted of this lease."""
 
@@ -158,5 +167,5 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
 PersistentAction = (
     PersistRun | RecordPaused | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
 )
-SoftAction = GrantLease | RevokeLease | RunChanged
+SoftAction = GrantLease | TrimLease | RevokeLease | RunChanged
 Action = PersistentAction | SoftAction

@@ -4,7 +4,7 @@
 
 No clock, no IO, no randomness: the same events give the same orders, in a test, in the simulator and in production.
 
-    shells        ┌───────── runs ──────┐
+    shells        ┌──── runs   tail ────┐
       │ events    │  workers   results  │ granting      what an event changes, then who gets work
       v           └─ poison ─┬─ kernels ┘    │
     core.handle ───────────> state <─────────┘          leases, workers, epochs, queues
@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.estimates import Estimates, lateness
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
+    LeaseKept,
     LeaseReturned,
     RunCancelled,
     RunPaused,
@@ -42,7 +43,7 @@ from xip_scheduler.core.events import (
 from xip_scheduler.core.limits import Limits
 from xip_scheduler.core.run_state import LiveRun
 from xip_scheduler.core.runs import RestoredRun
-from xip_scheduler.core.state import Counters, SchedulerState
+from xip_scheduler.core.state import IDLE, Counters, SchedulerState
 from xip_scheduler.core.views import RunView, WorkerView, view_run, view_worker
 from xip_scheduler.core.words import RunId, RunState
 
@@ -101,6 +102,12 @@ class Core:
             if state.fleets.has_changed:
                 kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
+        if not state.hungry[IDLE]:
+            state.look_due_s = None
+        elif tail.look(state, now_s, actions):
+            if state.fleets.has_changed:
+                kernels.fleets_changed(state, actions)
+            granting.grant(state, now_s, actions)
         return actions
 
     def _apply(self, event: Event, now_s: float, actions: list[Action]) -> bool:
@@ -118,6 +125,9 @@ class Core:
                 return True
             case TileFailed():
                 poison.tile_failed(state, event, now_s, actions)
+                return True
+            case LeaseKept():
+                tail.lease_kept(state, event, now_s, actions)
                 return True
             case LeaseReturned():
                 workers.lease_returned(state, event, now_s, actions)
@@ -146,12 +156,15 @@ class Core:
 
     def next_deadline_s(self) -> float | None:
         """When a Tick is due at the latest; None while nothing can expire."""
-        leases = self._state.leases
-        deadline_s = next(iter(leases.values())).deadline_s if leases else None
-        gathering_until_s = self._state.gathering_until_s
-        if gathering_until_s > self._now_s and (deadline_s is None or gathering_until_s < deadline_s):
-            return gathering_until_s
-        return deadline_s
+        state = self._state
+        deadlines_s: list[float] = []
+        if state.gathering_until_s > self._now_s:
+            deadlines_s.append(state.gathering_until_s)
+        if state.leases:
+            deadlines_s.append(next(iter(state.leases.values())).deadline_s)
+            if state.look_due_s is not None:
+                deadlines_s.append(state.look_due_s)
+        return min(deadlines_s, default=None)
 
     def check_invariants(self) -> None:
         """Assert what `invariants` promises."""

@@ -1,42 +1,61 @@
-"""How long a tile takes: an exponential average per (node kind, kernel, declared cost).
+"""How long a tile takes: per class (node kind, kernel, declared cost), and per worker and class.
 
 The plan's `cost_s` is the first guess and the class: nodes of one kind and kernel with one declared cost share what is
-learnt. The first measurement replaces the guess (a guess may be wrong by 10x), each later one moves the average by a
-fifth, so five reports forget a cold cache and one outlier shifts a lease size by a factor 2 at most in the range of
-sizes.
+learnt. An estimate is seconds over tiles, both summed with a fading memory, so each tile counts alike whoever computed
+it: of a class of workers with different paces this is one over the mean number of tiles a second and slot, which is
+what says how long the rest of a node takes. The first measurement so replaces the guess (which may be wrong by 10x).
 
-Estimates are soft: lost with the process, learnt again in one lease. They size leases; no number of a run depends on
-them, because tiles are fixed by the plan.
+    class    remembers 20 reports: a sample of the grid large enough to be within some 15 % of its mean
+    pace     of one worker at one class, remembers 5 reports: forgets a cold cache, notices a neighbour on the machine
+
+A worker's **speed** is what the classes say its recent work should have taken over what it took: 1 is the grid's
+average, 0.1 a worker ten times slower. A worker not yet measured at a class is expected to be as fast as at the others.
+
+Estimates are soft: lost with the process, learnt again in one lease. They size leases and choose what is trimmed; no
+number of a run depends on them, because tiles are fixed by the plan.
 """
 
 from __future__ import annotations
 
 from xip_core.graph.plan import Node
 
-WEIGHT_OF_NEW = 0.2
+CLASS_KEPT = 0.95
+PACE_KEPT = 0.8
+"""Of the sums so far, at each report: 1 / (1 - kept) reports are remembered."""
+
 TILE_S_MIN = 1e-7
 """Floor of an estimate: keeps sizes finite when a clock is too coarse to see a tile."""
 
 CLASSES_MAX = 4096
 """Cost classes remembered: 64 kernels x 64 costs; beyond that the oldest is forgotten."""
 
+PACES_MAX = 64
+"""Classes remembered of one worker, 0.2 kB each; beyond that the oldest is forgotten."""
+
 
 class TileCost:
-    """Seconds per tile of one class."""
+    """Seconds per tile of one class, or of one worker at one class.
 
-    __slots__ = ("is_measured", "tile_s")
+    Attributes:
+        tiles, seconds: what was measured lately.
+    """
 
-    def __init__(self, guess_s: float) -> None:
+    __slots__ = ("_kept", "is_measured", "seconds", "tile_s", "tiles")
+
+    def __init__(self, guess_s: float, kept: float = CLASS_KEPT) -> None:
         self.tile_s = max(guess_s, TILE_S_MIN)
         self.is_measured = False
+        self.tiles = 0.0
+        self.seconds = 0.0
+        self._kept = kept
 
     def measure(self, tile_count: int, elapsed_ns: int) -> None:
-        measured_s = max(elapsed_ns * 1e-9 / tile_count, TILE_S_MIN)
-        if self.is_measured:
-            self.tile_s += (measured_s - self.tile_s) * WEIGHT_OF_NEW
-        else:
-            self.tile_s = measured_s
-            self.is_measured = True
+        kept = self._kept
+        self.tiles = tiles = self.tiles * kept + tile_count
+        self.seconds = seconds = self.seconds * kept + elapsed_ns * 1e-9
+        tile_s = seconds / tiles
+        self.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
+        self.is_measured = True
 
 
 class CostModel:
@@ -54,3 +73,54 @@ class CostModel:
                 del self._classes[next(iter(self._classes))]
             cost = self._classes[key] = TileCost(node.cost_s)
         return cost
+
+
+class Pace(TileCost):
+    """Seconds per tile of one worker at one class."""
+
+    __slots__ = ("cost",)
+
+    def __init__(self, cost: TileCost) -> None:
+        super().__init__(cost.tile_s, PACE_KEPT)
+        self.cost = cost
+
+    def report(self, tile_count: int, elapsed_ns: int) -> None:
+        """Measure the worker and the class: `measure` of both in one call, for it is made for every result."""
+        elapsed_s = elapsed_ns * 1e-9
+        self.tiles = tiles = self.tiles * PACE_KEPT + tile_count
+        self.seconds = seconds = self.seconds * PACE_KEPT + elapsed_s
+        tile_s = seconds / tiles
+        self.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
+        cost = self.cost
+        cost.tiles = tiles = cost.tiles * CLASS_KEPT + tile_count
+        cost.seconds = seconds = cost.seconds * CLASS_KEPT + elapsed_s
+        tile_s = seconds / tiles
+        cost.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
+        self.is_measured = cost.is_measured = True
+
+
+class Paces(dict[TileCost, Pace]):
+    """How fast one worker is, by class; whoever asks for one gets it. A dict, for it is asked at each grant."""
+
+    __slots__ = ()
+
+    def __missing__(self, cost: TileCost) -> Pace:
+        if len(self) >= PACES_MAX:
+            del self[next(iter(self))]
+        pace = self[cost] = Pace(cost)
+        return pace
+
+    def tile_s(self, cost: TileCost) -> float:
+        """Seconds the worker is expected to take for a tile of the class."""
+        pace = self.get(cost)
+        if pace is not None and pace.is_measured:
+            return pace.tile_s
+        return cost.tile_s / (self.speed() or 1.0)
+
+    def speed(self) -> float:
+        """Against the average of the grid at the same work; 0 before anything was measured."""
+        expected_s = measured_s = 0.0
+        for cost, pace in self.items():
+            expected_s += pace.tiles * cost.tile_s
+            measured_s += max(pace.seconds, pace.tiles * TILE_S_MIN)
+        return expected_s / measured_s if measured_s else 0.0

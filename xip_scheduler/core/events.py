@@ -147,11 +147,13 @@ class HeartbeatReceived(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         progress: (epoch, tiles done) of every lease the worker holds, running or queued. A lease it does not name is
             not renewed and ends at its deadline.
+        stalled: (epoch, seconds) of the leases being evaluated: since the slot last asked whether it is cancelled.
     """
 
     worker_id: WorkerId
     progress: tuple[tuple[Epoch, int], ...] = ()
     memory_bytes: int = 0
+    stalled: tuple[tuple[Epoch, float], ...] = ()
 
 
 class TilesReported(msgspec.Struct, frozen=True, gc=False):
@@ -185,6 +187,18 @@ class TileFailed(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
+class LeaseKept(msgspec.Struct, frozen=True, gc=False):
+    """A worker's answer to `TrimLease`: the lease ends at *tile_end*; beyond it nothing was begun, nor will be.
+
+    *tile_end* is at most where the lease ended, and that where the worker can spare nothing; `tile_begin` or less means
+    that it gave the lease back whole.
+    """
+
+    worker_id: WorkerId
+    epoch: Epoch
+    tile_end: int
+
+
 class LeaseReturned(msgspec.Struct, frozen=True, gc=False):
     """A worker hands a lease back; what it has not reported is free again."""
 
@@ -207,6 +221,7 @@ Event = (
     | HeartbeatReceived
     | TilesReported
     | TileFailed
+    | LeaseKept
     | LeaseReturned
     | Tick
 )

@@ -1,9 +1,10 @@
 """Who gets what, and how much: leases are carved at the moment a worker can take one.
 
 Size (guided self-scheduling): a lease is what remains of its node, by the cost model, over twice the slots of the grid,
-between 50 ms and 2 s of work: large while much is left, small at the tail, so the last leases end together. Until a
-tile of its class has been measured, leases are as small as allowed, because a declared cost may be wrong by 10x. A node
-with `tiles_per_lease` has its way.
+between 50 ms and 2 s at this worker's own pace (`costs`): large while much is left, small at the tail, so the last
+leases end together. Until a tile of its class has been measured, leases are as small as allowed, because a declared
+cost may be wrong by 10x. A node with `tiles_per_lease` has its way. Whether a slow worker gets the last tiles at all,
+and how the idle come by the work of others: `tail`.
 
 Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
 per slot and only when less than 60 ms a slot is left of these (so that deeper tiles, ready by then, come first), then
@@ -31,6 +32,7 @@ from xip_scheduler.core.poison import hand_over
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
+from xip_scheduler.core.tail import leaves_to_faster
 from xip_scheduler.core.words import Epoch
 
 RETRIES_LOOKED_AT_MAX = 8
@@ -41,6 +43,7 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
     """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
     if not state.queue.runs or now_s < state.gathering_until_s:
         return
+    state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):
         pool = state.hungry[appetite]
         passed_over_count = 0
@@ -58,9 +61,9 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
                 continue
             passed_over_count += 1
             is_personal = state.queue.has_retries()
-            if passed_over_count >= len(pool) or not (is_personal or state.fleets.is_mixed):
+            if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
                 break
-            if not is_personal:
+            if not (is_personal or state.is_uneven):
                 nothing_for = (nothing_for or set()) | {worker.kernels}
             pool.move_to_end(worker.worker_id)
 
@@ -113,6 +116,11 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             if node.kernels and not worker.can(node.kernels):
                 is_blocked = is_blocked and not state.fleets.count(node.kernels)
                 continue
+            pace = worker.paces[node.cost]
+            if pace.tile_s > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
+                is_blocked = False
+                state.is_uneven = True
+                continue
             if worker.appetite is IDLE:
                 return _carve(state, worker, run, node, begin, end, now_s, actions)
             is_blocked = False
@@ -151,22 +159,24 @@ def _carve(
     now_s: float,
     actions: list[Action],
 ) -> Lease:
-    tile_count = node.tiles_per_lease or _guided_tile_count(state, node)
+    pace = worker.paces[node.cost]
+    tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
+    tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
-    work_s = (end - begin) * node.cost.tile_s
+    work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
-    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s)
+    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
 
 
-def _guided_tile_count(state: SchedulerState, node: NodeState) -> int:
+def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) -> int:
     limits, cost = state.limits, node.cost
     work_s = limits.lease_work_s_min
     if cost.is_measured:
         share_s = node.pending.count * cost.tile_s / (2 * state.slot_count)
         work_s = min(max(share_s, work_s), limits.lease_work_s_max)
-    return max(1, int(work_s / cost.tile_s))
+    return max(1, int(work_s / tile_s))
 
 
 def _lease_of_retry(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 
+from xip_scheduler.core.costs import Pace, Paces
 from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.retries import Retry
@@ -31,15 +32,19 @@ class Lease:
         failed: tiles of it that failed and so do not belong to it any more; None while there are none.
         retry: the failed tile this lease was made for alone, or None.
         is_isolated: the worker evaluates it in a child process.
+        asked_end: where its worker was asked to end it (`tail`); None when it may be asked.
+        pace: the worker's own estimate for these tiles.
     """
 
     __slots__ = (
+        "asked_end",
         "deadline_s",
         "epoch",
         "failed",
         "is_isolated",
         "node",
         "open_count",
+        "pace",
         "retry",
         "run",
         "tile_begin",
@@ -58,6 +63,7 @@ class Lease:
         tile_end: int,
         work_s: float,
         deadline_s: float,
+        pace: Pace | None = None,
     ) -> None:
         self.epoch = epoch
         self.worker = worker
@@ -71,6 +77,8 @@ class Lease:
         self.failed: IntervalSet | None = None
         self.retry: Retry | None = None
         self.is_isolated = False
+        self.asked_end: int | None = None
+        self.pace = pace or worker.paces[node.cost]
 
     def open_ranges(self) -> list[tuple[int, int]]:
         """Tiles that belong to the lease and are not decided, ascending."""
@@ -110,7 +118,8 @@ class Worker:
         leases: in the order granted, which is the order of evaluation.
         queued_s: estimated work of all of them.
         is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
-        attached_s, heard_s: scheduler clock.
+        attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
+        paces: how fast it is at which work.
         kernels: (name, version) of what it announced.
     """
 
@@ -125,7 +134,9 @@ class Worker:
         "kernels",
         "leases",
         "memory_bytes",
+        "paces",
         "queued_s",
+        "reported_s",
         "slot_count",
         "tiles_done",
         "worker_id",
@@ -142,6 +153,8 @@ class Worker:
         self.is_silent = False
         self.attached_s = now_s
         self.heard_s = now_s
+        self.reported_s = now_s
+        self.paces = Paces()
         self.tiles_done = 0
         self.memory_bytes = 0
         self.kernels: KernelSet = frozenset()

@@ -21,6 +21,12 @@ class Limits(msgspec.Struct, frozen=True):
         leases_per_slot_max: bound of a worker's queue when leases are forced to be tiny.
         deep_leases_max: leases alive beyond which nobody queues more than one per slot: 30,000 leases a second, what
             one scheduler is built for, outlast 50 ms of round trip and commit; 0.5 kB each, so under 1 MB.
+        look_interval_s: between two looks for work to be taken back (`tail`): ten round trips, and short against the
+            smallest lease, for a slot waits so long at most before somebody is asked for work.
+        trim_gain_s_min: a trim that ends the work less than five round trips sooner is not worth its messages.
+        duplicate_after_fraction: of the lease duration: silence after which leases may end early when slots wait for
+            them. Two heartbeats are missing then.
+        duplicate_share_max: of a run's work that may be leased again so.
         attempts_max: workers that may fail at or die from one tile before it is given up.
         epoch_block: epochs reserved per write; a grant so costs 1/10,000 write, and a restart skips 10,000 of 2**64.
         gathering_s: after a restart with live runs nothing is granted for so long: workers come back within their
@@ -39,9 +45,17 @@ class Limits(msgspec.Struct, frozen=True):
     prefetch_tail_s: float = 0.005
     leases_per_slot_max: int = 256
     deep_leases_max: int = 1_500
+    look_interval_s: float = 0.020
+    trim_gain_s_min: float = 0.025
+    duplicate_after_fraction: float = 0.7
+    duplicate_share_max: float = 0.05
     attempts_max: int = 3
     epoch_block: int = 10_000
     gathering_s: float = 0.0
     charge_s_min: float = 0.005
     tenant_weights: dict[str, float] = {}
     finished_runs_max: int = 1_000
+
+    @property
+    def duplicate_after_s(self) -> float:
+        return self.duplicate_after_fraction * self.lease_duration_s

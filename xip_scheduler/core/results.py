@@ -29,7 +29,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         state.counters.refused_outside += 1
         return
     node, worker = lease.node, lease.worker
-    worker.heard_s = now_s
+    worker.heard_s = worker.reported_s = now_s
     if not lease.is_open(begin, end) or not node.done.add_new(begin, end):
         _refuse_decided(state, lease, begin, end, actions)
         return
@@ -42,7 +42,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
     if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
-        node.cost.measure(tile_count, event.elapsed_ns)
+        lease.pace.report(tile_count, event.elapsed_ns)
     if run.histories:
         run.forget_histories(node.node_id, begin, end)
     node.leased_count -= tile_count

@@ -199,6 +199,7 @@ class LiveRun:
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s: scheduler clock.
+        duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
         deadline_after_s: as submitted, 0 for none; deadline_s: scheduler clock, infinite for none. A restart gives the
@@ -213,6 +214,7 @@ class LiveRun:
         "cells_quarantined",
         "deadline_after_s",
         "deadline_s",
+        "duplicated_s",
         "epoch_last",
         "first_lease_s",
         "grant_order",
@@ -265,6 +267,7 @@ class LiveRun:
         self.cells_done = 0
         self.cells_quarantined = 0
         self.epoch_last = 0
+        self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
         self.priority = priority
         self.deadline_after_s = deadline_after_s

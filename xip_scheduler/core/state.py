@@ -47,6 +47,9 @@ class Counters(msgspec.Struct):
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
+    leases_trimmed: int = 0
+    leases_duplicated: int = 0
+    trims_asked: int = 0
     tiles_recorded: int = 0
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
@@ -66,6 +69,8 @@ class SchedulerState:
         epoch_next, epoch_end: the next epoch to be granted, and the end of those reserved in the store.
         epoch_floor: leases of older epochs are of a past that the store has forgotten; never adopted.
         hungry: workers by appetite; that of NONE stays empty.
+        is_uneven: in this grant round a worker was passed over because it is slow.
+        look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
         gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
@@ -81,8 +86,11 @@ class SchedulerState:
         "fleets",
         "gathering_until_s",
         "hungry",
+        "is_uneven",
         "leases",
         "limits",
+        "look_due_s",
+        "look_next_s",
         "queue",
         "runs",
         "slot_count",
@@ -104,6 +112,9 @@ class SchedulerState:
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
+        self.is_uneven = False
+        self.look_next_s = 0.0
+        self.look_due_s: float | None = None
         self.epoch_floor = 0
         self.gathering_until_s = 0.0
         self.slot_count = 0
@@ -149,6 +160,32 @@ class SchedulerState:
                 node.pending.put_back(begin, end, lease.epoch)
             self.queue.enter(run)
         actions.append(RunChanged(run.run_id))
+
+    def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
+        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        if tile_end >= lease.tile_end:
+            return
+        if tile_end <= lease.tile_begin:
+            self.counters.leases_trimmed += 1
+            self.lose_lease(lease, actions)
+            return
+        tail = [(max(begin, tile_end), end) for begin, end in lease.open_ranges() if end > tile_end]
+        lease.tile_end = tile_end
+        tail_count = sum(end - begin for begin, end in tail)
+        if not tail_count:
+            return
+        self.counters.leases_trimmed += 1
+        work_s = lease.work_s * tail_count / lease.open_count
+        lease.work_s -= work_s
+        lease.worker.queued_s -= work_s
+        lease.open_count -= tail_count
+        lease.node.leased_count -= tail_count
+        for begin, end in tail:
+            lease.node.pending.put_back(begin, end, lease.epoch)
+        if lease.open_count == 0:
+            self.close_lease(lease)
+        self.queue.enter(lease.run)
+        actions.append(RunChanged(lease.run.run_id))
 
     def renew(self, lease: Lease, now_s: float) -> None:
         lease.deadline_s = now_s + self.limits.lease_duration_s

@@ -63,7 +63,12 @@ class RunView(msgspec.Struct, frozen=True):
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """A worker at a moment; *attached_s* and *heard_s* on the scheduler's clock."""
+    """A worker at a moment.
+
+    Attributes:
+        attached_s, heard_s: on the scheduler's clock.
+        speed: tiles a second against the average of the grid at the same work; 0 before anything was measured.
+    """
 
     worker_id: WorkerId
     connection_id: ConnectionId
@@ -76,6 +81,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     is_draining: bool
     is_silent: bool
     kernels: tuple[tuple[str, str], ...]
+    speed: float = 0.0
 
 
 def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
@@ -132,4 +138,5 @@ def view_worker(worker: Worker) -> WorkerView:
         is_draining=worker.is_draining,
         is_silent=worker.is_silent,
         kernels=tuple(sorted(worker.kernels)),
+        speed=worker.paces.speed(),
     )

@@ -2,12 +2,13 @@
 
 A lease is soft state and belongs to a connection only as long as the worker vouches for it:
 
-* A worker that attaches says what it holds. What is still its own is kept, what can be its own again is **adopted**
-  under its old epoch, the rest is revoked. Adoption needs: the run lives, no tile of it is in another lease or was
-  granted under a newer epoch since, the inputs are done, the epoch is below the high-water mark (and not below the
-  floor a restored backup sets), and the worker has announced the kernels. After a restart of the scheduler nothing is
-  leased, so whoever presents a lease first gets it, and nothing is granted for `gathering_s`, so that what is held is
-  not computed twice; recording stays once only in any case, because tiles do.
+* A worker that attaches says what it holds. What is still its own is kept, as short as it says (its answer to a trim
+  may have been lost); what can be its own again is **adopted** under its old epoch, the rest is revoked. Adoption
+  needs: the run lives, no tile of it is in another lease or was granted under a newer epoch since, the inputs are done,
+  the epoch is below the high-water mark (and not below the floor a restored backup sets), and the worker has announced
+  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it, and
+  nothing is granted for `gathering_s`, so that what is held is not computed twice; recording stays once only in any
+  case, because tiles do.
 * A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
   tiles it was at are suspects (`leases`). A worker that comes back with them is acquitted.
 * The detach of a connection that is not the worker's current one is old news.
@@ -34,9 +35,10 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
     else:
         if worker.is_active:
             state.deactivate(worker)
-        held_epochs = {held.epoch for held in event.held}
+        held_leases = {held.epoch: held for held in event.held}
         for lease in list(worker.leases.values()):
-            if lease.epoch not in held_epochs or not lease.node.kernels <= announced:
+            held_lease = held_leases.get(lease.epoch)
+            if held_lease is None or not _is_same(lease, held_lease) or not lease.node.kernels <= announced:
                 state.lose_lease(lease, actions)
     worker.connection_id = event.connection_id
     worker.slot_count = event.slot_count
@@ -47,19 +49,19 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
     for held in event.held:
         known = state.leases.get(held.epoch)
         if known is not None and known.worker is worker and _is_same(known, held):
+            known.asked_end = None
             state.renew(known, now_s)
+            state.shorten_lease(known, held.tile_end, actions)
         elif not _adopt(state, worker, held, now_s, actions):
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, held.epoch))
     state.settle(worker)
 
 
 def _is_same(lease: Lease, held: HeldLease) -> bool:
-    return (lease.run.run_id, lease.node.node_id, lease.tile_begin, lease.tile_end) == (
-        held.run_id,
-        held.node_id,
-        held.tile_begin,
-        held.tile_end,
-    )
+    """Is it the lease, whole or trimmed?"""
+    if not lease.tile_begin == held.tile_begin < held.tile_end <= lease.tile_end:
+        return False
+    return (lease.run.run_id, lease.node.node_id) == (held.run_id, held.node_id)
 
 
 def _adopt(
@@ -196,14 +198,19 @@ def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             break
         expired.setdefault(lease.worker.worker_id, []).append(lease)
     for leases in expired.values():
-        worker = leases[0].worker
-        is_silent = worker.heard_s + state.limits.lease_duration_s <= now_s
-        if is_silent and worker.is_active:
-            state.deactivate(worker)
-        worker.is_silent = worker.is_silent or is_silent
-        message = f"worker {worker.worker_id} fell silent while it evaluated the tile"
-        for lease in leases:
-            actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
-        _lose(state, worker, leases, is_silent, message, actions)
-        state.counters.leases_expired += len(leases)
-        state.settle(worker)
+        is_silent = leases[0].worker.heard_s + state.limits.lease_duration_s <= now_s
+        expire_worker(state, leases, is_silent, actions)
+
+
+def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:
+    """End leases of one worker; a silent one gets nothing until it speaks, and the tiles it was at are suspects."""
+    worker = leases[0].worker
+    if is_silent and worker.is_active:
+        state.deactivate(worker)
+    worker.is_silent = worker.is_silent or is_silent
+    message = f"worker {worker.worker_id} fell silent while it evaluated the tile"
+    for lease in leases:
+        actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+    _lose(state, worker, leases, is_silent, message, actions)
+    state.counters.leases_expired += len(leases)
+    state.settle(worker)

@@ -25,11 +25,12 @@ from xip_core.errors import FailureReason, RequestError, UnavailableError
 from xip_core.model.result import WorkerInfo
 from xip_core.wire import convert
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
-from xip_scheduler.core.actions import GrantLease, RevokeLease
+from xip_scheduler.core.actions import GrantLease, RevokeLease, TrimLease
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     TileFailed,
     TilesReported,
@@ -87,6 +88,7 @@ class WorkerConnection:
         self._first = worker_pb2.AttachResponse(welcome=welcome)
         self._grants: list[tuple[GrantLease, bytes]] = []
         self._revoked: dict[Epoch, None] = {}
+        self._trimmed: dict[Epoch, int] = {}
         self._acknowledged = 0
         self._acknowledged_sent = 0
         self._wake = asyncio.Event()
@@ -99,6 +101,11 @@ class WorkerConnection:
         if len(self._revoked) < REVOKED_WAITING_MAX:
             self._revoked[epoch] = None
             self._wake.set()
+
+    def trim(self, epoch: Epoch, tile_end: int) -> None:
+        """Ask for a lease's tail; bounded as leases are, each is asked once until it answers."""
+        self._trimmed[epoch] = tile_end
+        self._wake.set()
 
     def acknowledge(self, sequence: int) -> None:
         """Results up to *sequence* are durable or refused."""
@@ -144,6 +151,10 @@ class WorkerConnection:
         if self._revoked:
             messages.append(worker_pb2.AttachResponse(revoked=worker_pb2.LeasesRevoked(epochs=self._revoked)))
             self._revoked = {}
+        if self._trimmed:
+            bounds = [worker_pb2.LeaseBound(epoch=epoch, tile_end=end) for epoch, end in self._trimmed.items()]
+            messages.append(worker_pb2.AttachResponse(trimmed=worker_pb2.LeasesTrimmed(bounds=bounds)))
+            self._trimmed = {}
         if self._acknowledged > self._acknowledged_sent:
             self._acknowledged_sent = self._acknowledged
             acknowledged = worker_pb2.ResultsAcknowledged(sequence=self._acknowledged)
@@ -181,7 +192,11 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     # ---- orders of the core
 
     def send(
-        self, grants: Iterable[GrantLease], revokes: Iterable[RevokeLease], plan_digests: dict[str, bytes]
+        self,
+        grants: Iterable[GrantLease],
+        revokes: Iterable[RevokeLease],
+        trims: Iterable[TrimLease],
+        plan_digests: dict[str, bytes],
     ) -> None:
         """Leave orders with the connections they are for; those of a connection or run that is gone are void."""
         connections = self._connections
@@ -194,6 +209,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             connection = connections.get(revoked.connection_id)
             if connection is not None:
                 connection.revoke(revoked.epoch)
+        for trimmed in trims:
+            connection = connections.get(trimmed.connection_id)
+            if connection is not None:
+                connection.trim(trimmed.epoch, trimmed.tile_end)
 
     # ---- Attach
 
@@ -257,8 +276,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 return
             case "heartbeat":
                 heartbeat = request.heartbeat
-                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in heartbeat.leases)
-                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes)]
+                leases = heartbeat.leases
+                progress = tuple((Epoch(lease.epoch), lease.tiles_done) for lease in leases)
+                stalled = tuple((Epoch(lease.epoch), lease.stalled_s) for lease in leases if lease.stalled_s > 0.0)
+                events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes, stalled)]
             case "drain":
                 connection.is_draining = True
                 self._log.info("worker drains", worker_id=connection.worker_id, reason=request.drain.reason[:200])
@@ -298,6 +319,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 )
             )
         events.extend(LeaseReturned(worker_id, Epoch(epoch)) for epoch in message.returned_epochs)
+        events.extend(LeaseKept(worker_id, Epoch(kept.epoch), kept.tile_end) for kept in message.kept)
         return events
 
     @staticmethod
@@ -405,6 +427,7 @@ def _worker_info(view: WorkerView, connection: WorkerConnection, now_s: float) -
         heartbeat_age_s=max(0.0, now_s - view.heard_s),
         memory_bytes=view.memory_bytes,
         is_draining=view.is_draining,
+        speed=view.speed,
     )
 
 

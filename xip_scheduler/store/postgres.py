@@ -4,14 +4,14 @@ One connection makes all commits and all reads of the core's thread. A commit is
 
     BEGIN
     SELECT term FOR SHARE           the fence: another term than ours, and nothing of ours is written any more
-    UPDATE commit_sequence n-1 → n  compare-and-swap: this is the n-th batch of the store, and it happens once
+    UPDATE commit_serial n-1 → n  compare-and-swap: this is the n-th batch of the store, and it happens once
     INSERT ... SELECT FROM unnest   all rows of a table in one statement
     COMMIT
 
 A plain SELECT would not fence: a takeover could commit between it and our COMMIT. With the row locked, a takeover waits
 until we are through, and a leader that comes too late waits for the takeover and then sees its term.
 
-**A cut connection inside COMMIT** leaves the outcome unknown. The sequence number answers: a new session locks it
+**A cut connection inside COMMIT** leaves the outcome unknown. The serial number answers: a new session locks it
 (which waits for whatever the old session may still be doing) and reads n, the batch is there, or n-1, it is not and is
 written again. Should the old session come to life in between and write it after all, the swap lets only one of the two
 through and the question is asked again. So the scheduler goes on through a restart of the database; it gives up, and
@@ -41,10 +41,11 @@ from xip_scheduler.store.postgres_audit import append, read_head, seal
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_reads import PostgresReads, bare, told
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
+from xip_scheduler.store.postgres_takeover import take_over
 from xip_scheduler.store.protocol import Attempt, Batch, FinishedRun, NewRun, TileBlock, TileRecord
 
-RECONNECT_PATIENCE_S = 15.0
-"""A restart of PostgreSQL takes about a second, a failover ten."""
+RECONNECT_PATIENCE_S = 30.0
+"""A restart of PostgreSQL takes about a second, recovery on a busy disk or a failover some ten."""
 
 RECONNECT_PAUSE_S = 0.2
 ROLLED_BACK_TRIES_MAX = 5
@@ -110,12 +111,11 @@ class PostgresStore(PostgresReads):
         self._worker_keys: dict[str, int] = {"": 0}
         self._log = logger("store")
         try:
-            self._sequence = self._connect()
-            found = self._driver.execute("SELECT value FROM meta WHERE name = 'epoch_end'").fetchone()
+            self._serial = self._connect()
+            numbers: dict[str, int] = dict(self._driver.execute("SELECT name, value FROM meta").fetchall())
         except psycopg.Error as error:
             raise StoreError(f"the database cannot be used as a store: {told(error)}") from error
-        assert found is not None, "epoch_end is written with the schema"
-        self._epoch_end = int(found[0])
+        self._epoch_end, self._epoch_floor = numbers["epoch_end"], numbers["epoch_floor"]
 
     @property
     def term(self) -> int:
@@ -124,6 +124,10 @@ class PostgresStore(PostgresReads):
     @property
     def epoch_end(self) -> int:
         return self._epoch_end
+
+    @property
+    def epoch_floor(self) -> int:
+        return self._epoch_floor
 
     def close(self) -> None:
         """Say goodbye to whoever waits, if the database can be reached."""
@@ -142,8 +146,8 @@ class PostgresStore(PostgresReads):
         with self._driver.transaction():
             self._check_fence()
             self._audit_head = read_head(self._driver)
-            found = self._driver.execute("SELECT value FROM meta WHERE name = 'commit_sequence' FOR UPDATE").fetchone()
-        assert found is not None, "commit_sequence is written with the schema"
+            found = self._driver.execute("SELECT value FROM meta WHERE name = 'commit_serial' FOR UPDATE").fetchone()
+        assert found is not None, "commit_serial is written with the schema"
         return int(found[0])
 
     # ---- commit
@@ -162,18 +166,18 @@ class PostgresStore(PostgresReads):
         raise StoreError(f"commit of {len(batch.records)} records rolled back {ROLLED_BACK_TRIES_MAX} times")
 
     def _commit_once(self, batch: Batch) -> None:
-        """Bring *batch* in as the next of the sequence, through any number of cut connections."""
-        wanted = self._sequence + 1
-        while self._sequence < wanted:
+        """Bring *batch* in as the next of the serial, through any number of cut connections."""
+        wanted = self._serial + 1
+        while self._serial < wanted:
             try:
                 self._transact(batch, wanted)
-                self._sequence = wanted
+                self._serial = wanted
             except (psycopg.Error, StoreError, sa.exc.DBAPIError) as error:
                 self._forget_keys()
                 if self._is_rolled_back():
                     raise bare(error) from error
-                self._sequence = self._reconnect(error)
-                assert wanted - 1 <= self._sequence <= wanted, (wanted, self._sequence)
+                self._serial = self._reconnect(error)
+                assert wanted - 1 <= self._serial <= wanted, (wanted, self._serial)
 
     def _is_rolled_back(self) -> bool:
         """Whether nothing of the transaction is kept; False: the session was cut and nobody knows."""
@@ -188,11 +192,11 @@ class PostgresStore(PostgresReads):
         self._driver.execute("BEGIN", prepare=False)
         self._check_fence()
         swapped = self._driver.execute(
-            "UPDATE meta SET value = %s WHERE name = 'commit_sequence' AND value = %s", (wanted, wanted - 1)
+            "UPDATE meta SET value = %s WHERE name = 'commit_serial' AND value = %s", (wanted, wanted - 1)
         ).rowcount
         if not swapped:  # a session of ours that was cut has brought it in after all
             self._driver.close()
-            raise psycopg.OperationalError("commit sequence taken")
+            raise psycopg.OperationalError("commit serial taken")
         self._write(batch)
         head = self._write_audit(batch)
         self._driver.execute("COMMIT", prepare=False)
@@ -212,15 +216,15 @@ class PostgresStore(PostgresReads):
         deadline_s = time.monotonic() + RECONNECT_PATIENCE_S
         while True:
             try:
-                sequence = self._connect()
+                serial = self._connect()
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline_s:
                     sentence = f"the database must be back within {RECONNECT_PATIENCE_S:g} s, got: {told(error)}"
                     raise StoreError(sentence) from error
                 time.sleep(RECONNECT_PAUSE_S)
             else:
-                self._log.info("connected to the database again", commit_sequence=sequence)
-                return sequence
+                self._log.info("connected to the database again", commit_serial=serial)
+                return serial
 
     def _forget_keys(self) -> None:
         self._run_keys = {}
@@ -229,6 +233,8 @@ class PostgresStore(PostgresReads):
     def _write(self, batch: Batch) -> None:
         for run in batch.runs:
             self._insert_run(run)
+        for takeover in batch.takeovers:
+            take_over(self._driver, takeover)
         if batch.epoch_end:
             self._driver.execute(
                 "UPDATE meta SET value = greatest(value, %s) WHERE name = 'epoch_end'", (batch.epoch_end,)
@@ -393,8 +399,8 @@ class PostgresStore(PostgresReads):
     # ---- reads
 
     def _reconnected(self, cause: Exception) -> None:
-        if self._reconnect(cause) != self._sequence:
-            raise StoreError(f"the store must be at batch {self._sequence}: it was restored to another state")
+        if self._reconnect(cause) != self._serial:
+            raise StoreError(f"the store must be at batch {self._serial}: it was restored to another state")
 
 
 def text_of(text: str) -> str:

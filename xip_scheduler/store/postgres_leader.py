@@ -18,6 +18,7 @@ import psycopg
 from xip_core.errors import StoreError
 from xip_scheduler.core.leadership import Observation
 from xip_scheduler.store import audit
+from xip_scheduler.store.past import leave_the_past
 from xip_scheduler.store.postgres_audit import append, read_head
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name, sqlalchemy_over
 from xip_scheduler.store.postgres_setup import prepare_schema, upgrade_schema
@@ -30,7 +31,7 @@ SELECT term, beat, is_released, holder,
 """
 
 _SWAP = """
-UPDATE leader SET term = term + 1, beat = 0, is_released = false, holder = %s
+UPDATE leader SET term = %s, beat = 0, is_released = false, holder = %s
  WHERE term = %s AND beat = %s AND is_released = %s
 """
 
@@ -48,11 +49,13 @@ class LeaderRow:
 
     Attributes:
         holder: where the leader is found, for people.
+        is_restored: a backup was put back; the next claim leaves the past (`past`).
     """
 
     def __init__(self, address: DatabaseAddress, holder: str = "") -> None:
         self._address = address
         self.holder = holder
+        self.is_restored = False
         self._connection: psycopg.Connection | None = None
         self._name = "xip-scheduler standing by"
 
@@ -81,28 +84,34 @@ class LeaderRow:
     def claim(self, observed: Observation) -> int | None:
         """Lead from now on, if the row is still as *observed*: the new term, or None."""
         connection = self._connected()
-        term = observed.term + 1
         with sqlalchemy_over(connection) as tables, connection.transaction():
-            place = (self.holder, observed.term, observed.beat, observed.is_released)
-            if not connection.execute(_SWAP, place).rowcount:
+            numbers: dict[str, int] = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+            entries = [leave_the_past(numbers, 0)] if self.is_restored else []
+            term = max(numbers["term"], observed.term) + 1
+            swapped = connection.execute(
+                _SWAP, (term, self.holder, observed.term, observed.beat, observed.is_released)
+            )
+            if not swapped.rowcount:
                 return None
             connection.execute(_END_SESSIONS, (session_name(observed.term),))
             raised = connection.execute(
-                "UPDATE meta SET value = %s WHERE name = 'term' AND value = %s", (term, observed.term)
+                "UPDATE meta SET value = %s WHERE name = 'term' AND value < %s", (term, term)
             )
             if not raised.rowcount:
-                raise StoreError(f"the store must have term {observed.term} like its leader row: restore both together")
-            self._write_audit(connection, upgrade_schema(tables), term)
+                raise StoreError(f"the store must have a term below {term}, as its leader row: restore both together")
+            for name in ("epoch_end", "epoch_floor") if self.is_restored else ():
+                connection.execute("UPDATE meta SET value = %s WHERE name = %s", (numbers[name], name))
+            self._write_audit(connection, [*entries, *upgrade_schema(tables)], term)
+        self.is_restored = False
         self._name = session_name(term)
         connection.execute("SELECT set_config('application_name', %s, false)", (self._name,))
         return term
 
-    def _write_audit(self, connection: psycopg.Connection, upgraded: audit.Entry | None, term: int) -> None:
+    def _write_audit(self, connection: psycopg.Connection, entries: list[audit.Entry], term: int) -> None:
         process = {"host": socket.gethostname(), "pid": os.getpid(), "holder": self.holder}
         head = read_head(connection)
-        if upgraded is not None:
-            head = append(connection, head, upgraded, 0, time.time(), term)
-        append(connection, head, audit.Entry("term raised", detail=process), 0, time.time(), term)
+        for entry in (*entries, audit.Entry("term raised", detail=process)):
+            head = append(connection, head, entry, 0, time.time(), term)
 
     def renew(self, term: int) -> bool:
         """Say that the leader of *term* lives; False when it was replaced."""

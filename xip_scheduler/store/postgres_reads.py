@@ -7,7 +7,7 @@ cut is made again on a new one; it has changed nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store import schema
+from xip_scheduler.store.postgres_takeover import COUNT_WITHIN
 from xip_scheduler.store.protocol import (
     Attempt,
     AuditRow,
@@ -24,6 +25,7 @@ from xip_scheduler.store.protocol import (
     NodeTally,
     QuarantineRow,
     StoredRun,
+    TileSpan,
     not_recorded,
 )
 
@@ -166,6 +168,10 @@ class PostgresReads:
             .order_by(tally.node_id)
         )
         return [NodeTally(*found) for found in self._selected(statement)]
+
+    def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        columns = [list(column) for column in zip(*spans, strict=True)] or [[], [], []]
+        return [NodeTally(*found) for found in self._rows(COUNT_WITHIN, (*columns, self._key(run_id)))]
 
     def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
         run_key = self._key(run_id)

@@ -3,7 +3,6 @@
     leader       one row: who leads, how often it has renewed, whether it said goodbye (`core.leadership`)
     blob         content-addressed bytes, for schedulers that share no disk (`postgres_blobs`)
     blob_chunk   their content in pieces of at most 1 MiB
-    meta         one more number: `commit_sequence`, of the last committed batch (`postgres`)
 
 The rules that SQLite keeps with a trigger per row are kept here with one per statement, which looks at all new rows at
 once: two index probes a row instead of an interpreted function call. Neighbours are enough: among intervals sorted by
@@ -88,6 +87,5 @@ DDL = (
     CREATE TRIGGER tile_record_unchanged BEFORE UPDATE ON tile_record
     FOR EACH STATEMENT EXECUTE FUNCTION tile_record_unchanged()
     """,
-    "INSERT INTO meta (name, value) VALUES ('commit_sequence', 0)",
     "INSERT INTO leader (leader_key, term, beat, is_released, holder) VALUES (1, 0, 0, true, '')",
 )

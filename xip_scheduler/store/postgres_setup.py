@@ -53,7 +53,8 @@ def prepare_schema(address: DatabaseAddress) -> None:
 
 def _create(connection: sa.Connection) -> None:
     schema.metadata.create_all(connection)
-    for name, value in (("schema_version", schema.SCHEMA_VERSION), ("term", 0), ("epoch_end", 0)):
+    for name in ("schema_version", "term", "epoch_end", "epoch_floor", "commit_serial"):
+        value = schema.SCHEMA_VERSION if name == "schema_version" else 0
         connection.execute(sa.insert(schema.meta).values(name=name, value=value))
     postgres_schema.metadata.create_all(connection)
     for statement in postgres_schema.DDL:
@@ -65,13 +66,13 @@ def version_of(connection: sa.Connection) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def upgrade_schema(connection: sa.Connection) -> audit.Entry | None:
+def upgrade_schema(connection: sa.Connection) -> list[audit.Entry]:
     """Bring older tables to this version inside the caller's transaction; what the audit says of it."""
     version = version_of(connection)
     migrations.check_version("the database", version)
     if version == schema.SCHEMA_VERSION:
-        return None
+        return []
     migrations.upgrade(connection, version)
     run_key_last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(schema.run.c.run_key), 0))).scalar_one()
     versions = {"from_version": version, "to_version": schema.SCHEMA_VERSION, "run_key_last": run_key_last}
-    return audit.Entry("migrated", detail=versions)
+    return [audit.Entry("migrated", detail=versions)]

@@ -184,7 +184,7 @@ def test_a_digest_of_another_length_is_refused():
 
 def test_quarantine_and_workers_survive_the_wire():
     quarantine = Quarantine(4, 0, 251, "T4", FailureReason.MISSING_DATA, "no curve")
-    worker = WorkerInfo("w1", "host", 12, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 1 << 26, True)
+    worker = WorkerInfo("w1", "host", 12, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 1 << 26, True, 0.75)
     assert convert.quarantine_from_wire(convert.quarantine_to_wire(quarantine)) == quarantine
     assert convert.worker_info_from_wire(convert.worker_info_to_wire(worker)) == worker
     assert convert.reason_name(5) == "MISSING_DATA"

@@ -18,13 +18,14 @@ Commands (times in seconds):
     weights TENANT=W ...                        (before anything else: the scheduler's settings)
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
-    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took=]
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took= seconds | ms= per tile, 10 ms unless told]
+    keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2]
     pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
-    show run= [eta]                             the view of a run, as an order
+    show run= [eta] | show worker=              the view of a run or of a worker, as an order
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ from xip_scheduler.core.actions import (
     ReserveEpochs,
     RevokeLease,
     RunChanged,
+    TrimLease,
 )
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     RunCancelled,
     RunPaused,
@@ -101,6 +104,8 @@ def describe(action: Action) -> str:
             return f"GrantLease {_tiles(action)} -> {to} epoch={action.epoch}{isolated}"
         case RevokeLease():
             return f"RevokeLease {action.worker_id}#{action.connection_id} epoch={action.epoch}"
+        case TrimLease():
+            return f"TrimLease {action.worker_id}#{action.connection_id} epoch={action.epoch} end={action.tile_end}"
         case RunChanged():
             return f"RunChanged {action.run_id}"
 
@@ -132,6 +137,8 @@ class Story:
             self.core = Core(Limits(tenant_weights=weights))
             return []
         if word == "show":
+            if "run" not in options:
+                return self._show_worker(options["worker"])
             return self._show(options["run"], with_eta="eta" in rest[0].split())
         if word == "attach" and "connection" not in options:
             self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
@@ -164,6 +171,10 @@ class Story:
         eta = f" eta={view.eta_s:.3g}s" if with_eta else ""
         return [f"{view.run_id} {view.state.name}{paused} {cells} nodes {nodes}{eta}{waiting}"]
 
+    def _show_worker(self, worker_id: str) -> list[str]:
+        (view,) = [view for view in self.core.workers() if view.worker_id == worker_id]
+        return [f"{view.worker_id} leases={view.lease_count} tiles={view.tiles_done} speed={view.speed:.2f}"]
+
     def _event(self, word: str, options: dict[str, str], *, is_orderly: bool) -> Event:
         worker = WorkerId(options.get("worker", ""))
         epoch = Epoch(int(options.get("epoch", 0)))
@@ -183,8 +194,9 @@ class Story:
             span = (int(begin), int(end or int(begin) + 1))
             cells = int(options.get("cells", 1))
             quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
-            took_s = float(options.get("took", 0.01)) * (span[1] - span[0])
-            return TilesReported(worker, epoch, *span, cells, quarantined, round(took_s * 1e9))
+            ms = float(options["took"]) * 1e3 if "took" in options else float(options.get("ms", 10.0))
+            elapsed_ns = round((span[1] - span[0]) * ms * 1e6)
+            return TilesReported(worker, epoch, *span, cells, quarantined, elapsed_ns)
         if word == "fail":
             reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]
             return TileFailed(worker, epoch, int(options["tile"]), reason, options.get("message", "boom").strip('"'))
@@ -196,6 +208,8 @@ class Story:
                 return WorkerDraining(worker)
             case "return":
                 return LeaseReturned(worker, epoch)
+            case "keep":
+                return LeaseKept(worker, epoch, int(options["end"]))
             case "cancel":
                 return RunCancelled(RunId(options["run"]), options.get("reason", ""))
             case "pause":

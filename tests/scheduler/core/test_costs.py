@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xip_core.graph.plan import Node, NodeKind
-from xip_scheduler.core.costs import CLASSES_MAX, TILE_S_MIN, CostModel, TileCost
+from xip_scheduler.core.costs import CLASSES_MAX, PACES_MAX, TILE_S_MIN, CostModel, Paces, TileCost
 
 
 def a_node(kernel: str = "terms", kind: NodeKind = NodeKind.VALUE, cost_s: float = 0.01) -> Node:
@@ -20,12 +20,48 @@ def test_nodes_of_one_kind_kernel_and_cost_share_what_is_learnt() -> None:
         assert not costs.cost_of(other).is_measured
 
 
-def test_first_measurement_replaces_the_guess_and_later_ones_move_it_by_a_fifth() -> None:
-    cost = TileCost(5.0)
+def test_first_measurement_replaces_the_guess_and_later_ones_are_averaged_by_tile() -> None:
+    cost = TileCost(5.0, kept=0.5)
     cost.measure(2, 2_000_000_000)
     assert cost.tile_s == pytest.approx(1.0)
-    cost.measure(1, 2_000_000_000)
-    assert cost.tile_s == pytest.approx(1.2)
+    cost.measure(3, 6_000_000_000)
+    assert cost.tile_s == pytest.approx((0.5 * 2.0 + 6.0) / (0.5 * 2 + 3))
+
+
+def test_average_of_a_class_says_how_many_tiles_a_slot_does_in_a_second() -> None:
+    """A worker of 1 ms and one of 9 ms a tile, equally long at work, make 10 tiles in 18 ms."""
+    cost = TileCost(5.0)
+    for _ in range(100):
+        cost.measure(9, 9_000_000)
+        cost.measure(1, 9_000_000)
+    assert cost.tile_s == pytest.approx(0.0018, rel=0.05)
+
+
+def test_speed_of_a_worker_is_its_work_against_the_average_at_the_same_work() -> None:
+    light, heavy, paces = TileCost(1.0), TileCost(1.0), Paces()
+    light.measure(1_000, 1_000_000_000)
+    heavy.measure(10, 1_000_000_000)
+    assert paces.speed() == 0.0
+    paces[light].measure(100, 200_000_000)
+    assert paces.speed() == pytest.approx(0.5)
+    assert paces.tile_s(light) == pytest.approx(0.002)
+
+
+def test_worker_is_expected_to_be_as_slow_at_new_work_as_at_the_old() -> None:
+    light, heavy, paces = TileCost(0.001), TileCost(0.1), Paces()
+    light.measure(1_000, 1_000_000_000)
+    assert paces.tile_s(heavy) == pytest.approx(0.1)
+    paces[light].measure(100, 200_000_000)
+    assert paces.tile_s(heavy) == pytest.approx(0.2)
+
+
+def test_no_more_paces_are_kept_than_the_bound() -> None:
+    paces = Paces()
+    first = TileCost(1.0)
+    paces[first].measure(1, 1_000)
+    for _ in range(PACES_MAX):
+        assert not paces[TileCost(1.0)].is_measured
+    assert not paces[first].is_measured
 
 
 def test_a_clock_too_coarse_to_see_a_tile_leaves_a_finite_size() -> None:

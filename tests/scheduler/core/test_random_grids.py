@@ -23,6 +23,7 @@ from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     RunCancelled,
     RunPaused,
@@ -44,6 +45,7 @@ PLANS: tuple[Plan, ...] = (
     a_probe_plan(7, tiles_per_lease=1),
     a_probe_plan(40, tiles_per_lease=5),
     a_probe_plan(60, tiles_per_lease=0),
+    a_probe_plan(30, tiles_per_lease=1),
     a_book_plan(3, 2, tiles_per_lease=1),
     a_book_plan(2, 4, tiles_per_lease=3),
     a_book_plan(4, 3, tiles_per_lease=0),
@@ -161,12 +163,36 @@ class Grid:
             del self.held[worker][lease.epoch]
             self.handle(LeaseReturned(WorkerId(worker), lease.epoch))
 
+    def keep(self, worker: str, number: int) -> None:
+        """The worker shortens a lease, asked or not; now and then the answer is lost, and its Hello must tell."""
+        lease = self.pick(worker, number)
+        if lease is None:
+            return
+        tile_end = lease.tile_begin + number % (lease.tile_end - lease.tile_begin + 1)
+        if tile_end > lease.tile_begin:
+            self.held[worker][lease.epoch] = msgspec.structs.replace(lease, tile_end=tile_end)
+        else:
+            del self.held[worker][lease.epoch]
+        if number % 4:
+            self.handle(LeaseKept(WorkerId(worker), lease.epoch, tile_end))
+            self.handle(LeaseKept(WorkerId(worker), lease.epoch, tile_end))
+        else:
+            self.attach(worker, 1 + 7 * 5 * 4 * number)
+
     def drain(self, worker: str, number: int) -> None:
         self.handle(WorkerDraining(WorkerId(worker)))
 
     def beat(self, worker: str, number: int) -> None:
         named = list(self.held[worker])[number % 2 :]
         self.handle(HeartbeatReceived(WorkerId(worker), tuple((Epoch(epoch), 0) for epoch in named)))
+
+    def fall_silent(self, worker: str, number: int) -> None:
+        """Two heartbeats of one worker are missing; all others beat."""
+        for _ in range(2):
+            self.now_s += 5.5
+            for other in self.connections:
+                if other != worker:
+                    self.handle(HeartbeatReceived(WorkerId(other), tuple((Epoch(e), 0) for e in self.held[other])))
 
     def cancel(self, worker: str, number: int) -> None:
         self.handle(RunCancelled(RunId(f"r{number % (self.run_count + 1)}")))
@@ -210,10 +236,10 @@ class Grid:
             del self.held["healthy"][lease.epoch]
 
 
-WORK = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "drain", "beat", "wait")
+WORK = ("submit", "attach", "detach", "report", "report_late", "fail", "give_back", "keep", "drain", "beat", "wait")
 MOVES = (*WORK, "cancel", "pause", "resume")
 # Work is what happens most; the rest is what happens to it.
-WEIGHTED = (*MOVES, "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
+WEIGHTED = (*MOVES, "fall_silent", "restart", *["report"] * 8, *["attach"] * 3, *["fail"] * 2)
 
 histories = st.lists(
     st.tuples(st.sampled_from(WEIGHTED), st.sampled_from(WORKERS), st.integers(0, 1_000)), min_size=5, max_size=80

@@ -58,7 +58,7 @@ def cut_store(postgres: PrivateServer, database: DatabaseAddress, proxy: Proxy) 
 
 
 @pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
-@pytest.mark.parametrize("word", [b"BEGIN", b"FOR SHARE", b"commit_sequence", b"tile_record", b"COMMIT"])
+@pytest.mark.parametrize("word", [b"BEGIN", b"FOR SHARE", b"commit_serial", b"tile_record", b"COMMIT"])
 def test_a_batch_whose_connection_is_cut_happens_once(
     cut_store: PostgresStore, proxy: Proxy, fault: Fault, word: bytes
 ) -> None:
@@ -163,8 +163,8 @@ def test_a_takeover_waits_for_a_commit_under_way_where_it_may_not_end_sessions(
     claiming = threading.Thread(target=lambda: leader.claim(leader.observe()))
     claiming.start()
     with postgres.administrator(database_name(database)) as watcher:
-        until(postgres, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE meta%%'",
-              (), 10)  # fmt: skip
+        blocked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE meta%%'"
+        until(watcher, blocked, (), 10)
         assert watcher.execute("SELECT value FROM meta WHERE name = 'term'").fetchone() == (cut_store.term,)
         proxy.released.set()
         committing.join()
@@ -281,6 +281,7 @@ def test_tables_of_an_older_version_are_upgraded_by_the_takeover(new_database: D
         operator.execute("DROP TABLE attempt; DROP TABLE audit")
         for name in ("priority", "deadline_after_s", "is_paused", "retry_of", "pruned_at_s"):
             operator.execute(f"ALTER TABLE run DROP COLUMN {name}")
+        operator.execute("DELETE FROM meta WHERE name IN ('epoch_floor', 'commit_serial')")
         operator.execute("UPDATE meta SET value = 1 WHERE name = 'schema_version'")
         LeaderRow(new_database).prepare()
         assert operator.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == (1,)
@@ -303,6 +304,24 @@ def test_durability_is_in_force_in_the_session_that_commits(database: DatabaseAd
     for name, wanted in (("synchronous_commit", "on"), ("fsync", "on"), ("idle_in_transaction_session_timeout", "3s")):
         assert store._driver.execute("SELECT current_setting(%s)", (name,)).fetchone() == (wanted,)
     store.close()
+
+
+def test_a_backup_put_back_leaves_the_past_behind(database: DatabaseAddress) -> None:
+    store = lead(database)
+    store.commit(Batch(epoch_end=5000))
+    store.close()
+    leader = LeaderRow(database)
+    leader.is_restored = True
+    term = leader.claim(leader.observe())
+    assert term is not None
+    restored = PostgresStore(database, term, leader)
+    assert restored.term > store.term
+    assert restored.epoch_floor == restored.epoch_end > 1 << 40
+    assert [row.event for row in restored.audit_rows(1, 10)] == ["restored", "term raised"]
+    restored.close()
+    again = lead(database)
+    assert (again.term, again.epoch_floor) == (term + 1, restored.epoch_floor)
+    again.close()
 
 
 # ---- the address
