@@ -115,11 +115,31 @@ def poison_rows(arena: Arena) -> Figures:
             assert lost <= WORKERS_LOST_MAX, f"{name}: {lost} workers lost, {fleet.exit_codes}"
             figures[name] = f"{lost} workers lost"
             if act == SEGFAULT:
-                figures["neighbour"] = f"{kept:.1%} of {before:.0f} rows/s over the {POISON_WINDOW_S:g} s of the segfault"
+                figures["neighbour"] = f"{kept:.1%} of {before:.0f} rows/s over {POISON_WINDOW_S:g} s with the segfault"
                 assert kept >= NEIGHBOURS_KEEP, figures
         client.cancel(load.run_id)
     fleet.close()
     return figures
+
+
+@scenario(
+    injected="one row that segfaults, the 200th of 256 one-row tiles which pass in microseconds",
+    holds=f"at most {WORKERS_LOST_MAX} workers lost although nothing before the row was reported; all other rows right",
+)
+def poison_deep_in_a_lease(arena: Arena) -> Figures:
+    arena.scheduler()
+    fleet = poison_fleet(arena, 2)
+    with arena.client() as client:
+        client.wait(submit_rows(arena, client, np.zeros(2_000), "desk", 1).run_id, timeout_s=60.0)
+        acts = np.zeros(256)
+        acts[200] = SEGFAULT
+        run = submit_rows(arena, client, acts, "desk", 1)
+        final = client.wait(run.run_id, timeout_s=60.0)
+        assert final.state is RunState.COMPLETED_WITH_QUARANTINE, final
+        check_rows(client, run, [200], {FailureReason.CRASHED})
+    fleet.close()
+    assert len(fleet.exit_codes) <= WORKERS_LOST_MAX, f"{len(fleet.exit_codes)} workers lost"
+    return {"workers lost": str(len(fleet.exit_codes))}
 
 
 @scenario(
