@@ -46,7 +46,7 @@ from xip_scheduler.store.protocol import (
     TileSpan,
     not_recorded,
 )
-from xip_scheduler.store.sqlite_file import INSERT_AUDIT, connect, open_term, seal
+from xip_scheduler.store.sqlite_file import INSERT_AUDIT, abandoned, close_or_abandon, connect, open_term, seal
 from xip_scheduler.store.takeover import take_over, tallies_within
 
 DATABASE_NAME = "scheduler.sqlite"
@@ -85,7 +85,7 @@ class SqliteStore:
             undo.callback(self._lock.release)
             try:
                 self._driver = connect(path)
-                undo.callback(self._driver.close)
+                undo.push(lambda _, error, __: close_or_abandon(self._driver, error))
                 self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._acknowledged = Acknowledged(directory)
@@ -145,7 +145,7 @@ class SqliteStore:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
                 self._is_abandoned = True
-                _abandoned.append(self._driver)
+                abandoned.append(self._driver)
             elif self._driver.in_transaction:
                 self._driver.execute("ROLLBACK")
             if isinstance(error, (sqlite3.Error, sa.exc.SQLAlchemyError)):
@@ -452,10 +452,6 @@ def _stored_run(found: Sequence[Any]) -> StoredRun:
     stored = StoredRun(*found)
     return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
-
-_abandoned: list[sqlite3.Connection] = []
-"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs and copies what the disk
-may not have. The process ends soon, and the next one recovers from what is there."""
 
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""
