@@ -15,6 +15,7 @@ where nobody has been (`past`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
@@ -38,6 +39,24 @@ FULL_CHECK_SIZE_LIMIT_BYTES = 256 << 20
 """Larger files get the quick check only for the tables a restart reads: a whole one takes about 1 s per GB."""
 
 CHECKED_AT_START = ("meta", "run", "worker", "node_tally", "attempt", "audit")
+
+
+abandoned: list[sqlite3.Connection] = []
+"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs again and copies what
+the disk may not have. The process ends soon, and the next one recovers from what is there."""
+
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def close_or_abandon(connection: sqlite3.Connection, error: BaseException | None) -> None:
+    """Close, unless *error* or what caused it says that the disk refused a write or a sync."""
+    while error is not None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL) or getattr(error, "errno", 0) in DISK_ERRORS:
+            abandoned.append(connection)
+            return
+        error = error.__cause__
+    connection.close()
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -68,7 +87,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("COMMIT")
         _check(connection, path)
     except sqlite3.Error as error:
-        connection.close()
+        close_or_abandon(connection, error)
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
     except BaseException:
         connection.close()
