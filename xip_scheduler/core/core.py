@@ -223,6 +223,10 @@ class Core:
         share = self._state.queue.shares.get(tenant)
         return 0 if share is None else share.live_count
 
+    def charged_s(self) -> dict[str, float]:
+        """Slot-seconds charged since the start, by tenant; of tenants with live runs and some that had any."""
+        return {share.tenant: share.charged_s for share in list(self._state.queue.shares.values())}
+
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""
         return runs.durable_runs(self._state)
