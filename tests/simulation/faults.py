@@ -246,7 +246,7 @@ def draw_faults(chance: random.Random, is_pair: bool) -> list[Fault]:
         if chance.random() < KINDS_SHARE and not (spares_scheduler and kind.startswith(SCHEDULER_FAULTS))
     ] or list(KINDS)
     weighted = [kind for kind in known for _ in range(KINDS[kind][0])]
-    count = chance.choice((10, 60, 100, 160, 250))
+    count = chance.choice((20, 80, 130, 190, 280))
     faults = [
         Fault(chance.uniform(0.0, FAULTS_END_S), chance.choice(weighted), chance.randrange(1_000), chance.random())
         for _ in range(count)

@@ -80,7 +80,7 @@ MUTATIONS = (
     Mutation("leases never expire", WORKERS + "expire", "if lease.deadline_s > now_s:", "if True:"),
     Mutation("returned lease stays lost", WORKERS + "lease_returned", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
     Mutation("detach of an old connection counts", WORKERS + "detached", "or worker.connection_id != event.connection_id", "", first_seed=180),
-    Mutation("silent worker stays silent", STATE + "heard", "if worker.is_silent:", "if False:"),
+    Mutation("silent worker stays silent", STATE + "hear", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
     Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False"),
