@@ -34,7 +34,7 @@ from xip_scheduler.store.protocol import (
     TileRecord,
     TileSpan,
 )
-from xip_scheduler.store.sqlite_file import RESTORED_EPOCHS, RESTORED_EPOCHS_MIN, RESTORED_TERMS
+from xip_scheduler.store.past import RESTORED_EPOCHS, RESTORED_EPOCHS_MIN, RESTORED_TERMS
 
 
 class Entry(msgspec.Struct):
