@@ -177,6 +177,7 @@ class Ghost:
                     self.arrivals[action.tenant] = 0
                     self.probes["tenant came"] += 1
             elif type(action) is RecordRunState:
+                self.demand(action.run_id in self.live, "S9", f"the end of a run that is not live: {action}")
                 self.arrivals.pop(self.live.pop(action.run_id), None)
             elif type(action) is RecordPaused:
                 self.arrivals.pop(self.live[action.run_id], None)

@@ -162,11 +162,15 @@ class SchedulerState:
         actions.append(RunChanged(run.run_id))
 
     def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
-        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        """The worker holds no tile from *tile_end* on: those are pending again, and their tenant has them back.
+
+        The caller settles the worker.
+        """
         if tile_end >= lease.tile_end:
             return
         if tile_end <= lease.tile_begin:
             self.counters.leases_trimmed += 1
+            lease.run.share.unsettled_s -= lease.work_s
             self.lose_lease(lease, actions)
             return
         tail = [(max(begin, tile_end), end) for begin, end in lease.open_ranges() if end > tile_end]
@@ -178,6 +182,7 @@ class SchedulerState:
         work_s = lease.work_s * tail_count / lease.open_count
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
+        lease.run.share.unsettled_s -= work_s
         lease.open_count -= tail_count
         lease.node.leased_count -= tail_count
         for begin, end in tail:
