@@ -77,7 +77,11 @@ class Scheduler:
         clock = PatientClock()
         self._journal = Journal()
         self._changes = RunChanges()
-        limits = Limits(lease_duration_s=settings.lease_duration_s, tenant_weights=settings.tenant_weights)
+        limits = Limits(
+            lease_duration_s=settings.lease_duration_s,
+            stalled_after_s=settings.stalled_after_s,
+            tenant_weights=settings.tenant_weights,
+        )
         self.core = restore_core(store, blobs, self._journal, limits, clock.now_s())
         self.driver = Driver(self.core, self._store, self._journal, self._send, clock.now_s)
         core = self.core
@@ -110,6 +114,13 @@ class Scheduler:
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
         self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
+        for ordered in orders.drains:
+            self._log.warning("worker is drained", worker_id=ordered.worker_id, reason=ordered.reason)
+            self._workers.drain(ordered)
+        for judged in orders.judged:
+            self._log.warning(
+                "kernel judged", kernel=judged.kernel, version=judged.version, state=judged.state, reason=judged.reason
+            )
         finished = orders.batch.finished
         for run in finished:
             state = RunState(run.state).name.lower()

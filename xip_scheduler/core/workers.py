@@ -16,10 +16,11 @@ A lease is soft state and belongs to a connection only as long as the worker vou
 from __future__ import annotations
 
 from xip_scheduler.core.actions import Action, RevokeLease
+from xip_scheduler.core.breakers import drain
 from xip_scheduler.core.events import HeartbeatReceived, HeldLease, LeaseReturned, WorkerAttached, WorkerDetached
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.leases import Lease, Worker
-from xip_scheduler.core.poison import acquit, blame, hand_over
+from xip_scheduler.core.poison import acquit, blame, hand_over, take_back_stalled
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.state import SchedulerState
 from xip_scheduler.core.words import WorkerId
@@ -54,6 +55,9 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
         elif not _adopt(state, worker, held, now_s, actions):
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, held.epoch))
     state.settle(worker)
+    reason = state.breakers.drained.get(worker.worker_id)
+    if reason is not None:
+        drain(state, worker, reason, actions)
 
 
 def _is_same(lease: Lease, held: HeldLease) -> bool:
@@ -133,6 +137,7 @@ def detached(state: SchedulerState, event: WorkerDetached, actions: list[Action]
     state.counters.leases_lost += len(leases)
     state.settle(worker)
     del state.workers[worker.worker_id]
+    state.breakers.marks.pop(worker.worker_id, None)
 
 
 def _lose(
@@ -167,6 +172,8 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
             state.renew(lease, now_s)
         else:
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, epoch))
+    if event.stalled:
+        take_back_stalled(state, worker, event.stalled, actions)
 
 
 def heard(state: SchedulerState, worker: Worker, now_s: float) -> None:
@@ -204,6 +211,7 @@ def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
 def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:
     """End leases of one worker; a silent one gets nothing until it speaks, and the tiles it was at are suspects."""
     worker = leases[0].worker
+    leases = [lease for lease in leases if lease.epoch in state.leases]  # a breaker may have taken some back just now
     if is_silent and worker.is_active:
         state.deactivate(worker)
     worker.is_silent = worker.is_silent or is_silent
