@@ -122,18 +122,7 @@ class Journal:
                     self._give_up(batch, action)
                     changed[action.run_id] = None
                 case RecordAttempt():
-                    batch.attempts.append(
-                        (
-                            action.run_id,
-                            action.node_id,
-                            action.tile,
-                            action.attempt,
-                            action.worker_id,
-                            action.reason,
-                            action.message,
-                            action.is_suspect,
-                        )
-                    )
+                    batch.attempts.append(msgspec.structs.astuple(action))
                 case PersistRun():
                     self._accept(batch, action)
                     changed[action.run_id] = None

@@ -30,8 +30,11 @@ import asyncio, ctypes
 from xip_worker.watchdogs import LoopWatch
 
 async def main():
-    watch = LoopWatch(asyncio.get_running_loop(), 0.4)
-    await asyncio.sleep(1.0)       # a loop that turns is left alone
+    loop = asyncio.get_running_loop()
+    watch = LoopWatch(loop, 0.4)
+    turned = asyncio.Event()
+    loop.call_later(1.0, turned.set)
+    await turned.wait()            # a loop that turns is left alone
     print("still here", flush=True)
     ctypes.PyDLL(None).pause()     # a kernel that keeps the GIL and never ends
 

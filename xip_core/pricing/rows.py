@@ -35,7 +35,7 @@ Refused = Mapping[int, Failure]
 def row_count(plan: Plan, node_id: int, tile: int) -> int:
     """Rows of a tile that can be evaluated and refused one by one."""
     node = plan.nodes[node_id]
-    if node.kind not in (NodeKind.RESOLVE, NodeKind.VALUE):
+    if node.kind not in (NodeKind.RESOLVE, NodeKind.VALUE, NodeKind.KERNEL):
         return 0
     begin, end = node.row_range(tile)
     return end - begin
@@ -63,6 +63,8 @@ def evaluate_without(
 def _evaluate(
     plan: Plan, node: Node, tile: int, positions: range, refused: Refused, data: TileData, is_cancelled: IsCancelled
 ) -> TileValue:
+    if node.kind is NodeKind.KERNEL:
+        return _evaluate_kernel(plan, node, tile, positions, refused, data, is_cancelled)
     from xip_core.pricing.resolve import resolve_rows
     from xip_core.pricing.value_tile import value_tile
 
@@ -77,6 +79,16 @@ def _evaluate(
     if is_cancelled():
         raise TileCancelledError
     return value_tile(plan, rows, columns, market_block(node, tile, data))
+
+
+def _evaluate_kernel(
+    plan: Plan, node: Node, tile: int, positions: range, refused: Refused, data: TileData, is_cancelled: IsCancelled
+) -> TileValue:
+    from xip_core.pricing.kernel_tile import kernel_rows
+
+    first, _ = node.row_range(tile)
+    by_row = {first + position: failure for position, failure in refused.items()}
+    return kernel_rows(plan, node, (first + positions.start, first + positions.stop), data, is_cancelled, by_row)
 
 
 def _row_numbers(node: Node, tile: int) -> npt.NDArray[np.int32]:

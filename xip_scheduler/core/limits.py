@@ -30,8 +30,8 @@ class Limits(msgspec.Struct, frozen=True):
         attempts_max: workers that may fail at or die from one tile before it is given up.
         stalled_after_s, stalled_factor: a lease is taken back whose slot has not asked for longer than both, the second
             times its tile, whether it is cancelled. Kernels ask every 10 ms by what they declare.
-        suspects_max: tiles of a lease behind the one its worker died at that are isolated as well: results wait 2 ms
-            for company, and those of a worker that dies are not heard. At 50 us a tile these are 40.
+        suspects_max: tiles a slot, behind the one its worker died at, that are isolated as well: results wait 2 ms for
+            company, and those of a worker that dies are not heard. At 50 us a tile these are 40.
         kernel_deaths_max, kernel_deaths_window_s, kernel_successes_needed, kernel_failures_max, kernel_cool_down_s: of
             `breakers`. Three workers are the cost of one poison tile; ten tiles that end well are no accident.
         worker_marks_max, worker_marks_window_s: likewise: three failures of its own in ten minutes.

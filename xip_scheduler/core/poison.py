@@ -116,24 +116,22 @@ def _record(state: SchedulerState, retry: Retry, attempt: Attempt, actions: list
 def blame(state: SchedulerState, worker: Worker, leases: list[Lease], message: str, actions: list[Action]) -> None:
     """The worker died or fell silent with *leases*: the tiles its slots were at are suspects.
 
-    Which tile a slot was at is known but for the results that were not heard, so those behind it are leased isolated
-    too; the first one has the attempt.
+    Which tile a slot was at is known but for the results that were not heard: it may be further on, in a lease that
+    waited in its queue. So what comes behind is leased isolated too; the first one has the attempt.
     """
     at_work = worker.running()
+    rest = state.limits.suspects_max * worker.slot_count
     for lease in leases:
-        if lease not in at_work:
-            continue
-        ranges = lease.open_ranges()
-        tile, _ = ranges[0]
-        state.counters.suspects += 1
-        is_guarded = worker_died(state, lease, tile, message, actions)
-        fail_tile(state, lease, tile, FailureReason.CRASHED, message, is_suspect=True, actions=actions)
-        rest = state.limits.suspects_max
+        is_guarded = False
+        if lease in at_work:
+            tile, _ = lease.open_ranges()[0]
+            state.counters.suspects += 1
+            is_guarded = worker_died(state, lease, tile, message, actions)
+            fail_tile(state, lease, tile, FailureReason.CRASHED, message, is_suspect=True, actions=actions)
         for begin, end in lease.open_ranges():
-            lease.node.suspect(begin, min(end, begin + rest))
-            rest -= end - begin
-            if rest <= 0:
-                break
+            if rest > 0:
+                lease.node.suspect(begin, min(end, begin + rest))
+                rest -= end - begin
         if is_guarded:
             _isolate(state, lease.node, leases, actions)
 

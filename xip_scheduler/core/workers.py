@@ -197,21 +197,28 @@ def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, ac
 
 
 def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Return every lease whose deadline has passed; a holder not heard of either gets nothing until it speaks."""
+    """Return every lease whose deadline has passed, and all of a holder that is silent.
+
+    A holder may have been heard just after the grant, by a heartbeat that crossed it and did not name the lease: so it
+    counts as silent when two heartbeats are missing, not only after a whole lease.
+    """
     expired: dict[WorkerId, list[Lease]] = {}
     for lease in state.leases.values():
         if lease.deadline_s > now_s:
             break
         expired.setdefault(lease.worker.worker_id, []).append(lease)
     for leases in expired.values():
-        is_silent = leases[0].worker.heard_s + state.limits.lease_duration_s <= now_s
-        expire_worker(state, leases, is_silent, actions)
+        worker = leases[0].worker
+        is_silent = worker.heard_s + state.limits.duplicate_after_s <= now_s
+        expire_worker(state, list(worker.leases.values()) if is_silent else leases, is_silent, actions)
 
 
 def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:
     """End leases of one worker; a silent one gets nothing until it speaks, and the tiles it was at are suspects."""
-    worker = leases[0].worker
     leases = [lease for lease in leases if lease.epoch in state.leases]  # a breaker may have taken some back just now
+    if not leases:
+        return
+    worker = leases[0].worker
     if is_silent and worker.is_active:
         state.deactivate(worker)
     worker.is_silent = worker.is_silent or is_silent
