@@ -41,7 +41,10 @@ ROUNDS = 3
 def test_one_tile_partitions_end_to_end(benchmark: Any) -> None:
     """Two workers of a slot each; the figure is the median round."""
     rounds: list[dict[str, Any]] = []
-    with _grid(".", worker_count=2, slot_count=1, profile="") as (channel, processes):
+    with (
+        grid(".", worker_count=2, slot_count=1, profile="") as (address, processes),
+        grpc.insecure_channel(address) as channel,
+    ):
         _measure(channel, 10_000, processes, "warm up")
 
         def measure() -> None:
@@ -54,15 +57,16 @@ def test_one_tile_partitions_end_to_end(benchmark: Any) -> None:
 
 def main() -> None:
     arguments = _arguments()
-    with _grid(arguments.directory, arguments.workers, arguments.slots, arguments.profile) as (channel, processes):
+    with (
+        grid(arguments.directory, arguments.workers, arguments.slots, arguments.profile) as (address, processes),
+        grpc.insecure_channel(address) as channel,
+    ):
         print(json.dumps(_measure(channel, arguments.tiles, processes, "throughput")))
 
 
 @contextlib.contextmanager
-def _grid(
-    parent: str, worker_count: int, slot_count: int, profile: str
-) -> Iterator[tuple[grpc.Channel, dict[str, int]]]:
-    """A channel to a scheduler with workers attached, and the process ids by name."""
+def grid(parent: str, worker_count: int, slot_count: int, profile: str) -> Iterator[tuple[str, dict[str, int]]]:
+    """The address of a scheduler with workers attached, and the process ids by name."""
     with tempfile.TemporaryDirectory(prefix="xip-bench-", dir=parent) as directory:
         port_file = Path(directory) / "port"
         scheduler = _start_scheduler(Path(directory), port_file, profile)
@@ -76,7 +80,7 @@ def _grid(
             }
             with grpc.insecure_channel(address) as channel:
                 _wait_for_workers(channel, worker_count)
-                yield channel, processes
+            yield address, processes
         finally:
             for process in [*workers, scheduler]:
                 process.send_signal(signal.SIGTERM)
@@ -127,7 +131,7 @@ def _wait_for_workers(channel: grpc.Channel, count: int) -> None:
 def _measure(channel: grpc.Channel, tile_count: int, processes: dict[str, int], request_id: str) -> dict[str, Any]:
     stub = run_pb2_grpc.RunServiceStub(channel)
     probe = run_pb2.ProbeWork(kernel="probe.noop", tile_count=tile_count, tiles_per_lease=1)
-    before_s = {name: _cpu_s(pid) for name, pid in processes.items()}
+    before_s = {name: cpu_s(pid) for name, pid in processes.items()}
     begin_s = time.perf_counter()
     spec = run_pb2.RunSpec(name="throughput", probe=probe)
     run = stub.SubmitRun(run_pb2.SubmitRunRequest(request_id=request_id, spec=spec)).run
@@ -140,12 +144,13 @@ def _measure(channel: grpc.Channel, tile_count: int, processes: dict[str, int], 
         "partitions_per_s": round(tile_count / elapsed_s),
         "elapsed_s": round(elapsed_s, 3),
         "cpu_us_per_partition": {
-            name: round((_cpu_s(pid) - before_s[name]) / tile_count * 1e6, 2) for name, pid in processes.items()
+            name: round((cpu_s(pid) - before_s[name]) / tile_count * 1e6, 2) for name, pid in processes.items()
         },
     }
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor time of a process until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,10 +1,13 @@
-"""What tests of several folders share: packages that add kernels."""
+"""What tests of several folders share: packages that add kernels, a private PostgreSQL server."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.plugins.install import Plugin, installed
+from tests.postgres.fixtures import database, new_database, postgres, prepared_database
+
+__all__ = ["database", "new_database", "poison_kernels", "postgres", "prepared_database"]
 
 
 @pytest.fixture(scope="session")

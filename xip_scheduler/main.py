@@ -25,6 +25,9 @@ loop takes 20 ms longer, for the loop to give way four times."""
 @click.option("--port-file", metavar="PATH", help="File that gets the port as soon as the scheduler serves.")
 @click.option("--data-dir", metavar="DIRECTORY", help="Where runs and results are kept. [xip-data]")
 @click.option("--restored", is_flag=True, default=None, help="A backup of the data directory was put back. Once.")
+@click.option("--store", metavar="URL", help="postgresql://USER@HOST:PORT/DATABASE instead of a file in --data-dir.")
+@click.option("--store-password-file", metavar="PATH", help="File with the password of the store.")
+@click.option("--leader-silence", "leader_silence_s", type=float, metavar="SECONDS", help="Then a standby leads. [5]")
 @click.option("--metrics-port", type=int, metavar="PORT", help="Prometheus endpoint on the same host; 0 for none. [0]")
 @click.option("--insecure", is_flag=True, default=None, help="Allow an address other than loopback, without TLS.")
 @click.option("--lease-duration", "lease_duration_s", type=float, metavar="SECONDS", help="Silence that ends a lease.")
@@ -59,7 +62,7 @@ def main(path: Path | None, tenant_weight: tuple[str, ...], **flags: object) -> 
     exit_code = 0
     try:
         asyncio.run(run_scheduler(settings))
-    except UnavailableError as error:
+    except (RequestError, UnavailableError) as error:
         click.echo(f"xip-scheduler: {error}", err=True)
         exit_code = EXIT_REFUSED
     except StoreError as error:

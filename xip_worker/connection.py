@@ -49,8 +49,9 @@ CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_http_proxy", 0),  # schedulers are addressed directly; HTTP_PROXY is meant for the web
     ("grpc.use_local_subchannel_pool", 1),  # a new try is a new TCP connection, not the broken one of the last
-    ("grpc.keepalive_time_ms", 20_000),  # a scheduler that vanished without a word; servers allow one ping per 10 s
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 6_000),  # a scheduler that vanished or stands still; servers allow one ping per 5 s
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),  # of gRPC's own pings, behind which a keepalive waits; 60 s by default
 )
 
 

@@ -6,11 +6,16 @@ a second signal cuts the drain short. A worker with a stuck slot does not exit: 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 import xip_core
 from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.settings import DEFAULT_SCHEDULER, LEVEL_NAMES, Settings, core_count, parse_schedulers
+
+if TYPE_CHECKING:
+    from xip_core.model.run_spec import KernelSignature
 
 EXIT_CODE_FAILED = 1
 EXIT_CODE_TERMINATED = 143
@@ -108,6 +113,21 @@ def run(settings: Settings) -> None:
     os._exit(0)
 
 
+def _added_kernels(log: Any) -> tuple[KernelSignature, ...]:
+    """Signatures of the kernels that other packages added to this installation; those refused are logged."""
+    from xip_core.kernels.installed import load_all
+
+    added, refused = load_all()
+    for kernel in refused:
+        log.warning("kernel refused", kernel=kernel.name, package=kernel.package, sentence=kernel.sentence)
+    if not added:
+        return ()
+    from xip_core.graph.kernel_table import signature_of
+
+    log.info("kernels added", kernels={item.kernel.name: item.kernel.version for item in added})
+    return tuple(signature_of(item.kernel) for item in added)
+
+
 async def _serve(settings: Settings) -> bool:
     """True when the process is to be replaced by a new one of itself."""
     import asyncio
@@ -119,9 +139,7 @@ async def _serve(settings: Settings) -> bool:
     import socket
 
     import xip_core
-    from xip_core.graph.kernel_table import signature_of
     from xip_core.kernel_versions import announced
-    from xip_core.kernels.installed import load_all
     from xip_core.kernels.level import cpu_level
     from xip_worker.daemon import Daemon
     from xip_worker.logs import configured_log
@@ -135,13 +153,8 @@ async def _serve(settings: Settings) -> bool:
     host, pid = socket.gethostname(), os.getpid()
     worker_id = f"{host}-{pid}-{secrets.token_hex(3)}"
     log = configured_log(settings.log_level, worker=worker_id)
-    added, refused = load_all()
-    for kernel in refused:
-        log.warning("kernel refused", kernel=kernel.name, package=kernel.package, sentence=kernel.sentence)
-    signatures = tuple(signature_of(item.kernel) for item in added)
-    identity = Identity(
-        worker_id, settings.slot_count, level, xip_core.__version__, host, pid, announced(), signatures
-    )
+    about = (worker_id, settings.slot_count, level, xip_core.__version__, host, pid)
+    identity = Identity(*about, announced(), _added_kernels(log))
     module, _, name = settings.isolation.evaluator.partition(":")
     daemon = Daemon(settings, identity, getattr(importlib.import_module(module), name)(), log)
     signals = iter(("first", "second"))

@@ -20,12 +20,14 @@ START_LIMIT_S = 60.0
 class Daemon:
     """A process whose JSON log lines are collected as they come."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+    ) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._closed = False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [*prefix, sys.executable, "-m", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -24,9 +24,11 @@ from tests.integration.cluster_run import (
     submit_sample,
     watch_until,
 )
+from tests.postgres.cluster import SchedulerDaemon
 from xip_core.client import connect_sync
 from xip_core.client.results import RunNumbers
 from xip_core.model.result import RunState
+from xip_scheduler.store.postgres_session import DatabaseAddress
 
 
 @pytest.fixture
@@ -137,3 +139,27 @@ def test_scheduler_and_worker_told_to_stop_in_the_same_moment_end_in_order_and_t
     with connect_sync(address) as client:
         assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
     assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
+def test_a_standby_that_takes_over_inside_a_run_changes_no_number(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers, database: DatabaseAddress
+) -> None:
+    """The leader stands still: its connections stay open and silent, which is worse than their end. Worker and client
+    know both addresses, and nothing else is told to anybody."""
+    leader = SchedulerDaemon(database, tmp_path / "leader")
+    kept(daemons, leader)
+    leader.until_serving()
+    standby = SchedulerDaemon(database, tmp_path / "standby")
+    kept(daemons, standby)
+    addresses = f"{standby.address},{leader.address}"
+    kept(daemons, start_worker(addresses))
+    with connect_sync(addresses) as client:
+        run = submit_sample(client, "takeover")
+        watch_until(client, run.run_id, has_done(0.2))
+        leader.process.send_signal(signal.SIGSTOP)
+        finished = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)
+    assert finished.state is RunState.COMPLETED
+    assert standby.until_serving() == 2
+    leader.process.send_signal(signal.SIGCONT)
+    assert leader.exit_code() == 1, "\n".join(leader.lines)
+    assert_same_bytes(numbers_of(addresses, run.run_id), undisturbed)

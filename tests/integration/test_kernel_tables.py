@@ -17,12 +17,13 @@ import pytest
 import xip_core
 from tests.integration.cluster import Daemon
 from tests.integration.cluster_run import RUN_LIMIT_S, kept, start_scheduler
-from tests.plugins.install import Plugin
+from tests.plugins.install import REPOSITORY, Plugin
+from tests.plugins.written import write_package
 from xip_core.client import connect
 from xip_core.client.sync import SyncClient
 from xip_core.errors import FailureReason, RequestError
 from xip_core.model.result import RunState
-from xip_core.model.run_spec import KernelSignature, KernelWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, RunSpec
 from xip_core.model.table import encode_table
 
 
@@ -188,3 +189,65 @@ def test_the_same_request_id_answers_the_same_run(grid: Grid) -> None:
     assert (again.run_id, again.is_repeated) == (first.run_id, True)
     with pytest.raises(RequestError, match="was submitted under it with another content"):
         grid.client.submit_kernel("equity.european", columns | {"rate": 0.03}, request_id="table-1")
+
+
+def xipctl(grid: Grid, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "xip_core.cli", *arguments]
+    return subprocess.run(
+        command, env=os.environ | {"XIP_SCHEDULER": grid.address}, capture_output=True, text=True, check=False
+    )
+
+
+def test_xipctl_evaluates_a_csv_table_and_prints_the_run_again(grid: Grid, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("forward,strike,time,volatility,discount,is_call\n105,100,0.5,0.25,0.98,1\n105,0,0.5,0.25,0.98,1\n")
+    first = xipctl(grid, "evaluate", "example.cash_digital", str(table), "--request-id", "cli-1", "--outputs", "pv")
+    lines = first.stdout.splitlines()
+    assert (first.returncode, lines[0], lines[2], len(lines)) == (3, "pv,status", ",NUMERICAL", 3), first.stderr
+    pv = float(lines[1].removesuffix(",ok"))
+    assert 0.5 < pv < 0.98
+    as_json = ("evaluate", "example.cash_digital", str(table), "--request-id", "cli-1", "--outputs", "pv", "-o", "json")
+    batch = xipctl(grid, "evaluate", "example.cash_digital", str(table), "--priority", "batch", "--deadline", "5m")
+    assert batch.returncode == 3
+    assert next(run for run in grid.client.runs(1)).priority is Priority.BATCH
+    again = json.loads(xipctl(grid, *as_json).stdout)
+    assert (again["outputs"], again["status"]) == ({"pv": [pv, None]}, ["ok", "NUMERICAL"])
+    assert again["kernel_version"] == "1+example-kernels-0.1.0"
+    assert xipctl(grid, "results", again["run_id"]).stdout == first.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("example.cash_digitals",), 1, "got 'example.cash_digitals'; near: example.cash_digital"),
+        (("black.european",), 1, "columns of black.european must be"),
+        (("example.simple_forward", "--outputs", "pv"), 1, "must be of forward, delta, got 'pv'"),
+        (("example.simple_forward", "--local", "--scheduler", "127.0.0.1:1"), 2, "there is no --scheduler to reach"),
+    ],
+)
+def test_xipctl_says_in_one_sentence_what_it_cannot_evaluate(
+    grid: Grid, tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("spot,rate,dividend_yield,time\n100,0.02,0.01,1\n")
+    kernel, *options = arguments
+    answer = xipctl(grid, "evaluate", kernel, str(table), *options)
+    assert (answer.returncode, answer.stdout) == (code, "")
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_worker_says_which_kernels_it_refuses_and_serves_the_others(grid: Grid, tmp_path: Path) -> None:
+    directory = write_package(tmp_path, "desk_kernels", {"desk.twice": "TWICE", "desk.wrong": "MISNAMED"})
+    path = os.pathsep.join([str(directory), str(REPOSITORY)])
+    with contextlib.ExitStack() as stack:
+        worker = kept(stack, Daemon(["xip_worker", f"--scheduler={grid.address}"], {"PYTHONPATH": path}))
+        refused = worker.wait_for_log("kernel refused")
+        worker.wait_for_log("attached")
+        run = grid.client.submit_kernel("desk.twice", {"x": [1.0, 2.0]})
+        numbers = grid.client.table_results(run.run_id).to_numpy()
+    assert (refused["kernel"], refused["package"]) == ("desk.wrong", "desk_kernels 1.2.0")
+    assert "its name must be that of its entry point" in refused["sentence"]
+    assert numbers.outputs["pv"].tolist() == [2.0, 4.0]
+    with pytest.raises(RequestError, match=r"got 'desk.wrong'"):
+        grid.client.submit_kernel("desk.wrong", {"x": [1.0]})

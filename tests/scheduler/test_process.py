@@ -34,6 +34,7 @@ class SchedulerProcess:
             [*prefix, *command("--listen", "127.0.0.1:0", "--data-dir", str(data_dir), *arguments)],
             stderr=subprocess.PIPE,
             cwd=REPOSITORY,
+            env=os.environ | {"XIP_SCHEDULER_GATHERING_S": "0"},  # no worker of an earlier life comes back here
         )
         assert self.process.stderr is not None
         with selectors.DefaultSelector() as selector:

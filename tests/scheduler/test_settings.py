@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xip_core.errors import InputError, RequestError
-from xip_scheduler.settings import Settings, is_loopback, load_settings
+from xip_scheduler.settings import Settings, is_loopback, load_settings, parse_weights
 
 
 def test_without_sources_the_defaults_hold() -> None:
@@ -34,6 +34,10 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ({"heartbeat_interval_s": 0.0}, "three heartbeats"),
         ({"log_level": "loud"}, "log_level"),
         ({"live_runs_max": 0}, "live_runs_max"),
+        ({"tenant_live_runs_max": 0}, "tenant_live_runs_max"),
+        ({"tenant_weights": {"rates": 0.0}}, "weight of a tenant"),
+        ({"tenant_weights": {"rates": float("nan")}}, "weight of a tenant"),
+        ({"tenant_weights": {"rates": "heavy"}}, "tenant_weights"),
         ({"unheard_of": 1}, "unheard_of"),
     ],
 )
@@ -45,6 +49,22 @@ def test_a_setting_that_cannot_be_is_refused_by_name(flags: dict[str, object], s
 def test_a_bad_environment_variable_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="XIP_SCHEDULER_METRICS_PORT"):
         load_settings(None, {"XIP_SCHEDULER_METRICS_PORT": "many"}, {})
+
+
+def test_weights_of_tenants_come_from_a_table_the_environment_or_flags(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('[tenant_weights]\nrates = 2\n"credit desk" = 0.5\n')
+    assert load_settings(path, {}, {}).tenant_weights == {"rates": 2.0, "credit desk": 0.5}
+    environment = {"XIP_SCHEDULER_TENANT_WEIGHTS": "rates=3,fx=1.5"}
+    assert load_settings(path, environment, {}).tenant_weights == {"rates": 3.0, "fx": 1.5}
+    flags = {"tenant_weights": parse_weights(("a=b=4",), "--tenant-weight")}
+    assert load_settings(path, environment, flags).tenant_weights == {"a=b": 4.0}
+
+
+@pytest.mark.parametrize("text", ["rates", "rates=", "rates=much", "=x"])
+def test_a_weight_that_is_none_is_refused_with_where_it_stands(text: str) -> None:
+    with pytest.raises(RequestError, match="--tenant-weight: a tenant's weight must be NAME=NUMBER"):
+        parse_weights((text,), "--tenant-weight")
 
 
 def test_an_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:

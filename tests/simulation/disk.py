@@ -7,15 +7,21 @@ Tables are always the replay of the log, so an entry that is gone has never been
 the checkers (`ghost`) that must see a second record, not a constraint that hides it.
 
 `ModelStore` gives `xip_scheduler.restore` and the shells what they read, in the words of `store.protocol`.
+`SharedStore` is one that several schedulers can reach, fenced as the PostgreSQL store is: a transaction holds the row
+of the term FOR SHARE from its first statement to its end; a takeover ends the session of the old leader and must change
+that row, so a transaction is either whole and seen by the successor, or gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from xip_core.errors import NotFoundError
+from xip_core.errors import IntegrityError, NotFoundError, StoreError
+from xip_scheduler.core.leadership import Observation
+from xip_scheduler.store.past import RESTORED_EPOCHS, RESTORED_EPOCHS_MIN, RESTORED_TERMS
 from xip_scheduler.store.protocol import (
     Attempt,
     Batch,
@@ -23,8 +29,11 @@ from xip_scheduler.store.protocol import (
     FinishedRun,
     NewRun,
     NodeTally,
+    QuarantineRow,
     StoredRun,
+    Takeover,
     TileRecord,
+    TileSpan,
 )
 
 
@@ -33,14 +42,15 @@ class Entry(msgspec.Struct):
     Attributes:
         is_acknowledged: the writer was told that it is durable; losing it afterwards is a violation.
         is_checked: the ghost has seen it.
-        kept: (worker, epoch) of leases that workers presented and the scheduler let them keep in this batch.
+        kept: (worker, epoch, end) of leases that workers presented and the scheduler let them keep in this batch.
     """
 
     batch: Batch
     term: int
     is_acknowledged: bool = False
+    epoch_floor: int = 0
     is_checked: bool = False
-    kept: tuple[tuple[str, int], ...] = ()
+    kept: tuple[tuple[str, int, int], ...] = ()
 
 
 class Tables:
@@ -54,34 +64,117 @@ class Tables:
         self.records: dict[str, list[TileRecord]] = {}
         self.outputs: dict[tuple[str, int, int], bytes] = {}
         self.attempts: dict[str, list[Attempt]] = {}
+        self.quarantine: dict[str, list[QuarantineRow]] = {}
+        self.paused: dict[str, bool] = {}
+        self.epoch_floor = 0
         self.finished: dict[str, FinishedRun] = {}
 
     def apply(self, entry: Entry) -> None:
         batch = entry.batch
         self.term = max(self.term, entry.term)
         self.epoch_end = max(self.epoch_end, batch.epoch_end)
+        self.epoch_floor = max(self.epoch_floor, entry.epoch_floor)
         for run in batch.runs:
             self.runs[run.run_id] = run
             self.requests[run.tenant, run.request_id] = run.run_id
             self.records.setdefault(run.run_id, [])
+        for takeover in batch.takeovers:
+            self._take_over(takeover)
         for record in batch.records:
             self.records[record[0]].append(record)
         for run_id, node_id, tile, block in batch.outputs:
             self.outputs[run_id, node_id, tile] = block
         for attempt in batch.attempts:
             self.attempts.setdefault(attempt[0], []).append(attempt)
+        for run_id, *row in batch.quarantine:
+            self.quarantine.setdefault(run_id, []).append(QuarantineRow(*row))
+        for run_id, is_paused, _ in batch.paused:
+            self.paused[run_id] = is_paused
         for finished in batch.finished:
             self.finished[finished.run_id] = finished
+
+    def _take_over(self, takeover: Takeover) -> None:
+        for record in within(self.records[takeover.retry_of], takeover.spans):
+            self.records[takeover.run_id].append((takeover.run_id, *record[1:]))
+            for tile in range(record[2], record[3]):
+                block = self.outputs.get((takeover.retry_of, record[1], tile))
+                if block is not None:
+                    self.outputs[takeover.run_id, record[1], tile] = block
+
+
+def within(records: list[TileRecord], spans: Sequence[TileSpan]) -> list[TileRecord]:
+    """Records with output that lie wholly inside one of *spans*."""
+    return [
+        record
+        for record in records
+        if record[4]
+        and any(node_id == record[1] and begin <= record[2] and record[3] <= end for node_id, begin, end in spans)
+    ]
 
 
 class Disk:
     """The log that outlives schedulers."""
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
         self.entries: list[Entry] = []
         self.synced_count = 0
         self.tables = Tables()
         self.blobs: dict[str, bytes] = {}
+        self.damaged_blobs = False
+        self.acknowledged_count = 0
+        self.is_restored = False
+        self.beat = 0
+        self.open_transaction: Entry | None = None
+        self.is_released = True
+
+    # ---- what only a shared store has
+
+    def begin(self, entry: Entry) -> None:
+        """Lock the row of the term, and compare it.
+
+        Raises:
+            StoreError: the term is another's.
+        """
+        if entry.term != self.tables.term:
+            raise StoreError(f"term {entry.term} is over, term {self.tables.term} rules")
+        self.open_transaction = entry
+
+    def end(self, entry: Entry) -> None:
+        """COMMIT: all of *entry*, visible and durable at once.
+
+        Raises:
+            StoreError: the server has ended the transaction before.
+        """
+        if self.open_transaction is not entry:
+            raise StoreError("the transaction was ended by the server")
+        self.open_transaction = None
+        self.write(entry)
+        self.sync()
+
+    def observe(self, has_session: bool) -> Observation:
+        return Observation(self.tables.term, self.beat, self.is_released, has_session, "")
+
+    def claim(self, observed: Observation, is_committing: bool) -> bool:
+        """Compare and swap the leader's row, end the old leader's session, raise the term; False when it hit no row.
+
+        Args:
+            is_committing: a transaction that is open has sent its COMMIT; the term waits for it, then rises.
+        """
+        if (self.tables.term, self.beat, self.is_released) != (observed.term, observed.beat, observed.is_released):
+            return False
+        under_way, self.open_transaction = self.open_transaction, None
+        if under_way is not None and is_committing:
+            self.write(under_way)
+        self.write(Entry(Batch(), observed.term + 1, is_acknowledged=True, is_checked=True))
+        self.sync()
+        self.beat, self.is_released = 0, False
+        return True
+
+    def abandon(self, term: int) -> None:
+        """The connection of the scheduler of *term* is gone, and with it the transaction it had open."""
+        if self.open_transaction is not None and self.open_transaction.term == term:
+            self.open_transaction = None
 
     def write(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -101,10 +194,20 @@ class Disk:
         self.sync()
         return lost
 
+    def put_back(self, kept_count: int) -> None:
+        """A backup, as old as *kept_count* entries, is copied over the store."""
+        del self.entries[kept_count:]
+        self.tables = Tables()
+        for entry in self.entries:
+            self.tables.apply(entry)
+        self.sync()
+
     def get(self, digest: str) -> bytes:
         """A blob, as `xip_scheduler.store.blobs.FileBlobs.get` reads it."""
         if digest not in self.blobs:
             raise NotFoundError(f"blob {digest} is not stored")
+        if self.damaged_blobs:
+            raise IntegrityError(f"blob {digest} is not what its name says")
         return self.blobs[digest]
 
 
@@ -113,10 +216,38 @@ class ModelStore:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
+        self.term = self.open_term(disk)
+
+    def open_term(self, disk: Disk) -> int:
+        """Raise the term; where a backup was put back, leave the past behind (`store.sqlite_file`).
+
+        Raises:
+            StoreError: acknowledged commits are gone, and nobody said why.
+        """
         disk.sync()
-        self.term = disk.tables.term + 1
-        disk.write(Entry(Batch(), self.term, is_acknowledged=True, is_checked=True))
+        tables = disk.tables
+        if disk.is_restored:
+            epoch_end = tables.epoch_end + RESTORED_EPOCHS_MIN + disk.chance.randrange(RESTORED_EPOCHS)
+            entry = Entry(Batch(epoch_end=epoch_end), tables.term + 1 + disk.chance.randrange(RESTORED_TERMS))
+            entry.epoch_floor = entry.batch.epoch_end
+            disk.is_restored = False
+        elif len(disk.entries) < disk.acknowledged_count:
+            raise StoreError(f"{disk.acknowledged_count - len(disk.entries)} acknowledged commits are gone")
+        else:
+            entry = Entry(Batch(), tables.term + 1)
+        entry.is_acknowledged = entry.is_checked = True
+        disk.write(entry)
         disk.sync()
+        disk.acknowledged_count = len(disk.entries)
+        return entry.term
+
+    def write(self, entry: Entry) -> None:
+        """The first half of a commit. Raises StoreError when nothing of it will be kept."""
+        self.disk.write(entry)
+
+    def sync(self, entry: Entry) -> None:
+        """The second half: durable when it returns."""
+        self.disk.sync()
 
     @property
     def epoch_end(self) -> int:
@@ -124,7 +255,7 @@ class ModelStore:
 
     @property
     def epoch_floor(self) -> int:
-        return 0
+        return self.disk.tables.epoch_floor
 
     def run(self, run_id: str) -> StoredRun | None:
         tables = self.disk.tables
@@ -147,6 +278,10 @@ class ModelStore:
             final.finished_at_s if final else 0.0,
             0,
             0.0,
+            run.priority,
+            run.deadline_after_s,
+            tables.paused.get(run_id, False),
+            run.retry_of,
         )
 
     def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
@@ -169,11 +304,62 @@ class ModelStore:
     def attempts(self, run_id: str) -> list[Attempt]:
         return sorted(self.disk.tables.attempts.get(run_id, []), key=lambda attempt: attempt[1:4])
 
+    def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
+        return self.disk.tables.quarantine.get(run_id, [])[offset : offset + limit]
+
+    def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        return _tallied(within(self.disk.tables.records[run_id], spans))
+
     def tallies(self, run_id: str) -> list[NodeTally]:
-        sums: dict[int, list[int]] = {}
-        for _, node_id, begin, end, _, _, cell_count, quarantined_count in self.disk.tables.records[run_id]:
-            tally = sums.setdefault(node_id, [0, 0, 0])
-            tally[0] += end - begin
-            tally[1] += cell_count
-            tally[2] += quarantined_count
-        return [NodeTally(node_id, *sums[node_id]) for node_id in sorted(sums)]
+        return _tallied(self.disk.tables.records[run_id])
+
+
+def _tallied(records: list[TileRecord]) -> list[NodeTally]:
+    sums: dict[int, list[int]] = {}
+    for _, node_id, begin, end, _, _, cell_count, quarantined_count in records:
+        tally = sums.setdefault(node_id, [0, 0, 0])
+        tally[0] += end - begin
+        tally[1] += cell_count
+        tally[2] += quarantined_count
+    return [NodeTally(node_id, *sums[node_id]) for node_id in sorted(sums)]
+
+
+class AskedElsewhere:
+    """A store as coroutines ask it: `xip_scheduler.store.thread.StoreThread`."""
+
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+
+    async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
+        return self._store.quarantine(run_id, limit, offset)
+
+    async def done_intervals(self, run_id: str) -> list[DoneInterval]:
+        return list(self._store.done_intervals(run_id))
+
+    async def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
+        return self._store.tallies_within(run_id, spans)
+
+
+class SharedStore(ModelStore):
+    """The store as whoever has just raised its term sees it."""
+
+    def open_term(self, disk: Disk) -> int:
+        return disk.tables.term
+
+    def write(self, entry: Entry) -> None:
+        self.disk.begin(entry)
+
+    def sync(self, entry: Entry) -> None:
+        self.disk.end(entry)
+
+    def renew(self) -> bool:
+        """Show those who wait that the leader lives; False when it was replaced."""
+        if self.disk.tables.term != self.term:
+            return False
+        self.disk.beat += 1
+        return True
+
+    def release(self) -> None:
+        """Say goodbye."""
+        if self.disk.tables.term == self.term:
+            self.disk.is_released = True

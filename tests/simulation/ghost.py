@@ -20,13 +20,26 @@ from collections import Counter
 
 import msgspec
 
-from tests.simulation.disk import Disk, Entry
-from tests.simulation.workload import SERIAL_BYTES, Request, Tile, cells_of_tile, expected_value, tiles_needed
+from tests.simulation.disk import Disk, Entry, Tables
+from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, expected_value, tiles_needed
 from xip_core.graph.plan import NodeKind
-from xip_scheduler.core.actions import GrantLease
+from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.words import RunState
-from xip_scheduler.store.protocol import FinishedRun, TileRecord
+from xip_scheduler.store import audit
+from xip_scheduler.store.protocol import Batch, FinishedRun, Takeover, TileRecord
+
+CRASHES_MAX = 3
+"""S16: workers that one poison tile may kill, ever."""
+
+DEATH_NOTICED_S = 90.0
+"""A scheduler that lives for so long after the death of a worker has written it down: silences and stops end before."""
+
+
+DESK = "a desk"
+"""Who cancels, pauses and resumes."""
+
+NO_SEAL = audit.Seal("", 0, 0, 0, 0)
 
 
 class Violation(Exception):  # noqa: N818 - the word of the invariants
@@ -44,6 +57,7 @@ class Grant(msgspec.Struct):
     tile_begin: int
     tile_end: int
     term: int
+    era: int
 
     def tiles(self) -> list[Tile]:
         return [(self.run_id, self.node_id, tile) for tile in range(self.tile_begin, self.tile_end)]
@@ -55,12 +69,14 @@ class Ghost:
         requests: every run that may exist, by run id.
         decided: recorded tiles; the serial of the result, 0 for tiles given up.
         current: serial by tile, of the living scheduler.
-        crashes: workers killed by each poison tile, per term.
+        crashes: workers killed by each poison tile: when, and who.
+        attested: (kernel, version) pairs each worker said it has.
     """
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.requests: dict[str, Request] = {}
+        self.tenants = TENANTS
         self.grants: dict[int, Grant] = {}
         self.serials: dict[tuple[str, int], int] = {}
         self.current: dict[Tile, int] = {}
@@ -72,8 +88,18 @@ class Ghost:
         self.acknowledged_runs: set[str] = set()
         self.acknowledged_ends: set[str] = set()
         self.known_values: dict[tuple[str, frozenset[tuple[int, int]]], dict[tuple[int, int], bytes]] = {}
-        self.crashes: Counter[tuple[str, int, int, int]] = Counter()
+        self.crashes: dict[Tile, list[tuple[float, str]]] = {}
+        self.attested: dict[str, frozenset[tuple[str, str]]] = {}
         self.term = 0
+        self.terms: set[int] = set()
+        self.era = 0
+        self.was_put_back = False
+        self.arrivals: dict[str, int] = {}
+        self.live: dict[str, str] = {}
+        self.live_runs_max = self.tenant_live_runs_max = 0
+        self.attempt_counts: Counter[tuple[str, int, int]] = Counter()
+        self.paused: set[str] = set()
+        self.just_paused: set[str] = set()
         self.probes: Counter[str] = Counter()
 
     def demand(self, holds: bool, invariant: str, sentence: str) -> None:
@@ -82,8 +108,12 @@ class Ghost:
 
     # ---- grants
 
-    def sent(self, order: GrantLease, is_live: bool) -> int:
-        """A lease leaves for a worker; its serial. One lost again in its own batch is sent as well, and is void."""
+    def sent(self, order: GrantLease, is_live: bool, term: int) -> int:
+        """A lease leaves for a worker; its serial. One lost again in its own batch is sent as well, and is void.
+
+        So is what a deposed scheduler sends before it knows: nobody will record anything that comes of it, unless its
+        successor adopts it.
+        """
         serial = len(self.grants) + 1
         grant = Grant(
             serial=serial,
@@ -93,7 +123,8 @@ class Ghost:
             node_id=order.node_id,
             tile_begin=order.tile_begin,
             tile_end=order.tile_end,
-            term=self.term,
+            term=term,
+            era=self.era,
         )
         self.grants[serial] = grant
         self.serials[order.worker_id, order.epoch] = serial
@@ -101,12 +132,19 @@ class Ghost:
         self.demand(order.epoch < self.disk.tables.epoch_end, "S3", f"epoch is not reserved in the store: {order}")
         self.epochs.add(order.epoch)
         self.demand(order.run_id in self.runs, "S5", f"a lease of a run that is not durable: {order}")
+        if term != self.term:
+            self.probes["lease sent by a deposed leader"] += 1
+            return serial
         self.demand(order.run_id not in self.final, "S8", f"a lease of a run that is final: {order}")
         if not is_live:
             self.probes["void lease sent"] += 1
             return serial
+        is_paused = order.run_id in self.paused and order.run_id not in self.just_paused
+        self.demand(not is_paused, "S8", f"a lease of a run that is paused: {order}")
         request = self.requests[order.run_id]
         node = request.plan.nodes[order.node_id]
+        has = self.attested.get(order.worker_id, frozenset())
+        self.demand(has.issuperset(node.kernels), "S14", f"{order.worker_id} has {set(has)}, {node.kernels} are needed")
         for tile in grant.tiles():
             self.demand(tile not in self.decided, "S1", f"{tile} is decided and granted again: {order}")
             self.demand(order.epoch > self.epoch_of.get(tile, 0), "S3", f"{tile}: epochs must grow: {order}")
@@ -118,17 +156,44 @@ class Ghost:
                 self.demand(is_met, "S10", f"{tile} is granted before its input {needed} is recorded")
         return serial
 
-    def adopted(self, worker_id: str, epoch: int) -> None:
-        """The scheduler let a worker keep what it presented."""
+    def _count_turn(self, tenant: str) -> None:
+        """L2: whoever comes with work that every worker can do waits for one grant of each other tenant at most."""
+        if self.arrivals.pop(tenant, None) is not None and self.arrivals:
+            self.probes["two tenants waited for their first turn"] += 1
+        for waiting in self.arrivals:
+            self.arrivals[waiting] += 1
+            sentence = f"{waiting} came and {self.arrivals[waiting]} grants went to others"
+            self.demand(self.arrivals[waiting] <= len(self.tenants), "L2", sentence)
+
+    def decided_orders(self, actions: list[Action]) -> None:
+        """What the core orders, before it is committed: turns are counted here, for not every grant is sent."""
+        for action in actions:
+            if type(action) is GrantLease:
+                self._count_turn(self.requests[action.run_id].tenant)
+            elif type(action) is PersistRun:
+                is_idle = action.tenant not in self.live.values()
+                self.live[action.run_id] = action.tenant
+                if is_idle and not action.retry_of and self.requests[action.run_id].is_quick:
+                    self.arrivals[action.tenant] = 0
+                    self.probes["tenant came"] += 1
+            elif type(action) is RecordRunState:
+                self.arrivals.pop(self.live.pop(action.run_id), None)
+            elif type(action) is RecordPaused:
+                self.arrivals.pop(self.live[action.run_id], None)
+
+    def adopted(self, worker_id: str, epoch: int, tile_end: int) -> None:
+        """The scheduler let a worker keep what it presented, which may be less than it was granted."""
         serial = self.serials.get((worker_id, epoch))
         self.demand(serial is not None, "S2", f"worker {worker_id} may keep epoch {epoch}, which it was never granted")
         assert serial is not None
         grant = self.grants[serial]
         self.demand(grant.run_id not in self.final, "S8", f"a lease of a run that is final is kept: {grant}")
+        self.demand(grant.era == self.era, "S3", f"a lease of before the backup was put back is kept: {grant}")
         if grant.term != self.term:
             self.probes["adopted after a restart"] += 1
+        self.demand(grant.tile_begin < tile_end <= grant.tile_end, "S2", f"{grant} is kept up to {tile_end}")
         for tile in grant.tiles():
-            if tile not in self.decided and tile not in self.current:
+            if tile[2] < tile_end and tile not in self.decided and tile not in self.current:
                 self.current[tile] = serial
 
     # ---- what becomes durable
@@ -139,16 +204,114 @@ class Ghost:
             return
         entry.is_checked = True
         batch = entry.batch
-        for worker_id, epoch in entry.kept:
-            self.adopted(worker_id, epoch)
+        self.demand(entry.term == self.term, "S4", f"written under term {entry.term}, term {self.term} rules: {batch}")
+        for kept in entry.kept:
+            self.adopted(*kept)
         for run in batch.runs:
             self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
             self.runs.add(run.run_id)
+        for takeover in batch.takeovers:
+            self._taken_over(takeover)
+        self._check_attempts(batch)
+        self._check_audit(batch)
+        self.just_paused.clear()
+        for run_id, is_paused, _ in batch.paused:
+            if is_paused:
+                self.paused.add(run_id)
+                self.just_paused.add(run_id)
+                self._probe_held(run_id)
+            else:
+                self.paused.discard(run_id)
         outputs = {(run_id, node_id, tile): block for run_id, node_id, tile, block in batch.outputs}
+        self._check_texts(batch)
         for record in batch.records:
             self._recorded(record, outputs)
         for finished in batch.finished:
             self._finished(finished)
+        for run in batch.runs:
+            self._check_room(run.tenant)
+
+    def _check_room(self, tenant: str) -> None:
+        """S15: no more runs are live than there is room for."""
+        live = [self.requests[run_id].tenant for run_id in self.runs - self.final.keys()]
+        self.demand(len(live) <= self.live_runs_max, "S15", f"{len(live)} runs are live")
+        own_count = live.count(tenant)
+        self.demand(own_count <= self.tenant_live_runs_max, "S15", f"{own_count} runs of {tenant} are live")
+
+    def _check_attempts(self, batch: Batch) -> None:
+        """S16 rests on attempts that are all there: numbered from 0, none twice, none of a tile that is decided."""
+        for attempt in batch.attempts:
+            tile = attempt[:3]
+            number = self.attempt_counts[tile]
+            self.demand(attempt[3] == number, "S16", f"attempt {number} of {tile} is recorded as {attempt}")
+            self.demand(tile not in self.decided, "S16", f"an attempt at a tile that is decided: {attempt}")
+            self.attempt_counts[tile] += 1
+
+    def _check_audit(self, batch: Batch) -> None:
+        """S17: one row for each transition, of the run it is about and with who asked for it."""
+        expected = [("retried" if run.retry_of else "accepted", run.run_id, run.tenant) for run in batch.runs]
+        expected += [
+            ("tiles failed", key[0], "scheduler") for key in {(row[0], row[1], row[4]) for row in batch.attempts}
+        ]
+        given_up = {row[:2] for row in batch.records if row[4] == 0}
+        expected += [("tiles given up", run_id, "scheduler") for run_id, _ in given_up]
+        expected += [("paused" if is_paused else "resumed", run_id, DESK) for run_id, is_paused, _ in batch.paused]
+        for run in batch.finished:
+            is_cancelled = run.state == RunState.CANCELLED
+            event, who = ("cancelled", DESK) if is_cancelled else ("finished", "scheduler")
+            expected.append((event, run.run_id, who))
+        written = [(entry.event, entry.run_id, entry.who) for entry in audit.entries_of(batch, lambda _: NO_SEAL)]
+        self.demand(sorted(written) == sorted(expected), "S17", f"audit says {written}, {expected} happened")
+
+    def _probe_held(self, run_id: str) -> None:
+        if any(tile[0] == run_id and tile not in self.decided for tile in self.current):
+            self.probes["paused while leased"] += 1
+
+    def _taken_over(self, takeover: Takeover) -> None:
+        """A retry begins with records of a final run, exactly as they are there."""
+        run_id, old_id = takeover.run_id, takeover.retry_of
+        request = self.requests[run_id]
+        self.demand(old_id in self.final, "S9", f"{run_id} takes over of {old_id}, which is not final")
+        old = self.requests[old_id]
+        same = request.plan_digest == old.plan_digest and request.tenant == old.tenant
+        self.demand(same, "S13", f"{run_id} takes over of {old_id}, which is of another plan or tenant")
+        for node_id, begin, end in takeover.spans:
+            for number in range(begin, end):
+                serial = self.decided.get((old_id, node_id, number))
+                self.demand(bool(serial), "S12", f"{run_id} takes over tile {number} of node {node_id}: {serial}")
+                self.decided[run_id, node_id, number] = serial or 0
+        for node_id, begin, end in takeover.spans:
+            for number in range(begin, end):
+                tile = (run_id, node_id, number)
+                for needed in tiles_needed(request.plan, request.plan.nodes[node_id], number):
+                    self.demand((run_id, *needed) in self.decided, "S10", f"{tile} is taken over without {needed}")
+                block = self.disk.tables.outputs.get(tile)
+                if block is not None:
+                    self._check_value(request, tile, block)
+        self.probes["tiles taken over"] += 1
+
+    def _check_texts(self, batch: Batch) -> None:
+        """S13: what is written about a run names nothing of another tenant's."""
+        told = [(row[0], row[6]) for row in batch.attempts] + [(run.run_id, run.message) for run in batch.finished]
+        told += [(row[0], row[5]) for row in batch.quarantine]
+        for run_id, text in told:
+            tenant = self.requests[run_id].tenant
+            strangers = [other for other in self.tenants if other != tenant and other in text]
+            self.demand(not strangers, "S13", f"{tenant} is told of {strangers}: {text!r}")
+
+    def crashed(self, tile: Tile, worker_id: str, now_s: float) -> None:
+        """S16: a tile has killed a worker, and may have killed so many that somebody could count."""
+        deaths = self.crashes.setdefault(tile, [])
+        deaths.append((now_s, worker_id))
+        self.demand(len(deaths) <= CRASHES_MAX, "S16", f"poison {tile} killed {[who for _, who in deaths]}")
+
+    def _excuse(self, now_s: float) -> None:
+        """A death that no scheduler lived to write down counts for no tile."""
+        known = {(*row[:3], row[4]) for rows in self.disk.tables.attempts.values() for row in rows}
+        for tile, deaths in self.crashes.items():
+            self.crashes[tile] = [
+                death for death in deaths if death[0] < now_s - DEATH_NOTICED_S or (*tile, death[1]) in known
+            ]
 
     def _recorded(self, record: TileRecord, outputs: dict[Tile, bytes]) -> None:
         run_id, node_id, begin, end, epoch, worker_id, cell_count, quarantined_count = record
@@ -179,6 +342,7 @@ class Ghost:
         grant = self.grants.get(serial or 0)
         self.demand(grant is not None, "S2", f"{tile} is recorded without a grant: {record}")
         assert grant is not None
+        self.demand(grant.era == self.era, "S3", f"{tile} is recorded under a grant of before the backup: {grant}")
         self.demand(tile in grant.tiles(), "S2", f"{tile} is recorded under {grant}")
         self.demand(grant.worker_id == record[5], "S2", f"result of {grant} is recorded for {record[5]}")
         current = self.current.get(tile)
@@ -230,23 +394,44 @@ class Ghost:
 
     # ---- restarts
 
+    def put_back(self) -> None:
+        """What the store has forgotten never happened."""
+        tables = self.disk.tables
+        self.era += 1
+        self.was_put_back = True
+        self.epoch_of.clear()
+        self.probes["backup put back"] += 1
+        self.runs &= tables.runs.keys()
+        self.acknowledged_runs &= tables.runs.keys()
+        self.acknowledged_ends &= tables.finished.keys()
+        self.final = {run_id: state for run_id, state in self.final.items() if run_id in tables.finished}
+        stored = _recorded_tiles(tables)
+        self.decided = {tile: serial for tile, serial in self.decided.items() if tile in stored}
+        self.paused = {run_id for run_id, is_paused in tables.paused.items() if is_paused}
+        self.crashes.clear()
+        self.attempt_counts = Counter(row[:3] for rows in tables.attempts.values() for row in rows)
+
     def lost(self, entries: list[Entry]) -> None:
         """Unsynced entries went with the power."""
         for entry in entries:
             self.demand(not entry.is_acknowledged, "S5", f"acknowledged and lost: {entry.batch}")
 
-    def restarted(self, core: Core, term: int) -> None:
-        self.demand(term > self.term, "S4", f"term {term} after {self.term}")
+    def restarted(self, core: Core, term: int, now_s: float) -> None:
+        self.demand(term > self.term or self.was_put_back, "S4", f"term {term} after {self.term}")
+        self.demand(term not in self.terms, "S4", f"term {term} has been used before")
+        self.terms.add(term)
+        self.was_put_back = False
         for entry in self.disk.entries[: self.disk.synced_count]:
             self.durable(entry)
         self.term = term
         self.current.clear()
+        self._excuse(now_s)
+        self.arrivals.clear()
+        self.live = {run.run_id: run.tenant for run in self.disk.tables.runs.values() if run.run_id not in self.final}
         tables = self.disk.tables
         self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")
         self.demand(self.acknowledged_ends <= tables.finished.keys(), "S5", "acknowledged ends are gone")
-        stored = {(record[0], record[1], tile) for rows in tables.records.values() for record in rows
-                  for tile in range(record[2], record[3])}  # fmt: skip
-        self.demand(stored == self.decided.keys(), "S5", "records are not those that were durable")
+        self.demand(_recorded_tiles(tables) == self.decided.keys(), "S5", "records are not those that were durable")
         self.equal(core)
 
     def equal(self, core: Core) -> None:
@@ -262,12 +447,23 @@ class Ghost:
                 where = f"{run.run_id} node {node.node_id}"
                 self.demand(run.done[node.node_id] == done, "S19", f"{where}: {run.done}, stored {done}")
                 self.demand(run.failed[node.node_id] == failed, "S19", f"{where}: {run.failed}, stored {failed}")
+            is_paused = self.disk.tables.paused.get(run.run_id, False)
+            self.demand(run.is_paused == is_paused, "S19", f"{run.run_id}: paused {run.is_paused}, stored {is_paused}")
             cells = sum(record[6] for record in self.disk.tables.records[run.run_id])
             self.demand(run.cells_done == cells, "S19", f"{run.run_id}: {run.cells_done} cells, stored {cells}")
             kept = self.disk.tables.attempts.get(run.run_id, [])
             tries = sorted(row[1:3] for row in kept if (run.run_id, *row[1:3]) not in self.decided)
             known = [(node_id, tile) for node_id, tile, _ in run.attempts]
             self.demand(known == tries, "S19", f"{run.run_id}: attempts at {known}, stored {tries}")
+
+
+def _recorded_tiles(tables: Tables) -> set[Tile]:
+    return {
+        (record[0], record[1], tile)
+        for rows in tables.records.values()
+        for record in rows
+        for tile in range(record[2], record[3])
+    }
 
 
 def _spans(flags: list[bool]) -> tuple[tuple[int, int], ...]:

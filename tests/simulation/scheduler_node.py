@@ -13,33 +13,47 @@ It can be killed at any await of the driver; the points that matter lie inside a
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from tests.simulation.disk import Entry, ModelStore
+from tests.simulation.disk import AskedElsewhere, Entry, ModelStore, SharedStore
+from tests.simulation.ghost import DESK
 from tests.simulation.workload import Request, Tile
-from xip_core.errors import StoreError
+from xip_core.errors import RequestError, StoreError, UnavailableError
 from xip_scheduler.clock import PatientClock
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLease
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
+    LeaseKept,
     RunCancelled,
+    RunPaused,
+    RunResumed,
     RunSubmitted,
+    TakenOver,
     TilesReported,
     WorkerAttached,
     WorkerDetached,
 )
 from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.restore import restore_core
+from xip_scheduler.rpc.admission import Admission
+from xip_scheduler.rpc.retrying import taken_over
 from xip_scheduler.store.protocol import Batch
-from xip_worker.events import Lease
+from xip_worker.events import Epoch as WorkerEpoch
+from xip_worker.events import Lease, LeaseBound
 
 if TYPE_CHECKING:
     from tests.simulation.network import Link
+    from tests.simulation.seats import Seat
     from tests.simulation.world import World
+
+COMMITTED_ON_THE_WAY = 0.5
+"""Of the transactions whose COMMIT was sent by a scheduler killed at that moment."""
 
 CHECKED_ONE_IN = 4
 """Commits after which memory is compared with the store and the core checks itself."""
@@ -60,14 +74,18 @@ class SpiedCore:
     def __init__(self, node: SchedulerNode) -> None:
         self.node = node
         self.core = node.core
-        self.kept: list[tuple[str, int]] = []
+        self.kept: list[tuple[str, int, int]] = []
         self.recorded: dict[int, list[Tile]] = {}
 
     def next_deadline_s(self) -> float | None:
         return self.core.next_deadline_s()
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
+        if type(event) is LeaseKept:
+            self._answered(event)
         actions = self.core.handle(event, now_s)
+        if not self.node.is_deposed:
+            self.node.world.ghost.decided_orders(actions)
         if type(event) is WorkerAttached:
             self._attached(event, actions)
         elif type(event) is HeartbeatReceived:
@@ -85,6 +103,16 @@ class SpiedCore:
                 self._refused(event)
         return actions
 
+    def _answered(self, event: LeaseKept) -> None:
+        """A worker answers a trim."""
+        ghost = self.node.world.ghost
+        serial = ghost.serials.get((event.worker_id, event.epoch))
+        ghost.probes["trim answered"] += 1
+        if event.epoch not in self.core._state.leases:
+            ghost.probes["trim answered after the lease was lost"] += 1
+        elif serial is not None and event.tile_end < ghost.grants[serial].tile_end:
+            ghost.probes["lease trimmed"] += 1
+
     def _attached(self, event: WorkerAttached, actions: list[Action]) -> None:
         revoked = {action.epoch for action in actions if type(action) is RevokeLease}
         probes = self.node.world.ghost.probes
@@ -93,7 +121,10 @@ class SpiedCore:
                 probes["adoption refused"] += 1
             else:
                 probes["lease kept or adopted"] += 1
-                self.kept.append((event.worker_id, held.epoch))
+                self.kept.append((event.worker_id, held.epoch, held.tile_end))
+                serial = self.node.world.ghost.serials.get((event.worker_id, held.epoch))
+                if serial is not None and held.tile_end < self.node.world.ghost.grants[serial].tile_end:
+                    probes["kept or adopted after a trim"] += 1
         granted = sum(type(action) is GrantLease and action.worker_id == event.worker_id for action in actions)
         for view in self.core.workers():
             if view.worker_id == event.worker_id:
@@ -129,40 +160,64 @@ class ServerConnection:
 class SchedulerNode:
     """One incarnation; a restart makes a new one."""
 
-    def __init__(self, world: World, rate: float) -> None:
+    def __init__(self, world: World, seat: Seat, store: ModelStore, rate: float) -> None:
         self.world = world
+        self.seat = seat
         self.is_alive = True
-        self.rate = rate
-        self.store = ModelStore(world.disk)
+        self.is_ending = False
+        self.store = store
         self.journal = Journal()
         loop = world.loop
-        self.clock = PatientClock(lambda: loop.now_s * rate)
-        limits = Limits(epoch_block=world.epoch_block)
+        self.process = seat.process
+        self.clock = PatientClock(lambda: loop.now_s * rate + seat.clock_offset_s)
+        limits = Limits(
+            epoch_block=world.epoch_block, gathering_s=world.gathering_s, tenant_weights=world.tenant_weights
+        )
         self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
         self.journal.view = self.core.run
         self.spy = SpiedCore(self)
-        self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, lambda: 1.0 + loop.now_s)
+        self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
+        self.admission = Admission(self.driver, world.live_runs_max, world.tenant_live_runs_max)
         self.connections: dict[int, ServerConnection] = {}
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
         self.submissions: dict[tuple[str, str], asyncio.Lock] = {}
-        world.ghost.restarted(self.core, self.store.term)
-        self.task = loop.create_task(self.driver.run())
+        world.ghost.restarted(self.core, self.store.term, loop.now_s)
+        self.task = self.process.create_task(self.driver.run())
         self.task.add_done_callback(self._ended)
+
+    def _wall_clock_s(self) -> float:
+        """For people; may be anything."""
+        return 1.0 + self.world.loop.now_s + self.seat.wall_clock_offset_s
+
+    @property
+    def is_deposed(self) -> bool:
+        """Another scheduler has raised the term; this one does not know."""
+        return self.store.term != self.world.ghost.term
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or not self.is_alive:
             return
         error = task.exception()
         if isinstance(error, StoreError):
-            self.world.scheduler_died("commit failed")
+            self.seat.die(f"commit failed: {error}")
         elif error is not None:
             raise error
+        else:
+            if isinstance(self.store, SharedStore):
+                self.store.release()
+            self.seat.die("ended in order")
 
     def die(self) -> None:
         """Nothing of this process happens any more."""
         self.is_alive = False
         self.task.cancel()
+
+    def end_orderly(self) -> None:
+        """What the daemon does when it is told to: streams first, then the batch it is at."""
+        for connection in list(self.connections.values()):
+            connection.link.close_server()
+        self.driver.stop()
 
     # ---- the store, as the driver sees it
 
@@ -171,34 +226,40 @@ class SchedulerNode:
             await self._commit(batch)
 
     async def _commit(self, batch: Batch) -> None:
-        world, disk = self.world, self.world.disk
-        fate = world.commit_fate()
-        await world.loop.passed(fate.write_s)
+        world, store, passed = self.world, self.store, self.process.passed
+        fate = world.commit_fate(self.seat)
+        await passed(fate.write_s)
         if fate.kill_at == 1:
-            world.probe("killed between handle and write")
-            world.scheduler_died("killed before its commit was written")
-            await asyncio.Event().wait()
-        if fate.error == "refused":
+            await self._killed("killed between handle and write")
+        if fate.error == "refused" or world.is_disk_full():
             world.probe("commit refused")
             raise StoreError("the disk is full")
-        entry = Entry(batch, self.store.term, kept=tuple(self.spy.kept))
+        entry = Entry(batch, store.term, kept=tuple(self.spy.kept))
         self.spy.kept.clear()
-        disk.write(entry)
+        store.write(entry)
+        if fate.stop_s:
+            world.probe("stopped inside a commit")
+            self.seat.stop(fate.stop_s)
         if fate.kill_at == 2:
-            world.probe("killed between write and sync")
-            world.scheduler_died("killed before its commit was synced")
-            await asyncio.Event().wait()
-        await world.loop.passed(fate.sync_s)
-        disk.sync()
+            if world.is_pair and world.chance.random() < COMMITTED_ON_THE_WAY:
+                store.sync(entry)
+                self.store_synced(entry)
+            await self._killed("killed between write and sync")
+        await passed(fate.sync_s)
+        store.sync(entry)
         self.store_synced(entry)
         if fate.kill_at == 3:
-            world.probe("killed between commit and send")
-            world.scheduler_died("killed before it said what it had committed")
-            await asyncio.Event().wait()
+            await self._killed("killed between commit and send")
         if fate.error == "unknown":
             world.probe("commit of unknown outcome")
             raise StoreError("connection lost during COMMIT")
         entry.is_acknowledged = True
+        world.disk.acknowledged_count = max(world.disk.acknowledged_count, len(world.disk.entries))
+
+    async def _killed(self, where: str) -> None:
+        self.world.probe(where)
+        self.seat.die(where)
+        await asyncio.Event().wait()
 
     def store_synced(self, entry: Entry) -> None:
         """Judge what has just become durable, with the core still at the state it was handled in."""
@@ -226,6 +287,7 @@ class SchedulerNode:
         event = WorkerAttached(
             WorkerId(worker_id), ConnectionId(connection.connection_id), slot_count, attached.held, attached.kernels
         )
+        self.world.ghost.attested[worker_id] = frozenset(attached.kernels)
         self.put([event])
         return connection
 
@@ -262,8 +324,9 @@ class SchedulerNode:
     def _send(self, orders: Orders) -> None:
         """What `WorkerService.send` does."""
         ghost = self.world.ghost
-        for worker_id, epoch in self.spy.kept:  # attached in a batch without a commit
-            ghost.adopted(worker_id, epoch)
+        if not self.is_deposed:
+            for kept in self.spy.kept:  # attached in a batch without a commit
+                ghost.adopted(*kept)
         self.spy.kept.clear()
         leases: dict[int, list[Lease]] = {}
         for order in orders.grants:
@@ -278,15 +341,32 @@ class SchedulerNode:
                 revoked.setdefault(revoke.connection_id, []).append(revoke.epoch)
         for connection_id, epochs in revoked.items():
             self.world.send_revoked(self.connections[connection_id], tuple(epochs))
+        trimmed: dict[int, list[LeaseBound]] = {}
+        for trim in orders.trims:
+            if trim.connection_id in self.connections:
+                bound = LeaseBound(WorkerEpoch(trim.epoch), trim.tile_end)
+                trimmed.setdefault(trim.connection_id, []).append(bound)
+        for connection_id, bounds in trimmed.items():
+            self.world.send_trimmed(self.connections[connection_id], tuple(bounds))
 
     def _lease(self, order: GrantLease, digest: bytes) -> Lease:
         is_live = order.epoch in self.core._state.leases
-        serial = self.world.ghost.sent(order, is_live)
+        serial = self.world.ghost.sent(order, is_live, self.store.term)
         self.world.note(f"grant {order.worker_id} {order.epoch} {order.run_id} {order.node_id} {order.tile_begin}")
         return GhostLease(
-            order.epoch, order.run_id, order.node_id, order.tile_begin, order.tile_end, digest, order.is_isolated,
+            order.epoch,
+            order.run_id,
+            order.node_id,
+            order.tile_begin,
+            order.tile_end,
+            digest,
+            order.is_isolated,
             serial,
         )  # type: ignore[arg-type]  # epochs of both sides are the same numbers
+
+    def can_read(self) -> bool:
+        """Blobs and outputs are served."""
+        return self.is_alive and not self.process.is_stopped and self.seat.is_store_reachable()
 
     # ---- clients
 
@@ -299,20 +379,77 @@ class SchedulerNode:
             if known is not None:
                 self.world.probe("submit repeated" if known.payload_hash == payload_hash else "submit of other content")
                 return known.run_id if known.payload_hash == payload_hash else None
-            self.world.disk.blobs[request.plan_digest] = request.encoded
-            await self.driver.submit(
-                RunSubmitted(
-                    RunId(request.run_id), request.tenant, "", request.request_id, request.plan, request.plan_digest,
-                    payload_hash, 1.0, b"spec",
-                )
-            )  # fmt: skip
+            with await self._admitted(request.tenant):
+                self.world.disk.blobs[request.plan_digest] = request.encoded
+                await self.driver.submit(run_submitted(request, payload_hash))
             return request.run_id
+
+    async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
+        core = self.core
+        counts = await self.driver.query(lambda: (core.live_run_count(), core.live_run_count_of(tenant)))
+        return self.admission.admitted(tenant, *counts)
+
+    async def retry(self, old: Request, new: Request) -> str:
+        """The id of the run that computes the rest of *old*; raises RequestError as `RunService.RetryRun` does."""
+        lock = self.submissions.setdefault((new.tenant, new.request_id), asyncio.Lock())
+        async with lock:
+            known = self.store.find_request(new.tenant, new.request_id)
+            if known is not None:
+                return known.run_id
+            stored = self.store.run(old.run_id)
+            if stored is None:
+                raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
+            with await self._admitted(new.tenant):
+                taken = await taken_over(AskedElsewhere(self.store), stored, new.plan)  # type: ignore[arg-type]  # a model
+                await self.driver.submit(run_submitted(new, new.payload_hash, taken))
+            return new.run_id
+
+    async def _view(self, run_id: str) -> RunView | None:
+        """The run as the core knows it, None for one that is final or unknown.
+
+        Raises:
+            UnavailableError: the store has it live, so another scheduler leads.
+        """
+        view: RunView | None = await self.driver.query(lambda: self.core.run(RunId(run_id)))
+        stored = self.store.run(run_id) if view is None else None
+        if stored is not None and not stored.finished_at_s:
+            self.world.probe("asked for a run of the successor")
+            raise UnavailableError("another scheduler leads")
+        return None if view is None or view.state.is_final else view
+
+    async def pause(self, run_id: str) -> None:
+        view = await self._view(run_id)
+        if view is not None and not view.is_paused:
+            await self.driver.submit(RunPaused(RunId(run_id), DESK))
+
+    async def resume(self, run_id: str) -> None:
+        view = await self._view(run_id)
+        if view is not None and view.is_paused:
+            await self.driver.submit(RunResumed(RunId(run_id), DESK))
 
     async def cancel(self, run_id: str) -> bool:
         """True when the run is final now, False for NOT_FOUND."""
-        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
-        if view is not None and not view.state.is_final:
-            await self.driver.submit(RunCancelled(RunId(run_id), "asked for"))
+        if await self._view(run_id) is not None:
+            await self.driver.submit(RunCancelled(RunId(run_id), "asked for", DESK))
             return True
         async with self.disk_turn:
             return self.store.run(run_id) is not None
+
+
+def run_submitted(request: Request, payload_hash: str, taken: TakenOver | None = None) -> RunSubmitted:
+    """What the run service makes of a request, or of a retry with what it takes over."""
+    return RunSubmitted(
+        RunId(request.run_id),
+        request.tenant,
+        "",
+        request.request_id,
+        request.plan,
+        request.plan_digest,
+        payload_hash,
+        1.0,
+        b"spec",
+        request.priority,
+        request.deadline_after_s,
+        request.retried if taken is not None else "",
+        taken,
+    )

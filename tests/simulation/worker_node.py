@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
-from tests.simulation.workload import SERIAL_BYTES, Fate, cells_of_tile, value_of
+from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile, value_of
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.events import (
@@ -20,6 +21,7 @@ from xip_scheduler.core.events import (
 from xip_scheduler.core.events import (
     HeartbeatReceived,
     HeldLease,
+    LeaseKept,
     LeaseReturned,
     TileFailed,
     TilesReported,
@@ -29,6 +31,7 @@ from xip_scheduler.core.events import (
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.journal import TilePayload
 from xip_worker.core import Connection, WorkerCore
+from xip_worker.cursor import TileCursor
 from xip_worker.events import (
     Action,
     Connected,
@@ -39,6 +42,7 @@ from xip_worker.events import (
     FailedTile,
     FinishedTiles,
     Lease,
+    LeaseBound,
     LeasesReceived,
     Leave,
     Outcome,
@@ -53,6 +57,7 @@ from xip_worker.events import (
     SlotFreed,
     SlotIndex,
     Ticked,
+    TrimRunning,
     Welcomed,
     WorkReported,
 )
@@ -68,6 +73,8 @@ FETCH_PATIENCE_S = 60.0
 REVOKED_LOOK_S = 0.05
 RESTART_S = 0.7
 CHECKED_ONE_IN = 16
+NO_LOCK = Lock()
+"""Everything happens in one thread."""
 
 
 class Slot:
@@ -75,6 +82,7 @@ class Slot:
 
     def __init__(self) -> None:
         self.leases: deque[Lease] = deque()
+        self.cursors: dict[int, TileCursor] = {}
         self.revoked: set[int] = set()
         self.tile = 0
         self.token = 0
@@ -86,9 +94,12 @@ class WorkerNode:
     def __init__(self, world: World, host: str, slot_count: int, speed: float) -> None:
         self.world = world
         self.host = host
+        self.is_last = host == "h0"
         self.slot_count = slot_count
         self.speed = speed
         self.incarnation = 0
+        self.seat_turn = 0
+        self.clock_offset_s = 0.0
         self.is_alive = False
         self.is_gone_for_good = False
         self.paused_until_s = 0.0
@@ -105,9 +116,10 @@ class WorkerNode:
         self.worker_id = f"{self.host}.{self.incarnation}"
         self.is_alive = True
         chance = self.world.chance
+        self.kernels = KERNELS if self.is_last else chance.choice((KERNELS, KERNELS, KERNELS[:1], KERNELS[1:]))
         self.core = WorkerCore(
             self.slot_count,
-            leases_held_max=chance.choice((16, 64)),
+            leases_held_max=chance.choice(self.world.leases_held_choice),
             message_bytes_max=chance.choice((300, 2_000)),
             retained_bytes_max=chance.choice((2_000, 1 << 20)),
         )
@@ -119,6 +131,7 @@ class WorkerNode:
         self.event_count = 0
         self.last_progress: tuple[int, ...] = ()
         self.vouched: set[int] = set()
+        self.promised: dict[int, int] = {}
         self.unacknowledged: dict[int, tuple[Outcome, ...]] = {}
         self.owed: dict[int, Outcome] = {}
         self.is_sending = False
@@ -173,8 +186,8 @@ class WorkerNode:
     # ---- the daemon
 
     def handle(self, event: Event) -> None:
-        loop = self.world.loop
-        for action in self.core.handle(event, loop.now_s):
+        now_s = self.world.loop.now_s + self.clock_offset_s
+        for action in self.core.handle(event, now_s):
             self.carry_out(action)
         self.event_count += 1
         if self.event_count % CHECKED_ONE_IN == 0:
@@ -182,7 +195,7 @@ class WorkerNode:
         deadline_s = self.core.next_deadline_s()
         if self.is_alive and deadline_s is not None and (self.timer_s is None or deadline_s < self.timer_s):
             self.timer_s = deadline_s
-            self.later(deadline_s - loop.now_s, self.ring)
+            self.later(deadline_s - now_s, self.ring)
 
     def ring(self) -> None:
         self.timer_s = None
@@ -194,6 +207,8 @@ class WorkerNode:
                 self.begin(action.slot, action.leases)
             case RevokeRunning():
                 self.revoke(action)
+            case TrimRunning():
+                self.trim(action)
             case SendHello():
                 self.say_hello(action)
             case SendResults():
@@ -281,7 +296,7 @@ class WorkerNode:
         if held:
             self.world.probe("hello with leases")
         assert self.link is not None
-        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held)
+        attached = WorkerAttached(WorkerId(self.worker_id), ConnectionId(0), self.slot_count, held, self.kernels)
         self.world.hello(self.link, self.worker_id, self.slot_count, attached, self)
 
     def send(self, events: list[SchedulerEvent]) -> None:
@@ -310,6 +325,8 @@ class WorkerNode:
         in_order = sorted(action.outcomes, key=lambda outcome: type(outcome) is FailedTile)  # as on the wire
         message = [scheduler_event(worker_id, outcome) for outcome in in_order]
         message += [LeaseReturned(worker_id, Epoch(epoch)) for epoch in action.returned_epochs]
+        message += [LeaseKept(worker_id, Epoch(kept.epoch), kept.tile_end) for kept in action.kept]
+        self.promised.update({kept.epoch: kept.tile_end for kept in action.kept})
         if action.returned_epochs:
             self.world.probe("leases handed back")
 
@@ -342,8 +359,16 @@ class WorkerNode:
         slot.leases = deque(leases)
         slot.revoked = set()
         slot.begun_s = self.world.loop.now_s
-        slot.tile = leases[0].tile_begin
+        slot.cursors = {lease.epoch: TileCursor(lease, NO_LOCK) for lease in leases}
         self.next_tile(index)
+
+    def trim(self, action: TrimRunning) -> None:
+        """As the executor does it, with the real cursors."""
+        for bound in action.bounds:
+            cursor = self.slots[action.slot].cursors.get(bound.epoch)
+            if cursor is not None:
+                self.world.probe("running lease trimmed")
+                cursor.trim(bound.tile_end, self.report)
 
     def revoke(self, action: RevokeRunning) -> None:
         slot = self.slots[action.slot]
@@ -358,10 +383,13 @@ class WorkerNode:
         slot.token += 1
         token = slot.token
         slot.patience_s = self.world.loop.now_s + FETCH_PATIENCE_S
-        while slot.leases and (slot.leases[0].epoch in slot.revoked or slot.tile >= slot.leases[0].tile_end):
+        while slot.leases:
+            epoch = slot.leases[0].epoch
+            tile = None if epoch in slot.revoked else slot.cursors[epoch].claim()
+            if tile is not None:
+                slot.tile = tile
+                break
             slot.leases.popleft()
-            if slot.leases:
-                slot.tile = slot.leases[0].tile_begin
         if slot.leases:
             request = self.world.requests[slot.leases[0].run_id]
             delay_s += request.tile_s * self.speed * (0.5 + self.world.chance.random())
@@ -383,12 +411,13 @@ class WorkerNode:
             self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "no scheduler"))
         elif not self.evaluate(lease, tile):
             return
-        slot.tile += 1
         self.next_tile(index)
 
     def evaluate(self, lease: Lease, tile: int) -> bool:
         """One tile; False when it has killed the process."""
         request = self.world.requests[lease.run_id]
+        is_kept = tile < self.promised.get(lease.epoch, lease.tile_end)
+        self.world.ghost.demand(is_kept, "S2", f"{self.worker_id} gave tile {tile} of {lease} back and evaluates it")
         fate = request.fate(lease.node_id, tile)
         if fate is Fate.CRASHES and lease.is_isolated:
             self.world.probe("poison died in a child")
@@ -416,7 +445,7 @@ class WorkerNode:
         self.report(FinishedTiles(lease.epoch, tile, tile + 1, cells, elapsed_ns, output))
         return True
 
-    def report(self, outcome: FinishedTiles | FailedTile) -> None:
+    def report(self, outcome: FinishedTiles | FailedTile | LeaseBound) -> None:
         self.reports.append(outcome)
         if not self.is_flush_due:
             self.is_flush_due = True

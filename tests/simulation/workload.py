@@ -6,23 +6,33 @@ saw the inputs it should have seen (S11). On the wire a value is preceded by the
 evaluated under.
 
 A tile's fate is drawn with its run: most are well, some raise always or on their first worker, some kill whoever
-evaluates them (poison).
+evaluates them (poison); now and then a whole node does, as a bad kernel would. Runs need one of two versions of a
+kernel, as during a rolling upgrade; request ids of two tenants are the same (they never meet).
 """
 
 from __future__ import annotations
 
+import copy
 import enum
 import hashlib
 import random
 from collections.abc import Callable
 
+import msgspec
+
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
+from xip_scheduler.core.words import Priority
 
 FEW_TILES = 8
+BAD_KERNEL_SHARE = 0.03
 LONG_TILE_S = 20.0
 """Longer than a lease lasts without a heartbeat."""
 
+KERNELS = (("terms", "1"), ("terms", "2"))
+"""Versions that workers may have; the host that is never lost for good has them all."""
+
+TENANTS = ("rates", "credit", "flood")
 SERIAL_BYTES = 8
 VALUE_BYTES = 12
 Tile = tuple[str, int, int]
@@ -43,11 +53,14 @@ class Request:
         fates: of the tiles that are not well, by (node, tile).
     """
 
-    def __init__(self, chance: random.Random, number: int) -> None:
-        self.tenant = chance.choice(("rates", "credit"))
-        self.request_id = f"q{number}"
+    def __init__(self, chance: random.Random, number: int, tenant: str = "", at_s: float = 0.0) -> None:
+        self.tenant = tenant or TENANTS[number % 2]
+        self.request_id = f"q{number // 2}" if not tenant else f"q{number}"
         self.run_id = f"r-{self.tenant}-{self.request_id}"
-        self.at_s = chance.uniform(0.0, 40.0) if number else 0.0
+        self.at_s = at_s or (chance.uniform(0.0, 40.0) if number else 0.0)
+        self.retried = ""
+        self.priority = chance.choice((Priority.INTERACTIVE, Priority.BATCH))
+        self.deadline_after_s = chance.choice((0.0, 0.0, 30.0, 600.0))
         self.plan = _draw_plan(chance)
         self.encoded = self.plan.encode()
         self.plan_digest = digest_of(self.encoded)
@@ -56,21 +69,47 @@ class Request:
         if sum(node.tile_count for node in self.plan.nodes) <= FEW_TILES and chance.random() < 0.5:
             self.tile_s = LONG_TILE_S
         self.fates: dict[tuple[int, int], Fate] = {}
-        if chance.random() < 0.6:
+        if chance.random() < BAD_KERNEL_SHARE:
+            node = chance.choice(self.plan.nodes)
+            self.fates.update({(node.node_id, tile): Fate.CRASHES for tile in range(node.tile_count)})
+        elif chance.random() < 0.6:
             for _ in range(chance.choice((1, 1, 2, 4))):
                 node = chance.choice(self.plan.nodes)
                 fate = chance.choice((Fate.FAILS, Fate.FAILS_ONCE, Fate.CRASHES))
                 self.fates[node.node_id, chance.randrange(node.tile_count)] = fate
 
+    @property
+    def is_quick(self) -> bool:
+        """Roots are ready at once, and no worker is needed that not all of them are."""
+        return not self.plan.nodes[0].kernels
+
     def fate(self, node_id: int, tile: int) -> Fate:
         return self.fates.get((node_id, tile), Fate.WELL)
 
 
+def retry_of(old: Request, chance: random.Random) -> Request:
+    """The run that computes what *old* lacks; what failed may be cured meanwhile."""
+    new = copy.copy(old)
+    new.request_id = f"{old.request_id}+"
+    new.run_id = f"{old.run_id}+"
+    new.payload_hash = f"{old.payload_hash}+"
+    new.retried = old.run_id
+    new.fates = {} if chance.random() < 0.5 else old.fates
+    return new
+
+
 def _draw_plan(chance: random.Random) -> Plan:
     if chance.random() < 0.35:
-        return a_probe_plan(chance.choice((1, 8, 30, 60)), tiles_per_lease=chance.choice((0, 1, 5)))
-    return a_book_plan(
-        chance.choice((1, 2, 3, 4)), chance.choice((1, 2, 3, 4)), tiles_per_lease=chance.choice((0, 1, 1, 3))
+        plan = a_probe_plan(chance.choice((1, 8, 30, 60)), tiles_per_lease=chance.choice((0, 1, 5)))
+    else:
+        plan = a_book_plan(
+            chance.choice((1, 2, 3, 4)), chance.choice((1, 2, 3, 4)), tiles_per_lease=chance.choice((0, 1, 1, 3))
+        )
+    if chance.random() < 0.5:
+        return plan
+    kernels = (chance.choice(KERNELS),)
+    return msgspec.structs.replace(
+        plan, nodes=tuple(msgspec.structs.replace(node, kernels=kernels) for node in plan.nodes)
     )
 
 

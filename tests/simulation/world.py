@@ -13,46 +13,55 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from tests.simulation.clients import Clients
 from tests.simulation.clockwork import VirtualLoop
-from tests.simulation.disk import Disk
+from tests.simulation.disk import Disk, ModelStore, SharedStore
+from tests.simulation.fates import CommitFate, NextCommit
 from tests.simulation.faults import FAULTS_END_S, KINDS, Fault, draw_faults
-from tests.simulation.ghost import Ghost, Violation
+from tests.simulation.ghost import CRASHES_MAX, Ghost, Violation
 from tests.simulation.network import Link
 from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
+from tests.simulation.seats import SESSION_ENDS_S, Seat, Succession, draw_seats
 from tests.simulation.worker_node import WorkerNode
-from tests.simulation.workload import SERIAL_BYTES, Request, tiles_needed
+from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
-from xip_worker.events import Epoch, Lease, LeasesReceived, LeasesRevoked, ResultsAcknowledged, Welcomed
+from xip_worker.events import (
+    Epoch,
+    Lease,
+    LeaseBound,
+    LeasesReceived,
+    LeasesRevoked,
+    LeasesTrimmed,
+    ResultsAcknowledged,
+    Welcomed,
+)
 
 HEALED_BOUND_S = 300.0
 """L1: lease durations, detection and attempts at poison tiles; all the work at the slowest host comes on top."""
 
-CRASHES_MAX = 3
-"""S16: workers one poison tile may kill in one term of the scheduler. The goal is 3; see tests/README.md."""
-
 QUIET_S = 45.0
 """After the last run ended, until every worker must have heard: silences end after 25 s, heartbeats come each 5 s."""
 
-REPLY_TIMEOUT_S = 5.0
+PAIR_SHARE = 0.4
+"""Of the schedules with two schedulers on a shared store."""
+
+FLOOD_SHARE = 0.08
+FEW_REQUESTS = 9
+"""With more of them, workers that hold little hand leases back as fast as they get them, and nothing else is seen."""
+
+SEAT_LOST_SHARE = 0.5
+LOOK_INTERVAL_S = 0.5
+STORE_TIMEOUT_S = 3.0
 DOUBLED_SHARE = 0.5
 HEARTBEAT_INTERVAL_S = 5.0
 LEASE_DURATION_S = 15.0
-
-
-class CommitFate(msgspec.Struct, frozen=True):
-    """Attributes: kill_at: point of the commit where the scheduler is killed, 0 for none (see scheduler_node)."""
-
-    write_s: float
-    sync_s: float
-    kill_at: int = 0
-    error: str = ""
 
 
 class Outcome(msgspec.Struct):
@@ -72,40 +81,57 @@ class World:
     def __init__(self, seed: int, faults: list[Fault] | None = None) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        drawn = draw_faults(self.chance)
+        self.is_pair = self.chance.random() < PAIR_SHARE
+        drawn = draw_faults(self.chance, self.is_pair)
         self.faults = drawn if faults is None else faults
         self.loop = VirtualLoop()
-        self.disk = Disk()
+        self.disk = Disk(self.chance)
         self.ghost = Ghost(self.disk)
         self.injected: Counter[str] = Counter()
         self.story: list[str] = []
-        self.next_commits: list[tuple[int, str, bool]] = []
-        self.slow_disk_until_s = self.doubled_until_s = 0.0
+        self.next_commits: list[NextCommit] = []
+        self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = 0.0
         self.stuck_commit_s = 0.0
-        self.replies_to_lose = 0
         self.is_power_loss = False
         self.is_healed = False
         self.rng_spikes = self.chance.choice((0.0, 0.05, 0.2))
         self.epoch_block = self.chance.choice((1, 3, 20, 10_000))
         self.requests: dict[str, Request] = {}
-        for number in range(self.chance.choice((2, 4, 6, 9))):
-            request = Request(self.chance, number)
+        self.originals = [Request(self.chance, number) for number in range(self.chance.choice((2, 4, 6, 9)))]
+        self.flood()
+        for request in self.originals:
             self.requests[request.run_id] = request
+        self.live_runs_max, self.tenant_live_runs_max = self.chance.choice(((1_000, 1_000), (1_000, 4), (6, 3)))
+        self.ghost.live_runs_max, self.ghost.tenant_live_runs_max = self.live_runs_max, self.tenant_live_runs_max
+        self.leases_held_choice = (64,) if len(self.originals) > FEW_REQUESTS else (16, 64)
+        self.gathering_s = self.chance.choice((0.0, 2.0))
+        self.tenant_weights = {"rates": self.chance.choice((1.0, 1.0, 4.0)), "flood": self.chance.choice((1.0, 0.5))}
         self.ghost.requests = self.requests
         self.links: list[Link] = []
-        self.clients: set[asyncio.Task[None]] = set()
-        self.scheduler: SchedulerNode | None = None
+        self.clients = Clients(self)
+        self.succession = Succession(self.ghost)
+        self.seats = draw_seats(self)
+
+    def flood(self) -> None:
+        """Now and then a tenant submits more than there is room for, all at once."""
+        if self.chance.random() < FLOOD_SHARE:
+            at_s = self.chance.uniform(1.0, 40.0)
+            for number in range(self.chance.choice((10, 20))):
+                self.originals.append(Request(self.chance, number, "flood", at_s))
 
     # ---- the schedule
 
     def begin(self) -> None:
-        self.start_scheduler()
+        for seat in self.seats:
+            seat.start()
+        if self.is_pair:
+            self.loop.call_later(LOOK_INTERVAL_S, self.look)
         self.hosts = [
             WorkerNode(self, f"h{number}", self.chance.choice((1, 1, 2, 3)), self.chance.choice((0.5, 1.0, 1.0, 3.0)))
             for number in range(self.chance.choice((2, 3, 4, 5)))
         ]
         for request in self.requests.values():
-            self.loop.call_at(request.at_s, lambda request=request: self.spawn(self.submit(request)))
+            self.loop.call_at(request.at_s, lambda request=request: self.clients.spawn(self.clients.submit(request)))
         for fault in self.faults:
             self.loop.call_at(fault.at_s, self.strike, fault)
         self.loop.call_at(FAULTS_END_S, self.heal)
@@ -120,22 +146,53 @@ class World:
         self.is_healed = True
         self.tell("heal")
         self.next_commits.clear()
-        self.slow_disk_until_s = self.doubled_until_s = self.stuck_commit_s = 0.0
-        self.replies_to_lose = 0
+        self.slow_disk_until_s = self.doubled_until_s = self.full_disk_until_s = self.stuck_commit_s = 0.0
+        self.clients.replies_to_lose = 0
         for host in self.hosts[1 + self.chance.randrange(len(self.hosts)) :]:
             host.is_gone_for_good = True
             host.die(is_silent_s=25.0 * self.chance.random())
         for link in self.links:
             link.spike_share = 0.0
+        self.disk.damaged_blobs = False
+        for request in list(self.requests.values()):
+            self.clients.spawn(self.clients.resume(request))
+        for seat in self.seats:
+            seat.store_cut_until_s = seat.cut_until_s = 0.0
+        if self.is_pair and self.chance.random() < SEAT_LOST_SHARE:
+            seat = self.chance.choice(self.seats)
+            seat.is_gone_for_good = True
+            seat.die("its host is gone for good")
+
+    def has_session(self) -> bool:
+        """Does the server know of a connection of the scheduler whose term it has?"""
+        node = self.scheduler
+        return node is not None and self.loop.now_s - node.seat.store_cut_since_s() < SESSION_ENDS_S
+
+    def look(self) -> None:
+        """Watch the schedulers."""
+        self.succession.look(self.seats, self.ghost.term, LOOK_INTERVAL_S)
+        self.loop.call_later(LOOK_INTERVAL_S, self.look)
+
+    @property
+    def scheduler(self) -> SchedulerNode | None:
+        """Whoever leads by right."""
+        for seat in self.seats:
+            if seat.node is not None and seat.node.store.term == self.ghost.term:
+                return seat.node
+        return None
 
     def work_s(self) -> float:
-        """Seconds of all tiles, one after the other, on the slowest host at its slowest."""
+        """Seconds of all tiles, one after the other, on the slowest host at its slowest, attempts at poison too."""
         slowest = 1.5 * max(host.speed for host in self.hosts)
-        tiles = ((request.tile_s, node.tile_count) for request in self.requests.values() for node in request.plan.nodes)
-        return slowest * sum(tile_s * tile_count for tile_s, tile_count in tiles)
+        work_s = 0.0
+        for request in self.requests.values():
+            tile_count = sum(node.tile_count for node in request.plan.nodes)
+            poison_count = sum(fate is Fate.CRASHES for fate in request.fates.values())
+            work_s += request.tile_s * (tile_count + CRASHES_MAX * poison_count)
+        return slowest * work_s
 
     def is_over(self) -> bool:
-        return self.is_healed and not self.clients and len(self.ghost.final) == len(self.requests)
+        return self.is_healed and not self.clients.tasks and self.clients.wanted.keys() <= self.ghost.final.keys()
 
     def run(self) -> Outcome:
         outcome = Outcome(self.seed, injected=self.injected, probes=self.ghost.probes, story=self.story)
@@ -147,7 +204,7 @@ class World:
             self.loop.run(FAULTS_END_S + bound_s, self.is_over)
             outcome.healed_after_s = max(0.0, self.loop.now_s - FAULTS_END_S)
             if not self.is_over():
-                late = sorted(self.requests.keys() - self.ghost.final.keys())
+                late = sorted(self.clients.wanted.keys() - self.ghost.final.keys())
                 raise Violation(f"L1: not final {bound_s:g} s after the heal: {late}")
             self.loop.run(self.loop.now_s + QUIET_S, lambda: False)
             for host in self.hosts:
@@ -177,14 +234,21 @@ class World:
             for name, count in msgspec.structs.asdict(node.core.counters).items():
                 if count:
                     self.ghost.probes[f"counter {name}"] += count
-        self.scheduler_died("the end")
-        self.start_scheduler()
+        for seat in self.seats:
+            seat.die("the end")
+        self.seats[0].is_gone_for_good = False
+        self.seats[0].is_up = True
+        if self.is_pair:
+            self.disk.claim(self.disk.observe(has_session=False), is_committing=False)
+        self.seats[0].lead(SharedStore if self.is_pair else ModelStore)
 
     def end(self) -> None:
         """Let no task outlive the world."""
-        if self.scheduler is not None:
-            self.scheduler.die()
-        for client in self.clients:
+        for seat in self.seats:
+            seat.process.wake()
+            if seat.node is not None:
+                seat.node.die()
+        for client in self.clients.tasks:
             client.cancel()
         for _ in range(3):
             while self.loop._ready:
@@ -213,23 +277,18 @@ class World:
         return self.hosts[number % len(self.hosts)]
 
     def nth_request(self, number: int) -> Request:
-        return list(self.requests.values())[number % len(self.requests)]
+        return self.originals[number % len(self.originals)]
 
-    # ---- the scheduler's life
+    # ---- the schedulers' lives
 
-    def start_scheduler(self) -> None:
-        rate = 1.0 if self.is_healed else self.chance.choice((0.5, 1.0, 1.0, 2.0))
-        if rate != 1.0:
-            self.count("clock rate skew")
-        self.scheduler = SchedulerNode(self, rate)
-        self.tell(f"scheduler starts, term {self.scheduler.store.term}, clock rate {rate:g}")
+    def seat(self, number: int) -> Seat:
+        return self.seats[number % len(self.seats)]
 
-    def scheduler_died(self, reason: str) -> None:
-        node = self.scheduler
-        if node is None or not node.is_alive:
-            return
-        node.die()
-        self.tell(f"scheduler dies: {reason}")
+    def is_disk_full(self) -> bool:
+        return self.loop.now_s < self.full_disk_until_s
+
+    def disk_after_death(self) -> None:
+        """What an embedded store's disk has of what its scheduler had written and not synced."""
         unsynced = len(self.disk.entries) - self.disk.synced_count
         kept = self.chance.randint(0, unsynced) if self.is_power_loss else unsynced
         lost = self.disk.lose_unsynced(kept)
@@ -239,15 +298,38 @@ class World:
             self.probe("unsynced writes survived")
         self.ghost.lost(lost)
         self.is_power_loss = False
-        for link in self.links:
+
+    def put_back(self, share: float) -> None:
+        """Somebody copies a backup over the store and starts the scheduler with `--restored`, at once or in the end."""
+        newest = self.disk.acknowledged_count - 1
+        if newest < 1:
+            return
+        for seat in self.seats:
+            seat.die("a backup is put back")
+        self.disk.put_back(1 + int(share * (newest - 1)))
+        self.disk.is_restored = self.chance.random() < 0.5
+        if not self.disk.is_restored:
+            self.loop.call_later(5.0, self.say_restored)
+        self.ghost.put_back()
+        now_s = self.loop.now_s
+        self.clients.wanted.clear()
+        for request in self.originals:  # clients submit again what they want; those of retries have given up
+            if request.at_s <= now_s:
+                self.clients.spawn(self.clients.submit(request))
+
+    def say_restored(self) -> None:
+        self.disk.is_restored = len(self.disk.entries) < self.disk.acknowledged_count
+
+    def lose_links(self, node: SchedulerNode | None) -> None:
+        """The streams of a scheduler that is gone."""
+        gone = [link for link in self.links if link.node is node]
+        self.links = [link for link in self.links if link.node is not node]
+        for link in gone:
             if link.server_open:
                 link.server_open = False
                 self.loop.call_later(self.chance.random() * 0.5, link.lose_worker)
-        self.links.clear()
-        if reason != "the end":
-            self.loop.call_later(0.3 + 2.0 * self.chance.random(), self.start_scheduler)
 
-    def commit_fate(self) -> CommitFate:
+    def commit_fate(self, seat: Seat) -> CommitFate:
         write_s, sync_s = 0.0005, 0.001
         if self.loop.now_s < self.slow_disk_until_s:
             sync_s += self.chance.random() * 2.0
@@ -256,16 +338,21 @@ class World:
             sync_s, self.stuck_commit_s = self.stuck_commit_s, 0.0
             if sync_s > LEASE_DURATION_S:
                 self.probe("commit longer than a lease")
+        if not seat.is_store_reachable():
+            return CommitFate(STORE_TIMEOUT_S, sync_s, error="refused")
         if self.next_commits:
-            kill_at, error, self.is_power_loss = self.next_commits.pop(0)
-            return CommitFate(write_s, sync_s, kill_at, error)
+            fate = self.next_commits.pop(0)
+            self.is_power_loss = fate.is_power_loss
+            return CommitFate(write_s, sync_s, fate.kill_at, fate.error, fate.stop_s)
         return CommitFate(write_s, sync_s)
 
     # ---- streams
 
     def connect(self, worker: WorkerNode) -> Link | None:
-        node = self.scheduler
-        if node is None or not node.is_alive:
+        worker.seat_turn += 1
+        seat = self.seat(worker.seat_turn)
+        node = seat.node
+        if node is None or not seat.is_reachable() or node.is_ending:
             return None
         link = Link(self.loop, self.chance, 0.0 if self.is_healed else self.rng_spikes, self.count)
         self.links = [known for known in self.links if known.worker_open or known.server_open]
@@ -275,10 +362,16 @@ class World:
         return link
 
     def hello(self, link: Link, worker_id: str, slot_count: int, attached: WorkerAttached, worker: WorkerNode) -> None:
+        node = link.node
+
         def deliver() -> None:
-            node = link.node
+            node.process.do(attach)
+
+        def attach() -> None:
+            if not (node.is_alive and link.server_open):
+                return
             connection = link.connection = node.hello(link, worker_id, slot_count, attached)
-            link.break_server = lambda: node.closed(connection)
+            link.break_server = lambda: node.process.do(lambda: node.closed(connection))
             welcomed = Welcomed(node.store.term, HEARTBEAT_INTERVAL_S, LEASE_DURATION_S)
             link.down(lambda: worker.receive(link, welcomed))
 
@@ -286,9 +379,14 @@ class World:
         link.up(deliver)
 
     def up(self, link: Link, do: Callable[[SchedulerNode, ServerConnection], None]) -> None:
+        node = link.node
+
         def deliver() -> None:
-            if link.node.is_alive and link.connection is not None:
-                do(link.node, link.connection)
+            node.process.do(read)
+
+        def read() -> None:
+            if node.is_alive and link.server_open and link.connection is not None:
+                do(node, link.connection)
 
         link.up(deliver)
 
@@ -306,6 +404,10 @@ class World:
         link = connection.link
         link.down(lambda: link.worker.receive(link, LeasesRevoked(tuple(Epoch(epoch) for epoch in epochs))))
 
+    def send_trimmed(self, connection: ServerConnection, bounds: tuple[LeaseBound, ...]) -> None:
+        link = connection.link
+        link.down(lambda: link.worker.receive(link, LeasesTrimmed(bounds)))
+
     def acknowledge(self, connection: ServerConnection, sequence: int) -> None:
         link = connection.link
         if connection.is_open:
@@ -314,7 +416,7 @@ class World:
     # ---- inputs and poison
 
     def can_fetch(self, link: Link | None) -> bool:
-        return link is not None and link.worker_open and link.server_open and link.node.is_alive
+        return link is not None and link.worker_open and link.server_open and link.node.can_read()
 
     def fetch(self, request: Request, node: Node, tile: int) -> list[bytes] | None:
         """Values of a tile's inputs as the store has them; b"" for one given up, None when one is not recorded."""
@@ -329,56 +431,7 @@ class World:
     def crashed(self, worker: WorkerNode, lease: Lease, tile: int) -> None:
         self.count("poison crash")
         self.tell(f"{worker.worker_id} is killed by {lease.run_id} node {lease.node_id} tile {tile}")
-        key = (lease.run_id, lease.node_id, tile, self.ghost.term)
-        self.ghost.crashes[key] += 1
-        self.ghost.demand(self.ghost.crashes[key] <= CRASHES_MAX, "S16", f"poison {key} killed {CRASHES_MAX} workers")
-
-    # ---- clients
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(coroutine)
-        self.clients.add(task)
-
-        def done(task: asyncio.Task[None]) -> None:
-            self.clients.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-        task.add_done_callback(done)
-
-    async def call(self, ask: Callable[[SchedulerNode], Coroutine[Any, Any, Any]]) -> tuple[Any]:
-        """A call repeated until it is answered, in a 1-tuple."""
-        while True:
-            await self.loop.passed(0.002)
-            node = self.scheduler
-            if node is not None and node.is_alive:
-                answer = self.loop.create_task(ask(node))
-                await asyncio.wait({answer}, timeout=REPLY_TIMEOUT_S)
-                if answer.done() and node.is_alive:
-                    if self.replies_to_lose:
-                        self.replies_to_lose -= 1
-                        self.probe("reply lost")
-                    else:
-                        return (answer.result(),)
-                answer.cancel()
-            await self.loop.passed(0.1 + 0.4 * self.chance.random())
-
-    async def submit(self, request: Request) -> None:
-        (run_id,) = await self.call(lambda node: node.submit(request, request.payload_hash))
-        self.ghost.demand(run_id is not None, "S6", f"{request.request_id} with the same content is refused")
-        self.ghost.acknowledged_submit(request, run_id)
-
-    async def submit_other(self, request: Request) -> None:
-        (run_id,) = await self.call(lambda node: node.submit(request, "other"))
-        self.ghost.demand(run_id is None, "S6", f"{request.request_id} with other content became {run_id}")
-
-    async def cancel(self, request: Request) -> None:
-        (is_known,) = await self.call(lambda node: node.cancel(request.run_id))
-        if is_known:
-            self.ghost.acknowledged_cancel(request.run_id)
-        else:
-            known = request.run_id in self.ghost.acknowledged_runs
-            self.ghost.demand(not known, "S5", f"{request.run_id} was acknowledged and is unknown")
+        self.ghost.crashed((lease.run_id, lease.node_id, tile), worker.worker_id, self.loop.now_s)
 
 
 class _Silence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from xip_core.cli.options import call, output_option, scheduler_option
+from xip_core.cli.shown import show_run
 
 
 @click.command("cancel")
@@ -16,12 +17,5 @@ from xip_core.cli.options import call, output_option, scheduler_option
 def command(context: click.Context, run_id: str, scheduler: str | None, output: str, reason: str) -> None:
     """Cancel a run. A run that was final before stays what it was, and the exit code is 1."""
     run = call(scheduler, lambda client: client.cancel(run_id, reason))
-    if output == "json":
-        from xip_core.cli.data import print_json, run_fields
-
-        print_json(run_fields(run))
-    else:
-        from xip_core.cli.screen import run_line
-
-        click.echo(run_line(run))
+    show_run(run, output)
     context.exit(0 if run.state.label == "cancelled" else 1)

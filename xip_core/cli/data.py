@@ -67,7 +67,7 @@ def print_summary_csv(summary: Summary) -> None:
 
 def run_fields(run: Run) -> dict[str, Any]:
     """A run as JSON shows it: its state a word, everything else as the model has it."""
-    fields = msgspec.structs.asdict(run) | {"state": run.state.name.lower()}
+    fields = msgspec.structs.asdict(run) | {"state": run.state.name.lower(), "priority": run.priority.name.lower()}
     del fields["is_repeated"]  # of one answer, not of the run
     return fields
 

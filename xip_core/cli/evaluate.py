@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of, output_option, scheduler_option
+from xip_core.cli.options import SCHEDULER_DEFAULT, output_option, scheduler_option, submission_options
 
 if TYPE_CHECKING:
     import numpy as np
 
     from xip_core.cli.progress import RunProgress
-    from xip_core.client.table_results import TableNumbers
+    from xip_core.cli.table_output import TableOutcome
     from xip_core.model.result import Run
 
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 @scheduler_option
 @click.option("--outputs", default="", metavar="LIST", help="Of the kernel's outputs.  [all]")
 @click.option("--rows-per-tile", type=click.IntRange(1), metavar="N", help="Rows leased at a time.  [by their cost]")
-@click.option("--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run.")
-@click.option("--tenant", default="", metavar="NAME", help="Who pays.")
+@submission_options
 @output_option("csv", "json")
 @click.pass_context
 def command(
@@ -47,23 +46,25 @@ def command(
         from xip_core.readers.number_table import read_number_table
 
         evaluation = _Evaluation(kernel, read_number_table(table), **values)
-        run, numbers = asyncio.run(evaluation.at(scheduler or SCHEDULER_DEFAULT))
+        outcome = asyncio.run(evaluation.at(scheduler or SCHEDULER_DEFAULT))
     else:
-        run, numbers = _evaluate_locally(kernel, table, values)
-    _print(run, numbers, output)
-    context.exit(exit_code_of(run.state))
+        outcome = _evaluate_locally(kernel, table, values)
+    outcome.print(output)
+    context.exit(outcome.exit_code)
 
 
-def _evaluate_locally(kernel: str, table: Path, values: dict[str, Any]) -> tuple[Run, TableNumbers]:
+def _evaluate_locally(kernel: str, table: Path, values: dict[str, Any]) -> TableOutcome:
+    from xip_core.cli.run import exit_on_signals
     from xip_core.client.local import LocalCluster
 
+    exit_on_signals()
     with LocalCluster() as cluster:  # before all else: the daemons start while we read
         from xip_core.cli.execution import guarded
         from xip_core.readers.number_table import read_number_table
 
         evaluation = _Evaluation(kernel, read_number_table(table), **values)
 
-        async def evaluate() -> tuple[Run, TableNumbers]:
+        async def evaluate() -> TableOutcome:
             return await guarded(evaluation.at(await cluster.address()), cluster)
 
         return asyncio.run(evaluate())
@@ -78,20 +79,22 @@ class _Evaluation:
         columns: dict[str, np.ndarray],
         outputs: str,
         rows_per_tile: int | None,
-        request_id: str,
-        tenant: str,
+        priority: str,
+        **submission: Any,
     ) -> None:
         self._kernel = kernel
         self._columns = columns
         self._outputs = tuple(word.strip() for word in outputs.split(",") if word.strip())
         self._rows_per_tile = rows_per_tile or 0
-        self._request_id = request_id
-        self._tenant = tenant
+        self._priority = priority
+        self._submission = submission
 
-    async def at(self, address: str) -> tuple[Run, TableNumbers]:
+    async def at(self, address: str) -> TableOutcome:
         """The final run and its numbers, from the scheduler at *address*."""
         from xip_core.cli.progress import RunProgress
+        from xip_core.cli.table_output import TableOutcome
         from xip_core.client import connect
+        from xip_core.model.run_spec import Priority
 
         async with connect(address) as client:
             run = await client.submit_kernel(
@@ -99,8 +102,8 @@ class _Evaluation:
                 self._columns,
                 outputs=self._outputs,
                 rows_per_tile=self._rows_per_tile,
-                request_id=self._request_id,
-                tenant=self._tenant,
+                priority=Priority[self._priority.upper()],
+                **self._submission,
             )
 
             async def watch(progress: RunProgress) -> Run:
@@ -111,28 +114,4 @@ class _Evaluation:
 
             with RunProgress(is_quiet=True) as progress:
                 final, results = await asyncio.gather(watch(progress), client.table_results(run.run_id))
-            return final, results.to_numpy()
-
-
-def _print(run: Run, numbers: TableNumbers, output: str) -> None:
-    from xip_core.cli.data import print_csv, print_json
-    from xip_core.wire.convert import reason_name
-
-    words = {code: reason_name(code) for code in set(numbers.status.tolist())} | {0: "ok"}
-    status = [words[code] for code in numbers.status.tolist()]
-    columns = {name: values.tolist() for name, values in numbers.outputs.items()}
-    if output == "csv":
-        print_csv([*columns, "status"], list(zip(*columns.values(), status, strict=True)))
-        return
-    print_json(
-        {
-            "run_id": run.run_id,
-            "state": run.state.name.lower(),
-            "kernel": numbers.kernel,
-            "kernel_version": numbers.kernel_version,
-            "row_count": len(status),
-            "outputs": columns,
-            "status": status,
-            "quarantine": [{"row": cells.row, "message": cells.message} for cells in numbers.quarantine],
-        }
-    )
+            return TableOutcome(final, results.to_numpy())

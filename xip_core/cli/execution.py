@@ -21,7 +21,7 @@ from xip_core.cli.inputs import RunInputs
 from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import RequestError
-from xip_core.model.run_spec import MEASURES
+from xip_core.model.run_spec import MEASURES, Priority
 
 if TYPE_CHECKING:
     from xip_core.cli.progress import RunProgress
@@ -131,6 +131,8 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         request_id=options.request_id,
         name=inputs.name,
         tenant=options.tenant,
+        priority=Priority[options.priority.upper()],
+        deadline_after_s=options.deadline_after_s,
     )
 
 

@@ -38,6 +38,50 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
     )
 
 
+SECONDS_OF_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str | float) -> float:
+    """Seconds of "90", "90s", "5m" or "1.5h"."""
+    word = str(text).strip()
+    unit_s = SECONDS_OF_UNIT.get(word[-1:], 0.0)
+    try:
+        duration_s = float(word[:-1] if unit_s else word) * (unit_s or 1.0)
+    except ValueError:
+        duration_s = -1.0
+    if not 0.0 <= duration_s < float("inf"):
+        raise click.BadParameter(f"{word!r} is not a time such as 90s, 5m or 2h")
+    return duration_s
+
+
+def submission_options(function: Function) -> Function:
+    """`--request-id`, `--tenant`, `--priority` and `--deadline` (as deadline_after_s) of whatever submits a run."""
+    options = (
+        click.option(
+            "--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run."
+        ),
+        click.option("--tenant", default="", metavar="NAME", help="Who pays."),
+        click.option(
+            "--priority",
+            type=click.Choice(["interactive", "batch"]),
+            default="interactive",
+            show_default=True,
+            help="Interactive runs of a tenant go before its batch runs.",
+        ),
+        click.option(
+            "--deadline",
+            "deadline_after_s",
+            type=duration,
+            default=0.0,
+            metavar="TIME",
+            help="Wanted so long after submission, as 90s, 5m or 2h; the nearest deadline goes first.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def call(scheduler: str | None, action: Callable[[Client], Coroutine[Any, Any, Value]]) -> Value:
     """The value of *action*, called with a client of the scheduler."""
     from xip_core.client import connect

@@ -112,6 +112,8 @@ class Bar:
 
 def stage_of(run: Run) -> str:
     """One word about what a run is at."""
+    if run.is_paused:
+        return "paused"
     if run.worker_count or run.state.is_final:
         return "pricing" if run.epoch_last else "planning"
     return "waiting"  # nobody is there to compute it
@@ -119,10 +121,11 @@ def stage_of(run: Run) -> str:
 
 def figures(run: Run, cells_per_s: float, *, is_wide: bool) -> str:
     """Cells, rate, time left and workers; at most 60 characters where not *is_wide*, for a line of 80."""
-    from xip_core.cli.screen import workers_of
+    from xip_core.cli.screen import is_late, workers_of
 
     left = run.cell_count - run.cells_done
-    eta = f"ETA {_duration(left / cells_per_s)}" if cells_per_s > 0.0 and run.cell_count else "ETA –"
+    left_s = run.eta_s or (left / cells_per_s if cells_per_s > 0.0 and run.cell_count else 0.0)
+    eta = f"ETA {_duration(left_s)}{' late' if is_late(run) else ''}" if left_s else "ETA –"
     if is_wide:
         cells, rate, workers = f"{run.cells_done:,}/{run.cell_count:,}", " cells/s", workers_of(run)
     else:

@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 @output_option("table", "json", "csv")
 @click.pass_context
 def command(context: click.Context, run_id: str, scheduler: str | None, trades: bool, output: str) -> None:
-    """Print the numbers of a run, waiting for its end; the exit code is that of the run."""
+    """
+    Print the numbers of a run, waiting for its end; the exit code is that of the run.
 
-    async def fetch(client: Client) -> Outcome:
+    Those of a kernel over a table (xipctl evaluate) come as CSV, or as JSON.
+    """
+
+    async def fetch(client: Client) -> Outcome | TableOutcome:
         from xip_core.cli.execution import fetch_outcome
         from xip_core.cli.progress import RunProgress
 
+        if (await client.run(run_id)).is_of_table:
+            numbers = (await client.table_results(run_id)).to_numpy()
+            return TableOutcome(await client.run(run_id), numbers)
         with RunProgress(is_quiet=output != "table") as progress:
             return await fetch_outcome(client, run_id, progress, lists_trades=trades)
+
+    from xip_core.cli.table_output import TableOutcome
 
     outcome = call(scheduler, fetch)
     outcome.print(output)

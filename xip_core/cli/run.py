@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xip_core.cli.options import output_option, scheduler_option
+from xip_core.cli.options import output_option, scheduler_option, submission_options
 
 if TYPE_CHECKING:
     from xip_core.client.local import LocalCluster
@@ -37,6 +37,8 @@ class RunOptions:
     measures: str
     request_id: str
     tenant: str
+    priority: str
+    deadline_after_s: float
     trades: bool
     detach: bool
     output: str
@@ -94,8 +96,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
 )
 @click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]")
-@click.option("--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run.")
-@click.option("--tenant", default="", metavar="NAME", help="Who pays.")
+@submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
 @click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
 @click.pass_context
@@ -115,7 +116,7 @@ def command(context: click.Context, /, **values: Any) -> None:
         raise click.UsageError("--local starts a scheduler of its own, so there is no --scheduler to reach")
     if not options.local:
         context.exit(_run(options, None))
-    _exit_on_signals()
+    exit_on_signals()
     from xip_core.client.local import LocalCluster
 
     with LocalCluster(options.slots) as cluster:  # before all else: the daemons start while we import
@@ -123,7 +124,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     context.exit(code)
 
 
-def _exit_on_signals() -> None:
+def exit_on_signals() -> None:
     """Unwind instead of dying, so that the local daemons are stopped and their directory is removed."""
     import signal
 

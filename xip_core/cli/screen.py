@@ -147,18 +147,20 @@ def print_runs(runs: Sequence[Run]) -> None:
     if not runs:
         console().print("[dim]no runs yet; submit one with[/] xipctl run sample:cross-asset")
         return
-    table = _table("run", "name", "state", "cells", "done", "failed", "submitted", "took", left=3)
+    table = _table("run", "name", "state", "order", "cells", "done", "failed", "submitted", "took", "left", left=4)
     for run in runs:
         label = run.state.label
         table.add_row(
             run.run_id,
             _escape(run.name),
-            f"[{STATE_STYLES.get(label, 'default')}]{label}[/]",
+            "[yellow]paused[/]" if run.is_paused else f"[{STATE_STYLES.get(label, 'default')}]{label}[/]",
+            _order(run),
             f"{run.cell_count:,}",
             f"{_fraction(run):.0%}",
             f"[yellow]{run.cells_quarantined:,}[/]" if run.cells_quarantined else "0",
             _local_time(run.submitted_at_s),
             f"{run.finished_at_s - run.submitted_at_s:.1f} s" if run.finished_at_s else "",
+            _time_left(run),
         )
     _show(console(), table)
 
@@ -214,7 +216,35 @@ def run_line(run: Run) -> str:
     """One plain line about a run, for logs and pipes."""
     done = f"{run.cells_done:,} of {run.cell_count:,} cells ({_fraction(run):.0%})"
     failed = f", {run.cells_quarantined:,} failed" if run.cells_quarantined else ""
-    return f"run {run.run_id} {run.state.label}: {done}{failed}{'' if run.state.is_final else ', ' + workers_of(run)}"
+    state = "paused" if run.is_paused else run.state.label
+    line = f"run {run.run_id} {state}: {done}{failed}{'' if run.state.is_final else ', ' + workers_of(run)}"
+    return f"{line}, {run.message}" if is_late(run) else line
+
+
+def is_late(run: Run) -> bool:
+    """Does the scheduler say that the run misses its deadline?"""
+    return not run.state.is_final and bool(run.deadline_after_s) and "deadline" in run.message
+
+
+def _order(run: Run) -> str:
+    """Who goes first: "batch, in 5m"; nothing for an interactive run without deadline."""
+    words = ["batch"] if run.priority.name == "BATCH" else []
+    if run.deadline_after_s:
+        text = f"in {short_duration(run.deadline_after_s)}"
+        words.append(f"[yellow]{text}[/]" if is_late(run) else text)
+    return ", ".join(words)
+
+
+def _time_left(run: Run) -> str:
+    return "" if run.state.is_final or not run.eta_s else short_duration(run.eta_s)
+
+
+def short_duration(duration_s: float) -> str:
+    """ "45s", "5m", "2h 30m"."""
+    if duration_s < 100.0:
+        return f"{duration_s:.0f}s"
+    minutes = round(duration_s / 60.0)
+    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h {minutes % 60}m"
 
 
 def workers_of(run: Run) -> str:

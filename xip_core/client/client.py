@@ -14,11 +14,9 @@ import msgspec
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
-from xip_core.graph.kernel_table import installed_signature
 from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, KernelWork, RiskWork, RunSpec
-from xip_core.model.table import check_table_size, encode_table
+from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
@@ -73,14 +71,15 @@ class Client:
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
         """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        by_digest = {digest_of(blob): blob for blob in blobs}
+        digests = tuple(digest_of(blob) for blob in blobs)
+        by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
         answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
         missing = {convert.digest_from_wire(digest) for digest in answer.digests}
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
-        return tuple(digest_of(blob) for blob in blobs)
+        return digests
 
     async def _upload_one(self, digest: str, blob: bytes) -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
@@ -125,6 +124,8 @@ class Client:
         request_id: str = "",
         name: str = "",
         tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
     ) -> Run:
         """
         Upload what the scheduler lacks and submit one run.
@@ -135,6 +136,7 @@ class Client:
             as_of, base_currency: "" takes the snapshot's; anything else must equal it.
             request_id: 1 to 128 characters. The same id with the same content answers the same run, for ever; with
                 other content it is refused (RequestError, REQUEST_ID_REUSED). "" draws one.
+            priority, deadline_after_s: which of the tenant's runs goes first; see `RunSpec`.
         """
         head = snapshot_head(market)
         book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
@@ -146,7 +148,8 @@ class Client:
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
         )
-        return await self.submit_spec(RunSpec(name=name, tenant=tenant, work=work), request_id)
+        spec = RunSpec(name=name, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s)
+        return await self.submit_spec(spec, request_id)
 
     async def submit_kernel(
         self,
@@ -158,6 +161,8 @@ class Client:
         request_id: str = "",
         name: str = "",
         tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
     ) -> Run:
         """
         Upload a table and submit one kernel over its rows; `table_results` has the numbers.
@@ -167,18 +172,20 @@ class Client:
             columns: a vector, or one value for all rows, for each column of the kernel.
             outputs: subset of the kernel's; all when empty.
             rows_per_tile: 0 leaves it to the kernel's declared cost.
-            request_id: as in `submit`.
+            request_id, priority, deadline_after_s: as in `submit`.
 
         Raises:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
                 BAD_TILE_SIZE.
         """
-        signature, table = await asyncio.to_thread(lambda: (installed_signature(kernel), encode_table(columns)))
-        check_table_size(table)
+        signature, table = await asyncio.to_thread(_signature_and_table, kernel, columns)
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
-        return await self.submit_spec(RunSpec(name=name or kernel, tenant=tenant, work=work), request_id)
+        spec = RunSpec(
+            name=name or kernel, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s
+        )
+        return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         """Submit a run whose blobs are uploaded, or a probe that has none."""
@@ -254,6 +261,33 @@ class Client:
         request = run_pb2.CancelRunRequest(run_id=run_id, reason=reason)
         answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.CancelRun(request, timeout=call_s))
         return convert.run_from_wire(answer.run)
+
+    async def pause(self, run_id: str, reason: str = "") -> Run:
+        """The run, paused: what its workers are at is finished, nothing new is leased. A final run stays what it is."""
+        request = run_pb2.PauseRunRequest(run_id=run_id, reason=reason)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.PauseRun(request, timeout=call_s))
+        return convert.run_from_wire(answer.run)
+
+    async def resume(self, run_id: str) -> Run:
+        """The run, going on; one that is not paused stays what it is."""
+        request = run_pb2.ResumeRunRequest(run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.ResumeRun(request, timeout=call_s))
+        return convert.run_from_wire(answer.run)
+
+    async def retry(self, run_id: str, request_id: str = "") -> Run:
+        """
+        A new run that takes over what a final run has computed and computes the rest: tiles given up, the remainder of
+        a cancelled run, cells that failed for a reason another try may cure. The old run stays what it is.
+
+        Args:
+            request_id: like that of `submit`.
+
+        Raises:
+            RequestError: RUN_NOT_FINAL; NOTHING_TO_RETRY, another try would give the same; RUN_PRUNED.
+        """
+        request = run_pb2.RetryRunRequest(request_id=request_id or uuid.uuid4().hex, run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.RetryRun(request, timeout=call_s))
+        return msgspec.structs.replace(convert.run_from_wire(answer.run), is_repeated=not answer.created)
 
     # ---- results ----------------------------------------------------------------------------------------------------
 
@@ -332,3 +366,13 @@ class Client:
         request = worker_pb2.ListWorkersRequest()
         answer = await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
         return tuple(convert.worker_info_from_wire(worker) for worker in answer.workers)
+
+
+def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:
+    """What a request for a kernel over a table needs; imports numpy, and the package that has the kernel."""
+    from xip_core.graph.kernel_table import installed_signature
+    from xip_core.model.table import check_table_size, encode_table
+
+    table = encode_table(columns)
+    check_table_size(table)
+    return installed_signature(kernel), table

@@ -6,7 +6,10 @@ XiP call may be repeated. Waits double from 50 ms to 2 s and are drawn with full
 not return in the same moment.
 
     never answered yet      tried for `Patience.first_s`: a wrong address should be told soon
-    answered before         tried for `Patience.again_s`: it restarts, or a standby takes over
+    answered before         tried for `Patience.again_s`: it restarts, or a standby takes over; the answer of one that
+                            stands by counts when there are others to ask
+    refused for now         likewise, at the same address: RESOURCE_EXHAUSTED with a hint when to come again; each
+                            further wait is twice as long, up to `HINT_MAX_S`, and drawn between its half and 1.5 of it
 
 Streams carry a deadline too (a black hole is noticed when it passes) and are opened again where they ended.
 """
@@ -23,8 +26,8 @@ import grpc
 import grpc.aio
 import msgspec
 
-from xip_core.errors import RequestError, UnavailableError, XipError
-from xip_core.wire.status import RETRIED_CODES, error_of
+from xip_core.errors import OverloadedError, RequestError, UnavailableError, XipError
+from xip_core.wire.status import RETRIED_CODES, error_of, reason_of
 from xip_core.wire.v1 import blob_pb2_grpc, run_pb2_grpc, worker_pb2_grpc
 
 Response = TypeVar("Response")
@@ -32,6 +35,7 @@ ResponseRead = TypeVar("ResponseRead", covariant=True)
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
+HINT_MAX_S = 15.0
 UNKNOWN_TRIES_MAX = 5  # a handler that fails also answers UNKNOWN: a defect is told, not waited for
 STREAM_DURATION_S = 300.0
 MESSAGE_SIZE_BYTES_MAX = 64 << 20  # blocks and chunks stay near 1 MiB, but 100,000 quarantined rows come in one message
@@ -40,6 +44,10 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_SIZE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 50),  # the channel's own default waits a second after the first refusal
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 10_000),  # a scheduler that is stopped or cut off: the call moves on within 15 s
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),  # of gRPC's own pings, behind which a keepalive waits; 60 s by default
+    ("grpc.http2.max_pings_without_data", 0),  # a watcher sends nothing else
     ("grpc.enable_http_proxy", 0),  # a scheduler is addressed directly; HTTP_PROXY is meant for the web
 )
 
@@ -165,6 +173,7 @@ class _Tries:
         self._begun_s = time.monotonic()
         self._count = 0
         self._unknown_count = 0
+        self._refused_count = 0
 
     async def failed(self, error: grpc.aio.AioRpcError) -> None:
         """
@@ -176,8 +185,14 @@ class _Tries:
         self._count += 1
         code, message = error.code(), error.details() or ""
         self._unknown_count += code is grpc.StatusCode.UNKNOWN
+        refusal = error_of(code, message, error.trailing_metadata())
+        if isinstance(refusal, OverloadedError):
+            await self._wait_for_room(refusal)
+            return
+        if code is grpc.StatusCode.UNAVAILABLE and len(self._connection.addresses) > 1:
+            self._connection._has_answered |= reason_of(error.trailing_metadata()) == "UNAVAILABLE"
         if code not in RETRIED_CODES:
-            raise error_of(code, message, error.trailing_metadata()) from None
+            raise refusal from None
         if self._unknown_count >= UNKNOWN_TRIES_MAX:
             raise XipError(f"the scheduler failed {self._unknown_count} times: {message}") from None
         elapsed_s = time.monotonic() - self._begun_s
@@ -187,6 +202,16 @@ class _Tries:
             raise self._unavailable(elapsed_s, message) from None
         self._connection._turn()
         await asyncio.sleep(min(random.uniform(0.0, backoff_max_s), left_s))  # the last try comes when patience ends
+
+    async def _wait_for_room(self, refusal: OverloadedError) -> None:
+        """Somebody is there and has no room now."""
+        self._connection._has_answered = True
+        hint_s = min(HINT_MAX_S, refusal.retry_after_s * 2**self._refused_count)
+        self._refused_count += 1
+        left_s = self._connection.patience.again_s - (time.monotonic() - self._begun_s)
+        if left_s <= 0.0:
+            raise refusal from None
+        await asyncio.sleep(min(random.uniform(0.5, 1.5) * hint_s, left_s))
 
     def _unavailable(self, elapsed_s: float, message: str) -> UnavailableError:
         addresses = self._connection.addresses

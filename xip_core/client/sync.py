@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
 from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, RunSpec
+from xip_core.model.run_spec import MEASURES, Priority, RunSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -96,6 +96,8 @@ class SyncClient:
         request_id: str = "",
         name: str = "",
         tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
     ) -> Run:
         return self._wait(
             self._client.submit(
@@ -108,6 +110,8 @@ class SyncClient:
                 request_id=request_id,
                 name=name,
                 tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
             )
         )
 
@@ -122,6 +126,8 @@ class SyncClient:
         request_id: str = "",
         name: str = "",
         tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
     ) -> Run:
         return self._wait(
             self._client.submit_kernel(
@@ -132,6 +138,8 @@ class SyncClient:
                 request_id=request_id,
                 name=name,
                 tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
             )
         )
 
@@ -162,6 +170,18 @@ class SyncClient:
     @_documented
     def cancel(self, run_id: str, reason: str = "") -> Run:
         return self._wait(self._client.cancel(run_id, reason))
+
+    @_documented
+    def pause(self, run_id: str, reason: str = "") -> Run:
+        return self._wait(self._client.pause(run_id, reason))
+
+    @_documented
+    def resume(self, run_id: str) -> Run:
+        return self._wait(self._client.resume(run_id))
+
+    @_documented
+    def retry(self, run_id: str, request_id: str = "") -> Run:
+        return self._wait(self._client.retry(run_id, request_id))
 
     @_documented
     def stream_results(self, run_id: str, cursor: int = 0) -> Iterator[ResultBlock]:

@@ -1,6 +1,6 @@
 """Kernels of other packages, found through the entry point group `xip.kernels`.
 
-    names()        the names that installed packages promise          reads metadata, imports nothing of theirs
+    names()        the names that installed packages promise          reads their metadata, imports nothing of theirs
     find(name)     one of them, loaded and checked                     imports that one package
     load_all()     all of them; a worker at its start, `xipctl kernels`
 
@@ -12,13 +12,18 @@ package, kernel and what must hold; it concerns that kernel alone.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
-from importlib import metadata
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from xip_core.kernels.declaration_records import Kernel
 from xip_core.kernels.extension import ExtensionKernel
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 GROUP = "xip.kernels"
 
@@ -71,10 +76,39 @@ def load_all() -> tuple[tuple[Installed, ...], tuple[Refused, ...]]:
 def _entries() -> dict[str, tuple[metadata.EntryPoint, ...]]:
     """By name. One name in two packages has two entries; one package found twice on the path, as a wheel and as
     sources, has only its first, which is the one that is imported."""
+    if not is_group_anywhere(sys.path):
+        return {}
+    from importlib import metadata
+
     found: dict[str, dict[str, metadata.EntryPoint]] = {}
     for entry in metadata.entry_points(group=GROUP):
         found.setdefault(entry.name, {}).setdefault(entry.dist.name if entry.dist else "", entry)
     return {name: tuple(by_package.values()) for name, by_package in found.items()}
+
+
+def is_group_anywhere(path: list[str]) -> bool:
+    """
+    Does the metadata of any package on *path* name the group? 2 ms, where importing `importlib.metadata` to hear "no"
+    would take 30 ms of every worker's start. What is no plain directory, a zip, may name it.
+    """
+    heading = f"[{GROUP}]".encode()
+    for place in path:
+        try:
+            names = os.listdir(place or ".")
+        except NotADirectoryError:
+            return True
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info", ".egg")):
+                file = os.path.join(place, name, *["EGG-INFO"] * name.endswith(".egg"), "entry_points.txt")
+                try:
+                    with open(file, "rb") as entry_points:
+                        if heading in entry_points.read():
+                            return True
+                except OSError:
+                    continue
+    return False
 
 
 def _load(name: str, entries: tuple[metadata.EntryPoint, ...]) -> Installed | Refused:

@@ -100,6 +100,11 @@ class Run(msgspec.Struct, frozen=True):
     is_repeated: bool = False
 
     @property
+    def is_of_table(self) -> bool:
+        """Of a kernel over a table: its numbers are columns, not trades under scenarios."""
+        return any(node.kind == "kernel" for node in self.nodes)
+
+    @property
     def kernel_versions(self) -> tuple[tuple[str, str], ...]:
         """(name, version) of every operation and kernel that the run's numbers rest on, in node order, each once."""
         pairs = [

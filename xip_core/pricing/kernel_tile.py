@@ -1,8 +1,7 @@
 """A kernel tile: one kernel over some rows of a table.
 
-Rows do not see each other, so `kernel_rows` gives the same bytes for a row whichever range it is asked in, and with
-whichever rows left out: a tile is a range like any other, and whoever hunts for the row that kills its process may cut
-as he likes.
+Rows do not see each other, so `kernel_rows` gives the same bytes for a row whichever rows of the tile it is asked with:
+whoever hunts for the row that kills its process (`pricing.rows`) may cut and leave out as he likes.
 
 A cell is an output of a row. A row that the kernel refuses is NaN in all of them, with its status in the detail and its
 reason in the quarantine; what a kernel raises fails the whole range.
@@ -26,27 +25,40 @@ BLOCK_S = 10e-3
 within 100 ms even if the declaration is wrong by a factor of ten."""
 
 Refused = Mapping[int, Failure]
-"""By row of the table."""
+"""By position of the row in its tile, counted from 0."""
 
 NOTHING_REFUSED: Refused = {}
 
+
 def kernel_tile(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
-    """See `kernel_rows`."""
-    return kernel_rows(plan, node, node.row_range(tile), data, is_cancelled)
+    """All rows of a tile; see `kernel_rows`."""
+    begin, end = node.row_range(tile)
+    columns = tile_columns(plan, node, tile, data)
+    return kernel_rows(plan, node, tile, range(end - begin), columns, is_cancelled)
+
+
+def tile_columns(plan: Plan, node: Node, tile: int, data: TileData) -> Columns:
+    """The rows of a tile, or the one value that stands for all: copies, because columns of a blob begin at any byte and
+    kernels read aligned numbers."""
+    begin, end = node.row_range(tile)
+    table = decode_table(data.blob(plan.table_digest))
+    return {name: (values[begin:end] if len(values) > 1 else values).copy() for name, values in table.items()}
 
 
 def kernel_rows(
     plan: Plan,
     node: Node,
-    row_range: tuple[int, int],
-    data: TileData,
+    tile: int,
+    positions: range,
+    columns: Columns,
     is_cancelled: Callable[[], bool],
     refused: Refused = NOTHING_REFUSED,
 ) -> TileValue:
     """
-    Outputs and statuses of the half-open *row_range* of the node's table; docs/tile-outputs.md lists the columns.
+    Outputs and statuses of the rows at *positions* of a tile; docs/tile-outputs.md lists the columns.
 
     Args:
+        columns: of the whole tile, see `tile_columns`.
         refused: rows that the kernel must not see; they have no numbers, for the reasons given.
 
     Raises:
@@ -55,31 +67,37 @@ def kernel_rows(
         Exception: what the kernel raises.
     """
     _check_version(node)
-    begin, end = row_range
-    table = decode_table(data.blob(plan.table_digest))
-    rows = np.arange(begin, end, dtype="<i4")
-    outputs = {name: np.full(end - begin, np.nan) for name in plan.outputs}
-    status = np.zeros(end - begin, np.uint8)
-    for row in refused:
-        if begin <= row < end:
-            status[row - begin] = refused[row].reason
-    positions = np.flatnonzero(status == 0)
+    first_row = node.row_range(tile)[0]
+    asked = np.arange(positions.start, positions.stop)
+    outputs = {name: np.full(len(asked), np.nan) for name in plan.outputs}
+    status = np.zeros(len(asked), np.uint8)
+    for position, failure in refused.items():
+        if position in positions:
+            status[position - positions.start] = failure.reason
+    seen = np.flatnonzero(status == 0)
     block_rows = max(1, int(BLOCK_S * node.rows_per_tile / node.cost_s))
-    for first in range(0, len(positions), block_rows):
+    for begin in range(0, len(seen), block_rows):
         if is_cancelled():
             raise TileCancelledError
-        block = positions[first : first + block_rows]
-        numbers = evaluate(node.kernel, outputs=plan.outputs, **_columns(table, block + begin))
+        block = seen[begin : begin + block_rows]
+        numbers = evaluate(node.kernel, outputs=plan.outputs, **_at(columns, asked[block]))
         for name, values in outputs.items():
             values[block] = numbers[name]
         status[block] = numbers["status"]
-    detail: Columns = {"row": rows, **outputs, "status": status}
     return TileValue(
         output={},
-        detail=detail,
-        cell_count=(end - begin) * len(plan.outputs),
-        quarantine=tuple(_quarantine(plan, node, begin, status, refused)),
+        detail={"row": (first_row + asked).astype("<i4"), **outputs, "status": status},
+        cell_count=len(asked) * len(plan.outputs),
+        quarantine=tuple(_quarantine(plan, node, first_row, asked[status != 0], status[status != 0], refused)),
     )
+
+
+def _at(columns: Columns, positions: npt.NDArray[np.int64]) -> Columns:
+    """The first column is spread where it is one value, so that the outputs have as many rows."""
+    chosen = {name: values[positions] if len(values) > 1 else values for name, values in columns.items()}
+    first = next(iter(chosen))
+    chosen[first] = np.broadcast_to(chosen[first], len(positions))
+    return chosen
 
 
 def _check_version(node: Node) -> None:
@@ -91,24 +109,19 @@ def _check_version(node: Node) -> None:
         raise CellError(FailureReason.UNSUPPORTED, sentence)
 
 
-def _columns(table: Columns, rows: npt.NDArray[np.int64]) -> Columns:
-    """The table's values in *rows*: copies, because columns of a blob begin at any byte and kernels read aligned
-    numbers. One value stands for all; the first column is spread, so that the outputs have as many rows."""
-    columns = {name: values[rows] if len(values) > 1 else values.copy() for name, values in table.items()}
-    first = next(iter(columns))
-    columns[first] = np.broadcast_to(columns[first], len(rows))
-    return columns
-
-
 def _quarantine(
-    plan: Plan, node: Node, begin: int, status: npt.NDArray[np.uint8], refused: Refused
+    plan: Plan,
+    node: Node,
+    first_row: int,
+    positions: npt.NDArray[np.int64],
+    statuses: npt.NDArray[np.uint8],
+    refused: Refused,
 ) -> Iterator[QuarantinedCells]:
-    for position in np.flatnonzero(status).tolist():
-        row = begin + position
-        reason = FailureReason(int(status[position]))
+    for position, status in zip(positions.tolist(), statuses.tolist(), strict=True):
+        row, reason = first_row + position, FailureReason(status)
         sentence = f"{node.kernel} gives no number, a column is outside its domain or a result is not finite"
-        if row in refused:
-            sentence = refused[row].message
+        if position in refused:
+            sentence = refused[position].message
         elif reason is not FailureReason.NUMERICAL:
             sentence = f"{node.kernel} gives no number, for the reason {reason.name}"
         yield QuarantinedCells(

@@ -7,13 +7,13 @@
 
 A refused row is an empty row of the program with a status, which is what a trade that cannot be resolved is already: so
 sums, statuses and quarantine need no case of their own. The rows of a value tile are resolved again from the book, for
-a refused row has to be empty in the columns that value it.
+a refused row has to be empty in the columns that value it. Rows of a kernel's table do not see each other at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +63,17 @@ def evaluate_without(
 def _evaluate(
     plan: Plan, node: Node, tile: int, positions: range, refused: Refused, data: TileData, is_cancelled: IsCancelled
 ) -> TileValue:
+    if is_cancelled():
+        raise TileCancelledError
     if node.kind is NodeKind.KERNEL:
-        return _evaluate_kernel(plan, node, tile, positions, refused, data, is_cancelled)
+        from xip_core.pricing.kernel_tile import kernel_rows, tile_columns
+
+        key = ("tile of a table", plan.table_digest, node.row_range(tile))  # a look at a row must not fetch the table
+        columns = cast(Columns, data.memo(key, lambda: tile_columns(plan, node, tile, data)))
+        return kernel_rows(plan, node, tile, positions, columns, is_cancelled, refused)
     from xip_core.pricing.resolve import resolve_rows
     from xip_core.pricing.value_tile import value_tile
 
-    if is_cancelled():
-        raise TileCancelledError
     rows = _row_numbers(node, tile)[positions.start : positions.stop]
     lines = rows_of_book(plan, rows, data)
     trades = [_trade(line, refused.get(position)) for position, line in zip(positions, lines, strict=True)]
@@ -79,16 +83,6 @@ def _evaluate(
     if is_cancelled():
         raise TileCancelledError
     return value_tile(plan, rows, columns, market_block(node, tile, data))
-
-
-def _evaluate_kernel(
-    plan: Plan, node: Node, tile: int, positions: range, refused: Refused, data: TileData, is_cancelled: IsCancelled
-) -> TileValue:
-    from xip_core.pricing.kernel_tile import kernel_rows
-
-    first, _ = node.row_range(tile)
-    by_row = {first + position: failure for position, failure in refused.items()}
-    return kernel_rows(plan, node, (first + positions.start, first + positions.stop), data, is_cancelled, by_row)
 
 
 def _row_numbers(node: Node, tile: int) -> npt.NDArray[np.int32]:

@@ -13,8 +13,9 @@ somebody else: then it was the host. Each time a breaker closes it wants twice a
 that rare poison rows in a large run cost workers in the logarithm of their number.
 
 **Worker**: one that failed, alive, at `worker_marks_max` distinct tiles within `worker_marks_window_s` which others
-then computed without refusing a row is drained, with the evidence. A tile at which all fail leaves no mark on anybody,
-and a worker that fails everything leaves none on the tiles: host and task are blamed separately.
+then computed without refusing a row, and these are a share of what it tried that no accident is, is drained, with the
+evidence. A tile at which all fail leaves no mark on anybody, and a worker that fails everything leaves none on the
+tiles: host and task are blamed separately. What fails everywhere now and then (a network) drains nobody.
 
 Soft: a restart closes every breaker and forgets every mark; attempts at tiles are what is durable (`poison`).
 """
@@ -56,6 +57,13 @@ class Death(msgspec.Struct, frozen=True):
 
     sentence: str
     heard_s: float
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """When a worker was found to have failed at what another one computes, and how many tiles it had computed then."""
+
+    marked_s: float
+    tiles_done: int
 
 
 class KernelBreaker:
@@ -108,7 +116,7 @@ class Breakers:
     """
     Attributes:
         guarded: keys of those not CLOSED; empty nearly always, and asked at every grant.
-        marks: by worker, tiles it failed at and others computed, with when.
+        marks: by worker, tiles it failed at and others computed.
         drained: reasons, by worker, newest last.
     """
 
@@ -117,7 +125,7 @@ class Breakers:
     def __init__(self) -> None:
         self.kernels: dict[KernelKey, KernelBreaker] = {}
         self.guarded: dict[KernelKey, KernelBreaker] = {}
-        self.marks: dict[WorkerId, dict[TileKey, float]] = {}
+        self.marks: dict[WorkerId, dict[TileKey, Mark]] = {}
         self.drained: dict[WorkerId, str] = {}
 
     def of(self, node: NodeState, successes_needed: int) -> KernelBreaker:
@@ -241,11 +249,13 @@ def _mark(state: SchedulerState, worker_id: WorkerId, tile: TileKey, now_s: floa
     if worker is None or worker.is_draining:
         return
     marks = state.breakers.marks.setdefault(worker_id, {})
-    marks[tile] = now_s
+    marks[tile] = Mark(now_s, worker.tiles_done)
     since_s = now_s - state.limits.worker_marks_window_s
-    for old in [key for key, marked_s in marks.items() if marked_s < since_s]:
+    for old in [key for key, mark in marks.items() if mark.marked_s < since_s]:
         del marks[old]
-    if len(marks) < state.limits.worker_marks_max:
+    computed_count = worker.tiles_done - min(mark.tiles_done for mark in marks.values())
+    share = len(marks) / (len(marks) + computed_count)
+    if len(marks) < state.limits.worker_marks_max or share < state.limits.worker_marks_share:
         return
     tiles = ", ".join(f"run {run_id} node {node_id} tile {number}" for run_id, node_id, number in marks)
     reason = f"failed at {len(marks)} tiles that others computed: {tiles}"

@@ -79,6 +79,8 @@ class Core:
         core._now_s = now_s
         for run in restored:
             runs.restore_run(core._state, run, now_s)
+        if core._state.runs:
+            core._state.gathering_until_s = now_s + core._state.limits.gathering_s
         return core
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
@@ -155,11 +157,15 @@ class Core:
 
     def next_deadline_s(self) -> float | None:
         """When a Tick is due at the latest; None while nothing can expire."""
-        leases, look_due_s = self._state.leases, self._state.look_due_s
-        if not leases:
-            return None
-        expiry_s = next(iter(leases.values())).deadline_s
-        return expiry_s if look_due_s is None else min(expiry_s, look_due_s)
+        state = self._state
+        deadlines_s: list[float] = []
+        if state.gathering_until_s > self._now_s:
+            deadlines_s.append(state.gathering_until_s)
+        if state.leases:
+            deadlines_s.append(next(iter(state.leases.values())).deadline_s)
+            if state.look_due_s is not None:
+                deadlines_s.append(state.look_due_s)
+        return min(deadlines_s, default=None)
 
     def check_invariants(self) -> None:
         """Assert what `invariants` promises."""
@@ -218,7 +224,7 @@ class Core:
     def live_run_count_of(self, tenant: str) -> int:
         """Runs of the tenant that are not final."""
         share = self._state.queue.shares.get(tenant)
-        return share.live_count if share else 0
+        return 0 if share is None else share.live_count
 
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""

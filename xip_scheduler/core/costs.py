@@ -75,26 +75,44 @@ class CostModel:
         return cost
 
 
-class Paces:
-    """How fast one worker is."""
+class Pace(TileCost):
+    """Seconds per tile of one worker at one class."""
 
-    __slots__ = ("_of_class",)
+    __slots__ = ("cost",)
 
-    def __init__(self) -> None:
-        self._of_class: dict[TileCost, TileCost] = {}
+    def __init__(self, cost: TileCost) -> None:
+        super().__init__(cost.tile_s, PACE_KEPT)
+        self.cost = cost
 
-    def of(self, cost: TileCost) -> TileCost:
-        """The worker's own estimate at a class, to be measured with it."""
-        pace = self._of_class.get(cost)
-        if pace is None:
-            if len(self._of_class) >= PACES_MAX:
-                del self._of_class[next(iter(self._of_class))]
-            pace = self._of_class[cost] = TileCost(cost.tile_s, PACE_KEPT)
+    def report(self, tile_count: int, elapsed_ns: int) -> None:
+        """Measure the worker and the class: `measure` of both in one call, for it is made for every result."""
+        elapsed_s = elapsed_ns * 1e-9
+        self.tiles = tiles = self.tiles * PACE_KEPT + tile_count
+        self.seconds = seconds = self.seconds * PACE_KEPT + elapsed_s
+        tile_s = seconds / tiles
+        self.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
+        cost = self.cost
+        cost.tiles = tiles = cost.tiles * CLASS_KEPT + tile_count
+        cost.seconds = seconds = cost.seconds * CLASS_KEPT + elapsed_s
+        tile_s = seconds / tiles
+        cost.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
+        self.is_measured = cost.is_measured = True
+
+
+class Paces(dict[TileCost, Pace]):
+    """How fast one worker is, by class; whoever asks for one gets it. A dict, for it is asked at each grant."""
+
+    __slots__ = ()
+
+    def __missing__(self, cost: TileCost) -> Pace:
+        if len(self) >= PACES_MAX:
+            del self[next(iter(self))]
+        pace = self[cost] = Pace(cost)
         return pace
 
     def tile_s(self, cost: TileCost) -> float:
         """Seconds the worker is expected to take for a tile of the class."""
-        pace = self._of_class.get(cost)
+        pace = self.get(cost)
         if pace is not None and pace.is_measured:
             return pace.tile_s
         return cost.tile_s / (self.speed() or 1.0)
@@ -102,7 +120,7 @@ class Paces:
     def speed(self) -> float:
         """Against the average of the grid at the same work; 0 before anything was measured."""
         expected_s = measured_s = 0.0
-        for cost, pace in self._of_class.items():
+        for cost, pace in self.items():
             expected_s += pace.tiles * cost.tile_s
             measured_s += max(pace.seconds, pace.tiles * TILE_S_MIN)
         return expected_s / measured_s if measured_s else 0.0

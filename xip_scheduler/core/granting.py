@@ -41,12 +41,12 @@ RETRIES_LOOKED_AT_MAX = 8
 
 
 def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Give work to every worker that wants some, as long as there is any."""
-    if not state.queue.runs:
+    """Give work to every worker that wants some, as long as there is any and all had time to say what they hold."""
+    if not state.queue.runs or now_s < state.gathering_until_s:
         return
+    state.is_uneven = False
     for appetite in (IDLE, QUEUE, DEEP):
         pool = state.hungry[appetite]
-        state.is_uneven = False
         passed_over_count = 0
         nothing_for: set[KernelSet] | None = None
         while pool:
@@ -117,7 +117,8 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             if node.kernels and not worker.can(node.kernels):
                 is_blocked = is_blocked and not state.fleets.count(node.kernels)
                 continue
-            if worker.paces.tile_s(node.cost) > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
+            pace = worker.paces[node.cost]
+            if pace.tile_s > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
                 is_blocked = False
                 state.is_uneven = True
                 continue
@@ -165,14 +166,15 @@ def _carve(
         end = min(end, node.suspects.end_at(begin) if is_isolated else node.suspects.next_begin(begin, end))
     if state.breakers.guarded and kernel_of(node) in state.breakers.guarded:
         is_isolated, end = True, begin + 1
-    tile_s = worker.paces.tile_s(node.cost)
+    pace = worker.paces[node.cost]
+    tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
     tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
     work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
-    lease = Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s)
+    lease = Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
     lease.is_isolated = is_isolated
     return lease
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 
-from xip_scheduler.core.costs import Paces, TileCost
+from xip_scheduler.core.costs import Pace, Paces
 from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.retries import Retry
@@ -63,6 +63,7 @@ class Lease:
         tile_end: int,
         work_s: float,
         deadline_s: float,
+        pace: Pace | None = None,
     ) -> None:
         self.epoch = epoch
         self.worker = worker
@@ -77,7 +78,7 @@ class Lease:
         self.retry: Retry | None = None
         self.is_isolated = False
         self.asked_end: int | None = None
-        self.pace: TileCost = worker.paces.of(node.cost)
+        self.pace = pace or worker.paces[node.cost]
 
     def open_ranges(self) -> list[tuple[int, int]]:
         """Tiles that belong to the lease and are not decided, ascending."""

@@ -34,8 +34,12 @@ class Limits(msgspec.Struct, frozen=True):
             company, and those of a worker that dies are not heard. At 50 us a tile these are 40.
         kernel_deaths_max, kernel_deaths_window_s, kernel_successes_needed, kernel_failures_max, kernel_cool_down_s: of
             `breakers`. Three workers are the cost of one poison tile; ten tiles that end well are no accident.
-        worker_marks_max, worker_marks_window_s: likewise: three failures of its own in ten minutes.
+        worker_marks_max, worker_marks_window_s, worker_marks_share: likewise: three failures of its own in ten minutes,
+            and a quarter of what it tried meanwhile.
         epoch_block: epochs reserved per write; a grant so costs 1/10,000 write, and a restart skips 10,000 of 2**64.
+        gathering_s: after a restart with live runs nothing is granted for so long: workers come back within their
+            largest pause between two tries and say what they hold, and a tile they hold is not to be leased to whoever
+            was faster. 0 grants at once, for a grid without workers from before.
         charge_s_min: what a lease costs its tenant at least: a round trip and a commit, while which a slot may idle.
         tenant_weights: shares of tenants, 1 for those not named; above 0.
         finished_runs_max: finished runs whose last snapshot is kept for watchers; older ones are read from the store.
@@ -64,7 +68,9 @@ class Limits(msgspec.Struct, frozen=True):
     kernel_cool_down_s: float = 300.0
     worker_marks_max: int = 3
     worker_marks_window_s: float = 600.0
+    worker_marks_share: float = 0.25
     epoch_block: int = 10_000
+    gathering_s: float = 0.0
     charge_s_min: float = 0.005
     tenant_weights: dict[str, float] = {}
     finished_runs_max: int = 1_000

@@ -23,7 +23,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     """The hot path: one call per tile result of the whole grid."""
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
     begin, end = event.tile_begin, event.tile_end
     if begin < lease.tile_begin or end > lease.tile_end or begin >= end:
@@ -31,6 +31,8 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         return
     node, worker = lease.node, lease.worker
     worker.heard_s = worker.reported_s = now_s
+    if worker.is_silent:
+        state.hear(worker, now_s)
     if not lease.is_open(begin, end) or not node.done.add_new(begin, end):
         _refuse_decided(state, lease, begin, end, actions)
         return
@@ -43,8 +45,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     worker.tiles_done += tile_count
     state.counters.tiles_recorded += tile_count
     if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
-        node.cost.measure(tile_count, event.elapsed_ns)
-        lease.pace.measure(tile_count, event.elapsed_ns)
+        lease.pace.report(tile_count, event.elapsed_ns)
     if lease.is_isolated or lease.retry is not None:
         tile_computed(state, lease, begin, not event.poison_count, now_s, actions)
     if run.histories:

@@ -76,6 +76,7 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
@@ -89,6 +90,7 @@ class SchedulerState:
         "epoch_next",
         "finished",
         "fleets",
+        "gathering_until_s",
         "hungry",
         "is_uneven",
         "leases",
@@ -121,6 +123,7 @@ class SchedulerState:
         self.look_next_s = 0.0
         self.look_due_s: float | None = None
         self.epoch_floor = 0
+        self.gathering_until_s = 0.0
         self.slot_count = 0
         self.active_count = 0
 
@@ -236,6 +239,22 @@ class SchedulerState:
             return QUEUE if worker.queued_s < slot_count * limits.prefetch_behind_s else NONE
         is_full = lease_count >= slot_count * limits.leases_per_slot_max
         return NONE if is_full or worker.queued_s >= slot_count * limits.prefetch_s else DEEP
+
+    def hear(self, worker: Worker, now_s: float) -> None:
+        """The worker said something, whatever it was: one that was silent may have work again."""
+        worker.heard_s = now_s
+        if worker.is_silent:
+            worker.is_silent = False
+            if worker.is_active:
+                self.activate(worker)
+            self.settle(worker)
+
+    def refuse_stale(self, sender: WorkerId, now_s: float) -> None:
+        """Something came for a lease that is not the sender's, or not any more; the sender lives all the same."""
+        self.counters.refused_stale += 1
+        worker = self.workers.get(sender)
+        if worker is not None:
+            self.hear(worker, now_s)
 
     def activate(self, worker: Worker) -> None:
         self.active_count += 1

@@ -44,7 +44,7 @@ from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import IDLE, SchedulerState
 from xip_scheduler.core.words import WorkerId
-from xip_scheduler.core.workers import expire_worker, heard
+from xip_scheduler.core.workers import expire_worker
 
 LOOK_S_PER_LEASE = 20e-6
 """Of the interval between looks: twenty times what a lease costs one."""
@@ -96,7 +96,7 @@ def look(state: SchedulerState, now_s: float, actions: list[Action]) -> bool:
         return False
     state.look_next_s = now_s + max(state.limits.look_interval_s, len(state.leases) * LOOK_S_PER_LEASE)
     idle = list(state.hungry[IDLE].values())
-    if not idle or _trim(state, idle, now_s, actions):
+    if _trim(state, idle, now_s, actions):
         return False
     is_more_pending = _end_silent_leases(state, now_s, actions)
     if state.leases:
@@ -154,7 +154,7 @@ def _offers(state: SchedulerState, worker: Worker, now_s: float) -> list[_Offer]
         before_s += left_s
         spare_count = lease.open_count - is_running
         is_known = pace.is_measured or lease.node.cost.is_measured
-        if spare_count and is_known and lease.retry is None and lease.asked_end is None:
+        if spare_count and is_known and lease.retry is None and lease.asked_end is None and not lease.is_isolated:
             offers.append(_Offer(-ends_in_s, lease.epoch, lease, tile_s, spare_count))
     return offers
 
@@ -197,13 +197,11 @@ def _bound(lease: Lease, tile_count: int) -> int:
 
 
 def lease_kept(state: SchedulerState, event: LeaseKept, now_s: float, actions: list[Action]) -> None:
-    worker = state.workers.get(event.worker_id)
-    if worker is not None:
-        heard(state, worker, now_s)
     lease = state.leases.get(event.epoch)
-    if lease is None or lease.worker is not worker:
-        state.counters.refused_stale += 1
+    if lease is None or lease.worker.worker_id != event.worker_id:
+        state.refuse_stale(event.worker_id, now_s)
         return
+    state.hear(lease.worker, now_s)
     if lease.asked_end is not None and event.tile_end <= lease.asked_end:
         lease.asked_end = None  # otherwise all that it keeps is begun, and there is nothing more to ask for
     state.shorten_lease(lease, event.tile_end, actions)

@@ -6,8 +6,9 @@ A lease is soft state and belongs to a connection only as long as the worker vou
   may have been lost); what can be its own again is **adopted** under its old epoch, the rest is revoked. Adoption
   needs: the run lives, no tile of it is in another lease or was granted under a newer epoch since, the inputs are done,
   the epoch is below the high-water mark (and not below the floor a restored backup sets), and the worker has announced
-  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it; recording
-  stays once only, because tiles do.
+  the kernels. After a restart of the scheduler nothing is leased, so whoever presents a lease first gets it, and
+  nothing is granted for `gathering_s`, so that what is held is not computed twice; recording stays once only in any
+  case, because tiles do.
 * A stream that ends returns the leases at once, a worker that is silent for `lease_duration_s` at the deadline. The
   tiles it was at are suspects (`leases`). A worker that comes back with them is acquitted.
 * The detach of a connection that is not the worker's current one is old news.
@@ -164,7 +165,7 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
     worker = state.workers.get(event.worker_id)
     if worker is None:
         return
-    heard(state, worker, now_s)
+    state.hear(worker, now_s)
     worker.memory_bytes = event.memory_bytes
     for epoch, _ in event.progress:
         lease = worker.leases.get(epoch)
@@ -176,28 +177,19 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
         take_back_stalled(state, worker, event.stalled, actions)
 
 
-def heard(state: SchedulerState, worker: Worker, now_s: float) -> None:
-    worker.heard_s = now_s
-    if worker.is_silent:
-        worker.is_silent = False
-        if worker.is_active:
-            state.activate(worker)
-        state.settle(worker)
-
-
 def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, actions: list[Action]) -> None:
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
-    lease.worker.heard_s = now_s
+    state.hear(lease.worker, now_s)
     state.counters.leases_returned += 1
     state.lose_lease(lease, actions)
     state.settle(lease.worker)
 
 
 def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Return every lease whose deadline has passed, and all of a holder that is silent.
+    """Return every lease whose deadline has passed; a holder not heard of either gets nothing until it speaks.
 
     A holder may have been heard just after the grant, by a heartbeat that crossed it and did not name the lease: so it
     counts as silent when two heartbeats are missing, not only after a whole lease.
@@ -208,9 +200,8 @@ def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             break
         expired.setdefault(lease.worker.worker_id, []).append(lease)
     for leases in expired.values():
-        worker = leases[0].worker
-        is_silent = worker.heard_s + state.limits.duplicate_after_s <= now_s
-        expire_worker(state, list(worker.leases.values()) if is_silent else leases, is_silent, actions)
+        is_silent = leases[0].worker.heard_s + state.limits.duplicate_after_s <= now_s
+        expire_worker(state, leases, is_silent, actions)
 
 
 def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:

@@ -13,10 +13,13 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
+from google.protobuf.message import DecodeError
 
-from xip_core.errors import OverloadedError, UnavailableError, XipError
+from xip_core.errors import OverloadedError, RequestError, UnavailableError, XipError
 from xip_core.wire.status import REASON_KEY, RETRY_AFTER_KEY, status_of
 from xip_scheduler.logs import logger
+from xip_scheduler.rpc.callers import CallerInterceptor
 
 MESSAGE_SIZE_LIMIT_BYTES = 4 << 20
 """Blocks and chunks stay near 1 MiB; a worker's Hello may name thousands of leases."""
@@ -36,6 +39,11 @@ SERVER_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping every 5 s, not faster
     ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.max_allowed_incoming_connections", 12_000),  # 10,000 workers at 40 kB and desks; a socket more is closed
+    ("grpc.max_connection_idle_ms", 600_000),  # without a call; the next call connects again
+    # New calls move to a new connection, streams under way stay: what a client proves about itself at the handshake is
+    # at most so old. Without `max_connection_age_grace_ms` no worker's stream is cut, which would cost it its leases.
+    ("grpc.max_connection_age_ms", 1_800_000),
 )
 
 Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Any]
@@ -60,7 +68,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             inner = getattr(handler, kind)
             if inner is not None:
                 guard = _guard_stream if inspect.isasyncgenfunction(inner) else _guard_answer
-                return handler._replace(**{kind: guard(inner, method)})  # type: ignore[no-any-return]  # a named tuple
+                sound = _sound_requests if kind.startswith("stream") else _sound_request
+                return handler._replace(  # type: ignore[no-any-return]  # a named tuple
+                    request_deserializer=_parse(handler.request_deserializer),
+                    **{kind: guard(sound(inner), method)},
+                )
         raise AssertionError(f"{method}: a handler without behaviour")
 
 
@@ -85,6 +97,70 @@ def _guard_stream(inner: Handler, method: str) -> Handler:
     return guarded
 
 
+class _Malformed(msgspec.Struct, frozen=True):
+    """Stands for a message that is none. gRPC would answer UNKNOWN, which says "try again", with the parser's words."""
+
+    size_bytes: int
+
+
+def _parse(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if deserialize is None:
+        return None
+
+    def parsed(message: bytes) -> Any:
+        try:
+            return deserialize(message)
+        except (DecodeError, UnicodeDecodeError):
+            return _Malformed(len(message))
+
+    return parsed
+
+
+def _sound(message: Any) -> Any:
+    if type(message) is _Malformed:
+        raise RequestError("MALFORMED_MESSAGE", f"{message.size_bytes} bytes were received that are not the message")
+    return message
+
+
+def _sound_request(inner: Handler) -> Handler:
+    if inspect.isasyncgenfunction(inner):
+
+        async def sound_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            async for response in inner(_sound(request), context):
+                yield response
+
+        return sound_stream
+
+    async def sound(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        return await inner(_sound(request), context)
+
+    return sound
+
+
+def _sound_requests(inner: Handler) -> Handler:
+    """Of a stream of requests; every streaming handler of ours answers by `context.write` or with one message."""
+
+    async def sound(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        return await inner(_SoundRequests(requests), context)
+
+    return sound
+
+
+class _SoundRequests:
+    """An iterator, not a generator: a worker's stream passes thousands of messages a second through it."""
+
+    __slots__ = ("_next",)
+
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        self._next = aiter(requests).__anext__
+
+    def __aiter__(self) -> _SoundRequests:
+        return self
+
+    async def __anext__(self) -> Any:
+        return _sound(await self._next())
+
+
 async def _abort(error: Exception, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
@@ -102,9 +178,9 @@ async def _abort(error: Exception, method: str, context: grpc.aio.ServicerContex
     await context.abort(code, text, trailing_metadata=((REASON_KEY, reason), *hints))
 
 
-def create_server() -> grpc.aio.Server:
-    """A server with our options and error mapping, without services or port."""
-    return grpc.aio.server(interceptors=(ErrorInterceptor(),), options=SERVER_OPTIONS)
+def create_server(callers: CallerInterceptor) -> grpc.aio.Server:
+    """A server with our options, error mapping and limits per caller, without services or port."""
+    return grpc.aio.server(interceptors=(ErrorInterceptor(), callers), options=SERVER_OPTIONS)
 
 
 def bind(server: grpc.aio.Server, address: str) -> int:

@@ -38,5 +38,6 @@ class DirectoryLock:
             os.pwrite(self._descriptor, f"pid {os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        os.ftruncate(self._descriptor, 0)
+        with contextlib.suppress(OSError):  # a disk that fails keeps the name of one who is gone; the lock is free
+            os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)

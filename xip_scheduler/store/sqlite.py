@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import audit, schema
+from xip_scheduler.store import audit, pruning, schema
 from xip_scheduler.store.acknowledged import Acknowledged
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
@@ -46,7 +46,7 @@ from xip_scheduler.store.protocol import (
     TileSpan,
     not_recorded,
 )
-from xip_scheduler.store.sqlite_file import INSERT_AUDIT, connect, open_term, seal
+from xip_scheduler.store.sqlite_file import INSERT_AUDIT, abandoned, close_or_abandon, connect, open_term, seal
 from xip_scheduler.store.takeover import take_over, tallies_within
 
 DATABASE_NAME = "scheduler.sqlite"
@@ -85,7 +85,7 @@ class SqliteStore:
             undo.callback(self._lock.release)
             try:
                 self._driver = connect(path)
-                undo.callback(self._driver.close)
+                undo.push(lambda _, error, __: close_or_abandon(self._driver, error))
                 self._engine = sa.create_engine("sqlite://", creator=lambda: self._driver, poolclass=StaticPool)
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._acknowledged = Acknowledged(directory)
@@ -145,7 +145,7 @@ class SqliteStore:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
                 self._is_abandoned = True
-                _abandoned.append(self._driver)
+                abandoned.append(self._driver)
             elif self._driver.in_transaction:
                 self._driver.execute("ROLLBACK")
             if isinstance(error, (sqlite3.Error, sa.exc.SQLAlchemyError)):
@@ -182,6 +182,9 @@ class SqliteStore:
             self._driver.execute(
                 "UPDATE run SET is_paused = ? WHERE run_key = ?", (int(is_paused), self._live_run_key(run_id))
             )
+        pruning.prune(self._connection, batch.pruned, batch.at_s)
+        for run_id in batch.erased:
+            pruning.erase(self._connection, run_id)
         for finished in batch.finished:
             statement = (
                 sa.update(schema.run)
@@ -329,7 +332,8 @@ class SqliteStore:
         return None if found is None else _stored_run(found)
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
-        statement = sa.select(schema.run).order_by(schema.run.c.run_key.desc()).limit(limit)
+        kept = sa.select(schema.run).where(schema.run.c.pruned_at_s == 0)
+        statement = kept.order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
         return [_stored_run(found) for found in self._connection.execute(statement)]
@@ -432,6 +436,19 @@ class SqliteStore:
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
 
+    def size_bytes(self) -> int:
+        pages, free, size = (
+            self._driver.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def oldest_final_run(self) -> tuple[str, float] | None:
+        return pruning.oldest_final_run(self._connection)
+
+    def erasable_run(self) -> str | None:
+        return pruning.erasable_run(self._connection)
+
     def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
         rows = self._driver.execute(
             "SELECT * FROM audit WHERE audit_key > ? ORDER BY audit_key LIMIT ?", (after_key, limit)
@@ -452,10 +469,6 @@ def _stored_run(found: Sequence[Any]) -> StoredRun:
     stored = StoredRun(*found)
     return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
-
-_abandoned: list[sqlite3.Connection] = []
-"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs and copies what the disk
-may not have. The process ends soon, and the next one recovers from what is there."""
 
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""

@@ -9,19 +9,15 @@ store or the new one. The copy (`scheduler.sqlite.vN`) is made with VACUUM INTO,
 begins; it is left there, for the operator to remove.
 
 A file that is not ours, of a newer version or damaged is refused and left alone (S20): nothing here repairs. So is one
-that has forgotten commits (`acknowledged`), unless the operator says that a backup was put back. Then workers may hold
-leases of a future that never was, and no grant of it may match one of ours (S3):
-
-* the term jumps by a random number, so that two restores of one backup do not meet;
-* epochs go on 2^40 or more behind the last ones reserved, at a random place: nobody has ever held one of these;
-* leases of older epochs are never adopted (`epoch_floor`), so what their holders still report is refused.
+that has forgotten commits (`acknowledged`), unless the operator says that a backup was put back. Then numbers move to
+where nobody has been (`past`).
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import secrets
 import socket
 import sqlite3
 import time
@@ -33,6 +29,7 @@ import sqlalchemy as sa
 
 from xip_core.errors import StoreError
 from xip_scheduler.store import audit, migrations, schema
+from xip_scheduler.store.past import leave_the_past
 from xip_scheduler.store.protocol import AuditRow
 
 APPLICATION_ID = 0x58695053
@@ -44,11 +41,22 @@ FULL_CHECK_SIZE_LIMIT_BYTES = 256 << 20
 CHECKED_AT_START = ("meta", "run", "worker", "node_tally", "attempt", "audit")
 
 
-RESTORED_TERMS = 1 << 20
-RESTORED_EPOCHS_MIN = 1 << 40
-RESTORED_EPOCHS = 1 << 50
-"""Steps behind what a backup knew. A scheduler grants 10^9 leases in a day of its highest rate: the past can have used
-a thousandth of the smallest step, and two restores of one backup meet with a chance of one in a million."""
+abandoned: list[sqlite3.Connection] = []
+"""Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs again and copies what
+the disk may not have. The process ends soon, and the next one recovers from what is there."""
+
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def close_or_abandon(connection: sqlite3.Connection, error: BaseException | None) -> None:
+    """Close, unless *error* or what caused it says that the disk refused a write or a sync."""
+    while error is not None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL) or getattr(error, "errno", 0) in DISK_ERRORS:
+            abandoned.append(connection)
+            return
+        error = error.__cause__
+    connection.close()
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -79,7 +87,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("COMMIT")
         _check(connection, path)
     except sqlite3.Error as error:
-        connection.close()
+        close_or_abandon(connection, error)
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
     except BaseException:
         connection.close()
@@ -152,7 +160,7 @@ def open_term(
     entries = _entries_of_upgrade(driver, version)
     numbers: dict[str, int] = dict(driver.execute("SELECT name, value FROM meta").fetchall())
     if is_restored:
-        entries.append(_leave_the_past(numbers, acknowledged))
+        entries.append(leave_the_past(numbers, acknowledged))
     elif numbers["commit_serial"] < acknowledged:
         raise StoreError(_forgotten(path, numbers["commit_serial"], acknowledged))
     numbers["term"] += 1
@@ -188,17 +196,6 @@ def _forgotten(path: Path, found: int, acknowledged: int) -> str:
         f"{acknowledged - found} commits are gone; if a backup was put back on purpose, start once with --restored, "
         "otherwise the disk lost writes and the file should be looked at first"
     )
-
-
-def _leave_the_past(numbers: dict[str, int], acknowledged: int) -> audit.Entry:
-    """Move the term and the epochs to where nobody has been (see the head of this module)."""
-    found = dict(numbers)
-    numbers["term"] += secrets.randbelow(RESTORED_TERMS)
-    numbers["epoch_end"] += RESTORED_EPOCHS_MIN + secrets.randbelow(RESTORED_EPOCHS)
-    numbers["epoch_floor"] = numbers["epoch_end"]
-    numbers["commit_serial"] = max(numbers["commit_serial"], acknowledged)
-    detail = {"acknowledged": acknowledged, "found": found, "epoch_floor": numbers["epoch_floor"]}
-    return audit.Entry("restored", detail=detail)
 
 
 def _copy_aside(driver: sqlite3.Connection, path: Path, version: int) -> None:

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from xip_core.cli.options import duration
 from xip_core.model.result import RunState
+from xip_core.model.run_spec import Priority
 
 
 @pytest.fixture
@@ -52,6 +54,44 @@ def test_cancel_says_what_became_of_the_run(xipctl, run_id, server):
     assert answer == (0, "run r1 cancelled: 18 of 18 cells (100%), 3 failed\n", "")
     assert server.scheduler.runs[run_id].message == "wrong book"
     assert json.loads(xipctl("cancel", run_id, "-o", "json").out)["state"] == "cancelled"
+
+
+def test_a_run_is_paused_and_resumed(xipctl, run_id):
+    answer = xipctl("pause", run_id)
+    assert answer == (0, "run r1 paused: 18 of 18 cells (100%), 3 failed, 2 slots on 1 worker\n", "")
+    assert "paused" in next(line for line in xipctl("runs").out.splitlines() if "r1" in line)
+    assert json.loads(xipctl("resume", run_id, "-o", "json").out)["is_paused"] is False
+
+
+def test_a_run_is_retried_in_a_new_one(xipctl, run_id):
+    answer = xipctl("retry", run_id, "--request-id", "again", "-o", "json")
+    assert answer.code == 0
+    run = json.loads(answer.out)
+    assert (run["run_id"], run["retry_of"]) == ("r2", "r1")
+    assert json.loads(xipctl("retry", run_id, "--request-id", "again", "-o", "json").out)["run_id"] == "r2"
+    refused = xipctl("retry", "r2")
+    assert (refused.code, refused.err) == (1, "xipctl: run r2 must be final\n")
+
+
+def test_priority_and_deadline_are_asked_for_and_shown(xipctl, files, server):
+    run_id = xipctl("run", *files, "--detach", "--priority", "batch", "--deadline", "5m").out.strip()
+    run = server.scheduler.runs[run_id]
+    assert (run.priority, run.deadline_after_s) == (Priority.BATCH, 300.0)
+    assert "batch, in 5m" in xipctl("runs").out
+    document = json.loads(xipctl("runs", "-o", "json").out)[0]
+    assert (document["priority"], document["deadline_after_s"]) == ("batch", 300.0)
+
+
+@pytest.mark.parametrize("text", ["soon", "-5m", "1d", "nan", "inf"])
+def test_a_deadline_that_is_no_time_is_wrong_usage(xipctl, files, text):
+    answer = xipctl("run", *files, f"--deadline={text}")
+    assert answer.code == 2
+    assert "is not a time such as 90s, 5m or 2h" in answer.err
+
+
+@pytest.mark.parametrize(("text", "duration_s"), [("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1.5h", 5400.0)])
+def test_durations_are_read_with_their_units(text, duration_s):
+    assert duration(text) == duration_s
 
 
 def test_workers_are_listed(xipctl):

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 import numpy as np
 
 from xip_core.errors import FailureReason, NotFoundError, RequestError, XipError
@@ -17,7 +18,7 @@ from xip_core.graph.plan import digest_of
 from xip_core.model.result import NodeProgress, Quarantine, Run, RunState, WorkerInfo
 from xip_core.model.run_spec import RiskWork, RunSpec
 from xip_core.wire import convert
-from xip_core.wire.status import REASON_KEY, status_of
+from xip_core.wire.status import REASON_KEY, RETRY_AFTER_KEY, status_of
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc, run_pb2, run_pb2_grpc, worker_pb2, worker_pb2_grpc
 
 BOOK = b"\n".join(
@@ -69,6 +70,7 @@ class ScriptedScheduler(
     """
     Attributes:
         faults: statuses with which the next calls fail, by method name, first in first out.
+        retry_after_ms: sent with every fault, nothing when empty.
         cut_after: cursors after which the next result streams are cut, first in first out.
         hold_after: cursors after which the next result streams stand still, first in first out.
         calls: method names, in the order of the calls.
@@ -91,12 +93,14 @@ class ScriptedScheduler(
         self.message = ""
         self.is_corrupt = False
         self.watch_ends_early = 0
+        self.retry_after_ms = ""
 
     async def _enter(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.calls.append(method)
         self.deadlines_s[method] = context.time_remaining()
         if self.faults.get(method):
-            await context.abort(self.faults[method].pop(0), "as the test wants it")
+            hint = ((RETRY_AFTER_KEY, self.retry_after_ms),) if self.retry_after_ms else ()
+            await context.abort(self.faults[method].pop(0), "as the test wants it", hint)
 
     async def _run(self, run_id: str, context: grpc.aio.ServicerContext[Any, Any]) -> Run:
         if run_id not in self.runs:
@@ -168,6 +172,8 @@ class ScriptedScheduler(
             message=self.message,
             epoch_last=7,
             first_lease_after_s=0.125,
+            priority=spec.priority,
+            deadline_after_s=spec.deadline_after_s,
         )
         return self.runs[run_id]
 
@@ -224,6 +230,32 @@ class ScriptedScheduler(
         fields = {name: getattr(run, name) for name in run.__struct_fields__}
         self.runs[run.run_id] = Run(**(fields | {"state": RunState.CANCELLED, "message": request.reason}))
         return run_pb2.CancelRunResponse(run=convert.run_to_wire(self.runs[run.run_id]))
+
+    async def PauseRun(self, request, context):  # noqa: N802  # named by the protocol
+        await self._enter("PauseRun", context)
+        run = await self._run(request.run_id, context)
+        self.runs[run.run_id] = msgspec.structs.replace(run, state=RunState.RUNNING, is_paused=True)
+        return run_pb2.PauseRunResponse(run=convert.run_to_wire(self.runs[run.run_id]))
+
+    async def ResumeRun(self, request, context):  # noqa: N802  # named by the protocol
+        await self._enter("ResumeRun", context)
+        run = await self._run(request.run_id, context)
+        self.runs[run.run_id] = msgspec.structs.replace(run, is_paused=False)
+        return run_pb2.ResumeRunResponse(run=convert.run_to_wire(self.runs[run.run_id]))
+
+    async def RetryRun(self, request, context):  # noqa: N802  # named by the protocol
+        await self._enter("RetryRun", context)
+        old = await self._run(request.run_id, context)
+        known = self.specs.get(request.request_id)
+        if known is None:
+            if not old.state.is_final:
+                await refuse(context, RequestError("RUN_NOT_FINAL", f"run {old.run_id} must be final"))
+            run_id = f"r{len(self.runs) + 1}"
+            changes = {"run_id": run_id, "retry_of": old.run_id, "state": RunState.RUNNING}
+            self.runs[run_id] = msgspec.structs.replace(old, **changes)
+            self.specs[request.request_id] = (run_id, RunSpec("", RiskWork("", "", "", (), "", "")))
+        run_id = self.specs[request.request_id][0]
+        return run_pb2.RetryRunResponse(run=convert.run_to_wire(self.runs[run_id]), created=known is None)
 
     # ---- workers
 

@@ -13,7 +13,14 @@ from tests.core.client.server import BOOK, MARKET, PV, QUARANTINE, SCENARIOS, ST
 from xip_core.client import connect
 from xip_core.client.client import Client
 from xip_core.client.connection import Patience, parse_addresses
-from xip_core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError, XipError
+from xip_core.errors import (
+    IntegrityError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    UnavailableError,
+    XipError,
+)
 from xip_core.graph.plan import digest_of
 from xip_core.model.result import Run, RunState
 from xip_core.model.run_spec import ProbeWork, RunSpec
@@ -264,6 +271,57 @@ async def test_cancel_answers_the_cancelled_run():
     async with serving(ScriptedScheduler()) as address, connect(address) as client:
         run = await client.cancel((await submit(client)).run_id, reason="wrong book")
     assert (run.state, run.message) == (RunState.CANCELLED, "wrong book")
+
+
+async def test_a_run_is_paused_resumed_and_retried():
+    async with serving(ScriptedScheduler()) as address, connect(address) as client:
+        first = await submit(client)
+        assert (await client.pause(first.run_id, "make room")).is_paused
+        assert not (await client.resume(first.run_id)).is_paused
+        with pytest.raises(RequestError) as refused:
+            await client.retry(first.run_id)
+        assert refused.value.reason == "RUN_NOT_FINAL"
+        await client.cancel(first.run_id)
+        retries = [await client.retry(first.run_id, request_id="again") for _ in range(2)]
+    assert [(run.run_id, run.retry_of, run.is_repeated) for run in retries] == [
+        ("r2", first.run_id, False),
+        ("r2", first.run_id, True),
+    ]
+
+
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_refusal_for_now_is_waited_out_as_long_as_the_scheduler_says():
+    scheduler = ScriptedScheduler()
+    scheduler.retry_after_ms = "1"
+    scheduler.faults["SubmitRun"] = [EXHAUSTED] * 3
+    async with serving(scheduler) as address, connect(address) as client:
+        assert (await submit(client)).run_id == "r1"
+    assert scheduler.calls.count("SubmitRun") == 4
+
+
+async def test_a_refusal_for_now_is_told_when_patience_ends():
+    scheduler = ScriptedScheduler()
+    scheduler.retry_after_ms = "1"
+    scheduler.faults["SubmitRun"] = [EXHAUSTED] * 99
+    patience = Patience(again_s=0.0)
+    async with serving(scheduler) as address, connect(address, patience=patience) as client:
+        with pytest.raises(OverloadedError) as refused:
+            await submit(client)
+    assert refused.value.retry_after_s == 0.001
+    assert scheduler.calls.count("SubmitRun") == 1
+
+
+@pytest.mark.parametrize("hint", ["", "soon", "-5", "1e99"])
+async def test_a_refusal_without_a_hint_that_makes_sense_is_told_at_once(hint):
+    scheduler = ScriptedScheduler()
+    scheduler.retry_after_ms = hint
+    scheduler.faults["SubmitRun"] = [EXHAUSTED] * 2
+    async with serving(scheduler) as address, connect(address) as client:
+        with pytest.raises(RequestError, match="as the test wants it"):
+            await submit(client)
+    assert scheduler.calls.count("SubmitRun") == 1
 
 
 async def test_a_probe_has_no_table_of_results():

@@ -33,7 +33,10 @@ def test_a_run_goes_from_submission_to_numbers_without_a_loop():
         assert client.blob(client.upload(BOOK)[0]) == BOOK
         assert len(client.quarantine(run.run_id)) == 1
         assert client.wait(client.submit_spec(RunSpec("p", ProbeWork("probe.noop", 1))).run_id).name == "p"
+        assert client.pause(run.run_id).is_paused
+        assert not client.resume(run.run_id).is_paused
         assert client.cancel(run.run_id).state is RunState.CANCELLED
+        assert client.retry(run.run_id).retry_of == run.run_id
 
 
 def test_it_works_where_a_loop_already_runs():

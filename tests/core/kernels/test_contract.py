@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -84,6 +85,17 @@ def test_a_declaration_that_breaks_the_contract_is_refused(changes: dict[str, An
 def test_a_name_outside_a_namespace_of_its_own_is_refused(name: str) -> None:
     with pytest.raises(ContractError, match="its name must"):
         checked(a_kernel(name=name), name)
+
+
+def test_the_kernel_of_the_documentation_keeps_the_contract() -> None:
+    document = (Path(__file__).resolve().parents[3] / "docs/kernels.md").read_text()
+    snippet = document.split("## Your own kernel")[1].split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    kernel = checked(names["FORWARD"], "acme.forward")
+    pv, status = np.empty(2), np.empty(2, np.uint8)
+    guarded(kernel)((np.array([100.0]), np.array([0.05]), np.array([2.0, -1.0])), (pv,), status)
+    assert (pv[0], np.isnan(pv[1]), status.tolist()) == (110.00000000000001, True, [0, FailureReason.NUMERICAL])
 
 
 def test_an_entry_point_that_is_no_kernel_is_refused() -> None:

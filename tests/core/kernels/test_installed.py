@@ -13,26 +13,10 @@ import pytest
 
 import xip_core
 from tests.plugins.install import Plugin
+from tests.plugins.written import MODULE, write_package
 from xip_core.errors import ArgumentError
 from xip_core.kernels import catalogue, installed
 from xip_core.kernels.catalogue import kernel_versions
-
-GOOD = """
-from xip_core.kernels.extension import Column, ExtensionKernel, Output
-
-def twice(columns, outputs, status):
-    outputs[0][:] = 2.0 * columns[0]
-
-def kernel(name, **changes):
-    declared = dict(
-        name=name, version="3", summary="Twice the value", columns=(Column("x", "any", "finite"),),
-        outputs=(Output("pv", "as x"),), source="arithmetic", function=twice, sample={"x": [1.0, 2.0, 3.0, 4.0]},
-    )
-    return ExtensionKernel(**(declared | changes))
-
-TWICE = kernel("desk.twice")
-MISNAMED = kernel("desk.other")
-"""
 
 AddPackage = Callable[..., None]
 
@@ -46,15 +30,8 @@ def add_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add
         installed._looked_up.clear()
         catalogue._door.cache_clear()
 
-    def add(package: str, entry_points: dict[str, str], source: str = GOOD, version: str = "1.2.0") -> None:
-        folder = tmp_path / package
-        metadata = folder / f"{package}-{version}.dist-info"
-        metadata.mkdir(parents=True)
-        (folder / f"{package}.py").write_text(source)
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-        lines = [f"{name} = {package}:{attribute}" for name, attribute in entry_points.items()]
-        (metadata / "entry_points.txt").write_text("\n".join(["[xip.kernels]", *lines]) + "\n")
-        monkeypatch.syspath_prepend(str(folder))
+    def add(package: str, entry_points: dict[str, str], source: str = MODULE) -> None:
+        monkeypatch.syspath_prepend(str(write_package(tmp_path, package, entry_points, source)))
         monkeypatch.delitem(sys.modules, package, raising=False)
         forget()
 
@@ -115,6 +92,21 @@ def test_an_unknown_kernel_is_told_the_names_that_are_near_without_an_import(add
     add_package("desk_kernels", {"desk.twice": "TWICE"}, "raise SystemError('imported')")
     with pytest.raises(ArgumentError, match=r"got 'desk.twise'; near: desk.twice"):
         xip_core.evaluate("desk.twise", x=1.0)
+
+
+def test_metadata_is_read_only_where_some_package_names_the_group(tmp_path: Path) -> None:
+    empty = tmp_path / "plain" / "other-1.0.dist-info"
+    empty.mkdir(parents=True)
+    (empty / "entry_points.txt").write_text("[console_scripts]\nother = other:main\n")
+    missing = str(tmp_path / "missing")
+    assert not installed.is_group_anywhere([missing, str(tmp_path / "plain")])
+    (tmp_path / "bundle.zip").write_bytes(b"PK")
+    assert installed.is_group_anywhere([missing, str(tmp_path / "bundle.zip")])
+    for name, inside in (("a-1.0.dist-info", ""), ("b-1.0.egg-info", ""), ("c-1.0.egg", "EGG-INFO")):
+        folder = tmp_path / name[0] / name / inside
+        folder.mkdir(parents=True)
+        (folder / "entry_points.txt").write_text("[xip.kernels]\ndesk.twice = desk:TWICE\n")
+        assert installed.is_group_anywhere([missing, str(tmp_path / name[0])])
 
 
 def test_our_own_kernels_and_the_help_look_up_no_entry_point() -> None:

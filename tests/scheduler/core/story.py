@@ -18,14 +18,14 @@ Commands (times in seconds):
     weights TENANT=W ...                        (before anything else: the scheduler's settings)
     attach worker= [slots=] [connection=] [kernels=] [held=EPOCH:RUN/NODE[B,E),...]
     detach worker= [connection=] [orderly]      drain worker=
-    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [ms= per tile, 10 unless told]
+    report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took= seconds | ms= per tile, 10 ms unless told]
     keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
     return worker= epoch=                       heartbeat worker= [epochs=1,2] [stalled=EPOCH:SECONDS,...]
     pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
-    show run= | show worker=                    the view of a run or of a worker, as an order
+    show run= [eta] | show worker=              the view of a run or of a worker, as an order
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ class Story:
             self.core = Core(Limits(tenant_weights=weights))
             return []
         if word == "show":
-            return self._show(options["run"]) if "run" in options else self._show_worker(options["worker"])
+            if "run" not in options:
+                return self._show_worker(options["worker"])
+            return self._show(options["run"], with_eta="eta" in rest[0].split())
         if word == "attach" and "connection" not in options:
             self.connections[options["worker"]] = self.connections.get(options["worker"], 0) + 1
         return self._handle(self._event(word, options, is_orderly="orderly" in command))
@@ -163,7 +165,7 @@ class Story:
         self.now_s = end_s
         return lines
 
-    def _show(self, run_id: str) -> list[str]:
+    def _show(self, run_id: str, *, with_eta: bool) -> list[str]:
         view = self.core.run(RunId(run_id))
         assert view is not None
         nodes = " ".join(
@@ -172,7 +174,7 @@ class Story:
         cells = f"cells={view.cells_done}/{view.cell_count} quarantined={view.cells_quarantined}"
         waiting = f" {view.message}" if view.message.startswith(("waits", "will miss", "has missed")) else ""
         paused = " paused" if view.is_paused else ""
-        eta = f" eta={view.eta_s:.3g}s" if view.eta_s and view.deadline_after_s else ""
+        eta = f" eta={view.eta_s:.3g}s" if with_eta else ""
         return [f"{view.run_id} {view.state.name}{paused} {cells} nodes {nodes}{eta}{waiting}"]
 
     def _show_worker(self, worker_id: str) -> list[str]:
@@ -198,7 +200,8 @@ class Story:
             span = (int(begin), int(end or int(begin) + 1))
             cells = int(options.get("cells", 1))
             quarantined = ((1, 2),) * int(options.get("quarantined", 0))  # a cell each: one scenario, not the base
-            elapsed_ns = round((span[1] - span[0]) * float(options.get("ms", 10.0)) * 1e6)
+            ms = float(options["took"]) * 1e3 if "took" in options else float(options.get("ms", 10.0))
+            elapsed_ns = round((span[1] - span[0]) * ms * 1e6)
             return TilesReported(worker, epoch, *span, cells, quarantined, elapsed_ns)
         if word == "fail":
             reason = FailureReason[options.get("reason", "EVALUATION_FAILED")]

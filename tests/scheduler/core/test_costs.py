@@ -42,7 +42,7 @@ def test_speed_of_a_worker_is_its_work_against_the_average_at_the_same_work() ->
     light.measure(1_000, 1_000_000_000)
     heavy.measure(10, 1_000_000_000)
     assert paces.speed() == 0.0
-    paces.of(light).measure(100, 200_000_000)
+    paces[light].measure(100, 200_000_000)
     assert paces.speed() == pytest.approx(0.5)
     assert paces.tile_s(light) == pytest.approx(0.002)
 
@@ -51,17 +51,17 @@ def test_worker_is_expected_to_be_as_slow_at_new_work_as_at_the_old() -> None:
     light, heavy, paces = TileCost(0.001), TileCost(0.1), Paces()
     light.measure(1_000, 1_000_000_000)
     assert paces.tile_s(heavy) == pytest.approx(0.1)
-    paces.of(light).measure(100, 200_000_000)
+    paces[light].measure(100, 200_000_000)
     assert paces.tile_s(heavy) == pytest.approx(0.2)
 
 
 def test_no_more_paces_are_kept_than_the_bound() -> None:
     paces = Paces()
     first = TileCost(1.0)
-    paces.of(first).measure(1, 1_000)
+    paces[first].measure(1, 1_000)
     for _ in range(PACES_MAX):
-        paces.of(TileCost(1.0))
-    assert not paces.of(first).is_measured
+        assert not paces[TileCost(1.0)].is_measured
+    assert not paces[first].is_measured
 
 
 def test_a_clock_too_coarse_to_see_a_tile_leaves_a_finite_size() -> None:

@@ -50,6 +50,17 @@ def test_cells_of_tiles_are_those_of_their_rows_and_scenarios(
     assert sorted(listed) == sorted((row, scenario) for row, scenario, measure in expected if measure == 0)
 
 
+def test_a_kernel_tile_given_up_costs_every_output_of_its_rows() -> None:
+    node = Node(
+        0, "k", NodeKind.KERNEL, "desk.twice", "3", tile_count=3, cost_s=1e-6, row_count=10, rows_per_tile=4,
+        scenario_count=2, scenarios_per_tile=2,
+    )  # fmt: skip
+    plan = Plan((node,), cell_count=20, outputs=("pv", "delta"))
+    assert [cells_of_tiles(plan, node, tile, tile + 1) for tile in range(3)] == [8, 8, 4]
+    assert cells_of_tiles(plan, node, 0, 3) == plan.cell_count
+    assert list(failed_cells(node, 2, 3)) == [(8, 0, 2), (9, 0, 2)]
+
+
 def test_only_value_and_probe_tiles_carry_cells() -> None:
     book = a_book_plan(2, 2)
     counts = [cells_of_tiles(book, node, 0, node.tile_count) for node in book.nodes]

@@ -51,7 +51,13 @@ PLANS: tuple[Plan, ...] = (
     a_book_plan(2, 4, tiles_per_lease=3),
     a_book_plan(4, 3, tiles_per_lease=0),
 )
-LIMITS = Limits(kernel_deaths_max=2, kernel_failures_max=1, kernel_successes_needed=4, worker_marks_max=2)
+LIMITS = Limits(
+    kernel_deaths_max=2,
+    kernel_failures_max=1,
+    kernel_successes_needed=4,
+    worker_marks_max=2,
+    worker_marks_share=0.0,
+)
 """Breakers that break within histories of this length."""
 
 WORKERS = ("w1", "w2", "w3", "w4")

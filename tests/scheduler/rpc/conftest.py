@@ -45,7 +45,7 @@ def probe_request(tile_count: int = 4, request_id: str = "q", **changes: object)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(listen="127.0.0.1:0", data_dir=str(tmp_path / "data"), log_level="error")
+    return Settings(listen="127.0.0.1:0", data_dir=str(tmp_path / "data"), log_level="error", gathering_s=0.0)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.scheduler.rpc.test_runs import refusal
 from xip_core.errors import UnavailableError
 from xip_core.graph.plan import digest_of
-from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
+from xip_core.wire.v1 import blob_pb2, common_pb2, run_pb2, worker_pb2
 from xip_scheduler.daemon import Scheduler
 from xip_scheduler.rpc import blob_service, run_service, worker_service
 from xip_scheduler.rpc.server import MESSAGE_SIZE_LIMIT_BYTES, SERVER_OPTIONS
@@ -137,6 +137,14 @@ async def test_a_lease_of_a_run_that_is_gone_is_revoked_on_attach(served: Served
         (worker_pb2.AttachRequest(heartbeat=worker_pb2.Heartbeat()), "HELLO_MISSING"),
         (worker_pb2.AttachRequest(hello=worker_pb2.Hello(slot_count=1)), "BAD_HELLO"),
         (worker_pb2.AttachRequest(hello=worker_pb2.Hello(worker_id="w")), "BAD_HELLO"),
+        (
+            worker_pb2.AttachRequest(
+                hello=worker_pb2.Hello(
+                    worker_id="w", slot_count=1, kernel_signatures=[common_pb2.KernelSignature(name="desk.twice")]
+                )
+            ),
+            "BAD_SIGNATURE",
+        ),
         (worker_pb2.AttachRequest(hello=worker_pb2.Hello(worker_id="w" * 201, slot_count=1)), "BAD_HELLO"),
     ],
 )

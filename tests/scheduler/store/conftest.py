@@ -8,6 +8,10 @@ from typing import Protocol
 
 import pytest
 
+from xip_core.errors import StoreError
+from xip_scheduler.store.postgres import PostgresStore
+from xip_scheduler.store.postgres_leader import LeaderRow
+from xip_scheduler.store.postgres_session import DatabaseAddress
 from xip_scheduler.store.protocol import Store
 from xip_scheduler.store.sqlite import SqliteStore
 
@@ -26,9 +30,29 @@ class SqliteHarness:
         return SqliteStore(self.directory)
 
 
-@pytest.fixture(params=[SqliteHarness], ids=["sqlite"])
+class PostgresHarness:
+    """Opens as a scheduler that finds the leader's chair free; one that finds it taken would wait."""
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        self.address = address
+
+    def open(self) -> PostgresStore:
+        leader = LeaderRow(self.address, "127.0.0.1:7780")
+        leader.prepare()
+        observed = leader.observe()
+        if not observed.is_released:
+            leader.close()
+            raise StoreError(f"another scheduler leads: {observed.holder}")
+        term = leader.claim(observed)
+        assert term is not None, "nobody else is here"
+        return PostgresStore(self.address, term, leader)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> StoreHarness:
-    return request.param(tmp_path / "data")
+    if request.param == "sqlite":
+        return SqliteHarness(tmp_path / "data")
+    return PostgresHarness(request.getfixturevalue("database"))
 
 
 @pytest.fixture

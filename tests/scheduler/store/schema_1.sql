@@ -52,7 +52,7 @@ CREATE TABLE run (
 	UNIQUE (run_id)
 );
 INSERT INTO "run" VALUES(1,'r-live','desk','eod','hash-live','overnight',X'73706563','{plan_digest}',1,'',1767225600.25,0.0,0,0.0);
-INSERT INTO "run" VALUES(2,'r-done','desk','intraday','hash-done','intraday',X'73706563','ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',2,'',1767222000.0,1767222060.5,3,0.25);
+INSERT INTO "run" VALUES(2,'r-done','desk','intraday','hash-done','intraday',X'73706563','{finished_plan_digest}',2,'',1767222000.0,1767222060.5,3,0.25);
 CREATE TABLE tile_detail (
 	cursor INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	run_key INTEGER NOT NULL,

@@ -7,7 +7,7 @@ import pytest
 from tests.scheduler.store.builders import a_batch_with_run, a_record, a_run, finished
 from tests.scheduler.store.conftest import StoreHarness
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally, QuarantineRow, Store
+from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally, QuarantineRow, Store, Takeover
 
 
 def test_a_new_store_is_empty_and_has_reserved_no_epoch(store: Store) -> None:
@@ -285,6 +285,120 @@ def test_an_attempt_is_kept_once_and_never_changes(store: Store) -> None:
     assert [kept[4] for kept in store.attempts("r1")] == ["w1", "w2"]
 
 
+def a_final_run_of_three_tiles(store: Store) -> None:
+    """Tiles 0 and 2 of node 0 and tile 0 of node 1 with output, tile 1 of node 0 given up; final."""
+    records = [a_record(0), a_record(1, epoch=0, worker_id="", quarantined_count=10), a_record(2, quarantined_count=1)]
+    store.commit(
+        a_batch_with_run(
+            records=[*records, a_record(0, node_id=1, cell_count=0)],
+            outputs=[("r1", 0, 0, b"o0"), ("r1", 0, 2, b"o2"), ("r1", 1, 0, b"sum")],
+            details=[("r1", 0, 2, b"d2"), ("r1", 0, 0, b"d0")],
+            finished=[finished(state=3)],
+        )
+    )
+
+
+def test_a_retry_takes_over_records_outputs_and_details_and_the_old_run_stays(store: Store) -> None:
+    a_final_run_of_three_tiles(store)
+    spans = ((0, 0, 1), (0, 2, 3))
+    assert store.tallies_within("r1", spans) == [NodeTally(0, 2, 20, 1)]
+    before = (store.run("r1"), store.tallies("r1"), store.details("r1", 0, 1000))
+    store.commit(Batch(runs=[a_run("r2", retry_of="r1")], takeovers=[Takeover("r2", "r1", spans)]))
+    assert list(store.done_intervals("r2")) == [DoneInterval(0, 0, 1), DoneInterval(0, 2, 3)]
+    assert store.tallies("r2") == [NodeTally(0, 2, 20, 1)]
+    assert store.outputs("r2", 0, 0, 1, 1000) + store.outputs("r2", 0, 2, 3, 1000) == [b"o0", b"o2"]
+    assert [detail.block for detail in store.details("r2", 0, 1000)] == [b"d0", b"d2"]
+    assert (store.run("r1"), store.tallies("r1"), store.details("r1", 0, 1000)) == before
+    store.commit(Batch(records=[("r2", 0, 1, 2, 7, "w2", 10, 0)], finished=[finished("r2")]))
+    assert store.tallies("r2") == [NodeTally(0, 3, 30, 1)]
+
+
+@pytest.mark.parametrize("span", [(0, 1, 2), (0, 0, 3), (0, 3, 4), (2, 0, 1)])
+def test_a_takeover_of_a_tile_without_output_is_refused_whole(store: Store, span: tuple[int, int, int]) -> None:
+    a_final_run_of_three_tiles(store)
+    with pytest.raises(StoreError, match="every tile named"):
+        store.commit(Batch(runs=[a_run("r2")], takeovers=[Takeover("r2", "r1", (span,))]))
+    assert store.run("r2") is None
+
+
+def test_nothing_is_taken_over_of_a_live_run(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0)]))
+    with pytest.raises(StoreError, match="final"):
+        store.commit(Batch(runs=[a_run("r2")], takeovers=[Takeover("r2", "r1", ((0, 0, 1),))]))
+
+
+def test_a_takeover_of_nothing_is_a_new_run(store: Store) -> None:
+    store.commit(a_batch_with_run(finished=[finished(state=5)]))
+    store.commit(Batch(runs=[a_run("r2", retry_of="r1")], takeovers=[Takeover("r2", "r1", ())]))
+    assert store.tallies("r2") == []
+    stored = store.run("r2")
+    assert stored is not None
+    assert stored.retry_of == "r1"
+
+
 def test_a_second_scheduler_is_refused_while_the_store_is_open(harness: StoreHarness, store: Store) -> None:
     with pytest.raises(StoreError, match="another"):
         harness.open()
+
+
+def a_final_run(store: Store, tile_count: int = 3) -> None:
+    tiles = range(tile_count)
+    store.commit(
+        a_batch_with_run(
+            records=[a_record(tile, epoch=tile + 1) for tile in tiles],
+            outputs=[("r1", 0, tile, b"output") for tile in tiles],
+            details=[("r1", 0, tile, b"detail") for tile in tiles],
+            quarantine=[("r1", 4, 0, 251, 5, "no curve", "T4")],
+            attempts=[("r1", 0, 9, 0, "w1", 2, "died", True)],
+        )
+    )
+    store.commit(Batch(finished=[finished()]))
+
+
+def test_a_pruned_run_is_gone_at_once_and_its_rows_follow_in_steps(harness: StoreHarness) -> None:
+    store = harness.open()
+    a_final_run(store, tile_count=5000)
+    assert store.oldest_final_run() == ("r1", 200.0)
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    assert (store.runs(10), store.oldest_final_run(), store.erasable_run()) == ([], None, "r1")
+    store.commit(Batch(erased=["r1"]))
+    store.close()
+    store = harness.open()  # in the middle
+    steps = 1
+    while (run_id := store.erasable_run()) is not None:
+        store.commit(Batch(erased=[run_id]))
+        steps += 1
+    assert steps > 100, "each step is bounded"
+    assert (store.tallies("r1"), store.attempts("r1"), store.quarantine("r1", 9)) == ([], [], [])
+    assert (list(store.done_intervals("r1")), store.details("r1", 0, 1000)) == ([], [])
+    assert [row.event for row in store.audit_rows(0, 99) if row.run_key][-2:] == ["finished", "pruned"]
+    store.close()
+
+
+def test_a_request_id_names_its_run_for_ever(store: Store) -> None:
+    a_final_run(store)
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    found = store.find_request("desk", "request-r1")
+    assert found is not None
+    assert (found.run_id, found.payload_hash, found.pruned_at_s, found.spec) == ("r1", "hash", 900.0, b"")
+    with pytest.raises(StoreError):
+        store.commit(Batch(runs=[a_run("r9", request_id="request-r1")]))
+
+
+def test_only_a_final_run_is_pruned_and_only_a_pruned_one_erased(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0)]))
+    with pytest.raises(StoreError, match="only a final run"):
+        store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    with pytest.raises(StoreError, match="must be pruned"):
+        store.commit(Batch(erased=["r1"]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 1)]
+
+
+def test_pruning_one_run_leaves_the_others(store: Store) -> None:
+    a_final_run(store)
+    store.commit(Batch(runs=[a_run("r2")], records=[a_record(0, run_id="r2")], details=[("r2", 0, 0, b"kept")]))
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    while (run_id := store.erasable_run()) is not None:
+        store.commit(Batch(erased=[run_id]))
+    assert [run.run_id for run in store.runs(9)] == ["r2"]
+    assert [detail.block for detail in store.details("r2", 0, 1000)] == [b"kept"]

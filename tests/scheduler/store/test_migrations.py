@@ -27,10 +27,11 @@ FIRST_SCHEMA = Path(__file__).with_name("schema_1.sql")
 COPY_NAME = f"{DATABASE_NAME}.v1"
 
 
-def a_store_of_schema_1(directory: Path) -> None:
+def a_store_of_schema_1(directory: Path, finished_plan_digest: str = "f" * 64) -> None:
     plan_digest = FileBlobs(directory / "blobs").put(a_probe_plan(tile_count=8, tiles_per_lease=8).encode())
     connection = sqlite3.connect(directory / DATABASE_NAME)
-    connection.executescript(FIRST_SCHEMA.read_text().replace("{plan_digest}", plan_digest))
+    statements = FIRST_SCHEMA.read_text().replace("{plan_digest}", plan_digest)
+    connection.executescript(statements.replace("{finished_plan_digest}", finished_plan_digest))
     connection.close()
 
 

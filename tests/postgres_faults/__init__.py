@@ -1,0 +1,1 @@
+"""Faults of PostgreSQL and of the way to it, drawn by seed: `python -m tests.postgres_faults`."""

@@ -1,0 +1,83 @@
+"""A small share of `python -m tests.storefaults`, and the proof that it can fail"""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.storefaults import damage, kill, power, tracing, trouble
+from tests.storefaults.kill import Story
+from tests.storefaults.script import make_script, states
+
+needs_strace = pytest.mark.skipif(bool(tracing.missing()), reason=f"{tracing.missing()}; CI runs it with --require-all")
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Story]:
+    made = kill.make_stories(tmp_path_factory.mktemp("stories"), is_traced=not tracing.missing())
+    return {story.name: story for story in made}
+
+
+def test_the_script_has_everything_a_batch_can_hold() -> None:
+    final = states(make_script(kill.SEED))[-1]
+    assert all(getattr(final, name) for name in final.__struct_fields__)
+    assert set(final.events) == {
+        "accepted", "retried", "paused", "resumed", "finished", "cancelled", "tiles failed", "tiles given up",
+    }  # fmt: skip
+
+
+@needs_strace
+@pytest.mark.parametrize("name", ["new", "again", "upgrade"])
+def test_nothing_acknowledged_is_lost_by_kill_nine(stories: dict[str, Story], name: str) -> None:
+    points = kill.spread(kill.points(stories[name]), 5)
+    assert kill.check_all(points, jobs=2) == []
+
+
+@needs_strace
+@pytest.mark.parametrize("name", ["new", "again", "upgrade"])
+def test_nothing_acknowledged_is_lost_with_the_power(stories: dict[str, Story], name: str) -> None:
+    figures = power.losses(power.record(stories[name]), 8, seed=4)
+    assert (figures.images, figures.complaints) == (8, [])
+
+
+@needs_strace
+def test_syncs_that_did_nothing_are_noticed_by_the_witness(stories: dict[str, Story]) -> None:
+    figures = power.losses(power.record(stories["new"]), 30, seed=5, lie=0.3)
+    assert figures.refused > 0
+    assert figures.complaints == []
+
+
+@needs_strace
+@pytest.mark.parametrize("kind", list(trouble.ERRORS))
+def test_a_disk_that_refuses_ends_the_writer_and_loses_nothing(stories: dict[str, Story], kind: str) -> None:
+    places = trouble.places(stories["new"], kind, 3)
+    assert [said for place in places for said in trouble.check(stories["new"], kind, *place)] == []
+
+
+@pytest.mark.parametrize("size_limit_bytes", [1 << 10, 40_000, 150_000])
+def test_a_file_that_may_not_grow_loses_nothing(stories: dict[str, Story], size_limit_bytes: int) -> None:
+    assert trouble.check_size_limit(stories["new"], size_limit_bytes) == []
+
+
+@needs_strace
+@pytest.mark.parametrize("name", list(damage.DAMAGES))
+def test_no_damage_passes_in_silence(stories: dict[str, Story], name: str) -> None:
+    finders = [damage.found_by(stories["again"].template, name, seed) for seed in range(6)]
+    assert [what for finder, what in finders if finder == "silent"] == []
+
+
+@needs_strace
+def test_a_planted_lazy_sync_is_caught(stories: dict[str, Story]) -> None:
+    flawed = msgspec.structs.replace(stories["new"], flaw="lazy sync")
+    assert power.losses(power.record(flawed), 20, seed=0).complaints
+
+
+@needs_strace
+@pytest.mark.parametrize("flaw", ["early acknowledgement", "half a batch"])
+def test_a_planted_flaw_of_the_commit_is_caught(stories: dict[str, Story], flaw: str) -> None:
+    flawed = msgspec.structs.replace(stories["new"], flaw=flaw)
+    writes = [point for point in kill.points(flawed) if point.call == "pwrite64"]
+    middle = len(writes) // 2
+    assert kill.check_all(writes[middle : middle + 40 : 4], jobs=2)
+
+
