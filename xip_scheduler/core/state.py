@@ -19,6 +19,7 @@ from collections import OrderedDict
 import msgspec
 
 from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
+from xip_scheduler.core.breakers import Breakers
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.fairness import RunQueue
 from xip_scheduler.core.fleets import Fleets
@@ -47,6 +48,7 @@ class Counters(msgspec.Struct):
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
+    leases_stalled: int = 0
     leases_trimmed: int = 0
     leases_duplicated: int = 0
     trims_asked: int = 0
@@ -54,6 +56,9 @@ class Counters(msgspec.Struct):
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
     suspects: int = 0
+    kernels_guarded: int = 0
+    kernels_stopped: int = 0
+    workers_drained: int = 0
     refused_stale: int = 0
     refused_outside: int = 0
     refused_duplicate: int = 0
@@ -77,6 +82,7 @@ class SchedulerState:
 
     __slots__ = (
         "active_count",
+        "breakers",
         "costs",
         "counters",
         "epoch_end",
@@ -109,6 +115,7 @@ class SchedulerState:
         self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
+        self.breakers = Breakers()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
