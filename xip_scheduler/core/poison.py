@@ -107,8 +107,12 @@ def _record(state: SchedulerState, retry: Retry, attempt: Attempt, actions: list
 
 
 def blame(state: SchedulerState, worker: Worker, leases: list[Lease], message: str, actions: list[Action]) -> None:
-    """The worker died or fell silent with *leases*: the tiles its slots were at are suspects."""
-    at_work = worker.running()
+    """
+    The worker died or fell silent with *leases*: the tiles its slots were at are suspects. Not so an isolated one
+    beside others: what is evaluated in a child ends the child, the worker died of something else. Alone it is a suspect
+    still, so every such death is an attempt at some tile.
+    """
+    at_work = [lease for lease in worker.running() if not lease.is_isolated] or worker.running()
     for lease in leases:
         if lease in at_work:
             tile = lease.open_ranges()[0][0]
