@@ -52,6 +52,9 @@ LOOK_S_PER_LEASE = 20e-6
 LEASES_TRIED_MAX = 8
 """Leases looked at for one idle slot, those with the most time left first; the rest differ by kernels only."""
 
+TAKERS_TRIED_MAX = 16
+"""Idle workers that find nothing worth asking for; the others would find no more, but for their kernels and speed."""
+
 WORKERS_TRIED_MAX = 64
 """Workers asked whether one is faster; when none of so many is, the slow one is not so slow for this grid."""
 
@@ -127,10 +130,14 @@ def _trim(state: SchedulerState, idle: list[Worker], now_s: float, actions: list
         return False
     heapq.heapify(offers)
     asked: dict[int, tuple[Lease, int]] = {}
+    empty_handed_count = 0
     for taker in idle:
         for _ in range(taker.slot_count - len(taker.leases)):
             if not _take(state, taker, offers, asked):
+                empty_handed_count += 1
                 break
+        if empty_handed_count >= TAKERS_TRIED_MAX:
+            break
     for lease, tile_count in asked.values():
         lease.asked_end = _bound(lease, tile_count)
         state.counters.trims_asked += 1
