@@ -73,7 +73,7 @@ MUTATIONS = (
     Mutation("reserved epochs not persisted", JOURNAL + "Journal.sort", "batch.epoch_end = action.epoch_end", "pass"),
     Mutation("epochs start anew after a restart", RESTORE + "restore_core", "max(1, store.epoch_end)", "1"),
     Mutation("lost lease keeps its tiles", STATE + "lose_lease", "if not ranges:", "if True:"),
-    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)"),
+    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)", first_seed=55),
     Mutation("closed lease stays accepted", STATE + "close_lease", "del self.leases[lease.epoch]", "pass"),
     Mutation("leased tiles stay pending", GRANTING + "_carve", "node.pending.take_ready(begin, end)", "pass"),
     Mutation("detach forgets to give back", WORKERS + "_lose", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
@@ -83,7 +83,7 @@ MUTATIONS = (
     Mutation("silent worker stays silent", STATE + "hear", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
-    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False"),
+    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False", first_seed=55),
     Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s, actions):", "elif not _adopt(state, worker, held, now_s, actions) and held.run_id in state.runs:"),
     Mutation("leases not presented are kept", WORKERS + "attached", "state.lose_lease(lease, actions)", "pass"),
     # recording
@@ -93,7 +93,7 @@ MUTATIONS = (
     Mutation("cells counted twice", RESULTS + "tiles_reported", "run.cells_done += event.cell_count", "run.cells_done += 2 * event.cell_count"),
     Mutation("run final one tile early", RESULTS + "tiles_reported", "if run.open_count == 0:", "if run.open_count <= 1:"),
     Mutation("run never final", RESULTS + "tiles_reported", "if run.open_count == 0:", "if False:"),
-    Mutation("failed tile may be reported as well", "xip_scheduler.core.leases:Lease.is_open", "self.failed is None or", "True or", first_seed=189),
+    Mutation("failed tile may be reported as well", "xip_scheduler.core.leases:Lease.is_open", "self.failed is None or", "True or"),
     Mutation("quarantine not told", RESULTS + "finish_run", "run.cells_quarantined or run.tiles_failed or run.plan.quarantine", "False"),
     # cancel
     Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message, who))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message, who))"),
@@ -136,8 +136,8 @@ MUTATIONS = (
     Mutation("torn commit: records without outputs", DISK + "Tables.apply", "for run_id, node_id, tile, block in batch.outputs:", "for run_id, node_id, tile, block in batch.outputs[1:]:"),
     Mutation("store forgets requests of final runs", DISK + "ModelStore.find_request", "return None if run_id is None else", "return None if run_id is None or run_id in self.disk.tables.finished else"),
     # two schedulers on one store
-    Mutation("fence does not compare the term", DISK + "Disk.begin", "if entry.term != self.tables.term:", "if False:"),
-    Mutation("fence is a plain read", DISK + "Disk.claim", "self.open_transaction, None", "self.open_transaction, self.open_transaction"),
+    Mutation("fence does not compare the term", DISK + "Disk.begin", "if entry.term != self.tables.term:", "if False:", first_seed=40),
+    Mutation("fence is a plain read", DISK + "Disk.claim", "self.open_transaction, None", "self.open_transaction, self.open_transaction", first_seed=90),
     Mutation("takeover compares nothing", DISK + "Disk.claim", "return False", "pass"),
     Mutation("transaction ended by the server is committed", DISK + "Disk.end", "if self.open_transaction is not entry:", "if False:"),
     Mutation("standby loses patience", LEADERSHIP + "Candidate.observe", ">= self._times.silence_s:", ">= 0.5:"),

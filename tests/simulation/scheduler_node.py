@@ -351,6 +351,12 @@ class SchedulerNode:
                 revoked.setdefault(revoke.connection_id, []).append(revoke.epoch)
         for connection_id, epochs in revoked.items():
             self.world.send_revoked(self.connections[connection_id], tuple(epochs))
+        for judged in orders.judged:
+            self.world.probe(f"kernel {judged.state}")
+        for drain in orders.drains:
+            if drain.connection_id in self.connections:
+                self.world.probe("worker told to leave")
+                self.world.send_drain(self.connections[drain.connection_id], drain.reason)
         trimmed: dict[int, list[LeaseBound]] = {}
         for trim in orders.trims:
             if trim.connection_id in self.connections:

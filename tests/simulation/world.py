@@ -32,7 +32,8 @@ from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
-from xip_worker.events import (
+from xip_worker.messages import DRAIN_ORDERED_GRACE_S
+from xip_worker.events import DrainRequested, (
     Epoch,
     Lease,
     LeaseBound,
@@ -403,6 +404,10 @@ class World:
     def send_revoked(self, connection: ServerConnection, epochs: tuple[Any, ...]) -> None:
         link = connection.link
         link.down(lambda: link.worker.receive(link, LeasesRevoked(tuple(Epoch(epoch) for epoch in epochs))))
+
+    def send_drain(self, connection: ServerConnection, reason: str) -> None:
+        link = connection.link
+        link.down(lambda: link.worker.receive(link, DrainRequested(reason, DRAIN_ORDERED_GRACE_S)))
 
     def send_trimmed(self, connection: ServerConnection, bounds: tuple[LeaseBound, ...]) -> None:
         link = connection.link
