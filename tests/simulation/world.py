@@ -32,8 +32,8 @@ from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
-from xip_worker.messages import DRAIN_ORDERED_GRACE_S
-from xip_worker.events import DrainRequested, (
+from xip_worker.events import (
+    DrainRequested,
     Epoch,
     Lease,
     LeaseBound,
@@ -43,6 +43,7 @@ from xip_worker.events import DrainRequested, (
     ResultsAcknowledged,
     Welcomed,
 )
+from xip_worker.messages import DRAIN_ORDERED_GRACE_S
 
 HEALED_BOUND_S = 300.0
 """L1: lease durations, detection and attempts at poison tiles; all the work at the slowest host comes on top."""
