@@ -104,6 +104,7 @@ class Scheduler:
         self._changes = RunChanges()
         limits = Limits(
             lease_duration_s=settings.lease_duration_s,
+            stalled_after_s=settings.stalled_after_s,
             gathering_s=settings.gathering_s,
             tenant_weights=settings.tenant_weights,
         )
@@ -184,6 +185,13 @@ class Scheduler:
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
         self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
+        for ordered in orders.drains:
+            self._log.warning("worker is drained", worker_id=ordered.worker_id, reason=ordered.reason)
+            self._workers.drain(ordered)
+        for judged in orders.judged:
+            self._log.warning(
+                "kernel judged", kernel=judged.kernel, version=judged.version, state=judged.state, reason=judged.reason
+            )
         finished = orders.batch.finished
         for run in finished:
             state = RunState(run.state).name.lower()

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 
 from xip_scheduler.core import granting, invariants, kernels, poison, reclaim, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
+from xip_scheduler.core.breakers import BreakerView
 from xip_scheduler.core.estimates import Estimates, lateness
 from xip_scheduler.core.events import (
     Event,
@@ -190,6 +191,10 @@ class Core:
         """The run now; of the last final ones their last view; None for the store to answer."""
         live = self._state.runs.get(run_id)
         return self._view(live) if live else self._state.finished.get(run_id)
+
+    def breakers(self) -> list[BreakerView]:
+        """Kernel versions that are guarded or stopped."""
+        return self._state.breakers.views()
 
     def live_runs(self) -> list[RunView]:
         """Runs that are not final, in order of submission."""

@@ -108,6 +108,7 @@ class NodeState:
         dependents: (node, need) of the nodes that read this one.
         depth: length of the longest chain of inputs.
         leased_count: tiles in live leases that are not decided.
+        suspects: tiles that are leased isolated, decided ones among them; None while there never was one.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class NodeState:
         "node_id",
         "pending",
         "plan_node",
+        "suspects",
         "tile_count",
         "tiles_per_lease",
     )
@@ -142,11 +144,19 @@ class NodeState:
         self.dependents: list[tuple[NodeState, Need]] = []
         self.depth = 0
         self.leased_count = 0
+        self.suspects: IntervalSet | None = None
         self._ready_begin = self._ready_end = 0  # what was found ready last; a ready tile stays ready
 
     @property
     def is_done(self) -> bool:
         return self.done.count == self.tile_count
+
+    def suspect(self, begin: int, end: int) -> None:
+        """Lease tiles [begin, end) isolated from now on."""
+        if self.suspects is None:
+            self.suspects = IntervalSet()
+        for gap_begin, gap_end in self.suspects.gaps(begin, end):
+            self.suspects.add_new(gap_begin, gap_end)
 
     @property
     def goes_on_without_inputs(self) -> bool:

@@ -19,6 +19,7 @@ from collections import OrderedDict
 import msgspec
 
 from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
+from xip_scheduler.core.breakers import Breakers
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.fairness import RunQueue
 from xip_scheduler.core.fleets import Fleets
@@ -47,6 +48,7 @@ class Counters(msgspec.Struct):
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
+    leases_stalled: int = 0
     leases_trimmed: int = 0
     leases_duplicated: int = 0
     trims_asked: int = 0
@@ -55,6 +57,9 @@ class Counters(msgspec.Struct):
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
     suspects: int = 0
+    kernels_guarded: int = 0
+    kernels_stopped: int = 0
+    workers_drained: int = 0
     refused_stale: int = 0
     refused_outside: int = 0
     refused_duplicate: int = 0
@@ -79,6 +84,7 @@ class SchedulerState:
 
     __slots__ = (
         "active_count",
+        "breakers",
         "costs",
         "counters",
         "epoch_end",
@@ -112,6 +118,7 @@ class SchedulerState:
         self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
+        self.breakers = Breakers()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
@@ -166,7 +173,10 @@ class SchedulerState:
         actions.append(RunChanged(run.run_id))
 
     def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
-        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        """The worker holds no tile from *tile_end* on: those are pending again, and their tenant has them back.
+
+        The caller settles the worker.
+        """
         if tile_end >= lease.tile_end:
             return
         if tile_end <= lease.tile_begin:
@@ -184,6 +194,7 @@ class SchedulerState:
         lease.run.share.unsettled_s -= work_s
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
+        lease.run.share.unsettled_s -= work_s
         lease.open_count -= tail_count
         lease.node.leased_count -= tail_count
         for begin, end in tail:
