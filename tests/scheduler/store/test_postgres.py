@@ -423,3 +423,29 @@ def test_blobs_go_on_after_their_sessions_were_cut(
             " WHERE application_name = 'xip-scheduler blobs'"
         )
     assert blobs.has(digest)
+
+
+def test_unused_blobs_are_removed_by_the_leader_only(blobs: SharedBlobs, database: DatabaseAddress) -> None:
+    digest = blobs.put(b"content")
+    assert list(blobs.unused_since(0.0)) == []
+    assert list(blobs.unused_since(1e12)) == [digest]
+    old, new = lead(database), lead(database)
+    blobs.lead(old.term)
+    with pytest.raises(StoreError, match="another scheduler leads"):
+        blobs.remove([digest], 1e12)
+    assert blobs.has(digest)
+    blobs.lead(new.term)
+    assert blobs.remove([digest], 0.0) == 0, "used since"
+    assert blobs.remove([digest], 1e12) == 1
+    assert not blobs.has(digest)
+    for store in (old, new):
+        store.close()
+
+
+def test_asking_for_a_blob_counts_as_use(blobs: SharedBlobs, postgres: PrivateServer) -> None:
+    digest = blobs.put(b"content")
+    with postgres.administrator(database_name(blobs._address)) as operator:
+        operator.execute("UPDATE blob SET used_at_s = 1")
+    assert list(blobs.unused_since(2.0)) == [digest]
+    assert blobs.has(digest)
+    assert list(blobs.unused_since(2.0)) == []
