@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.chaos import (  # noqa: F401 - registers their scenarios
+    scenarios_leaders,
     scenarios_network,
     scenarios_peers,
     scenarios_poison,

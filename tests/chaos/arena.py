@@ -12,9 +12,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from tests.chaos.store_reader import StoreFigures, check_store
+import psycopg
+
+from tests.chaos.store_reader import StoreFigures, check_database, check_store
 from tests.integration.cluster import Daemon
 from tests.integration.cluster_run import RUN_LIMIT_S, assert_same_bytes, numbers_of
 from xip_core import samples
@@ -41,7 +43,7 @@ class Arena:
 
     Attributes:
         draw: what a scenario draws from; the seed is told with a failure.
-        is_port_fixed: a scheduler started again takes the port of the first.
+        database: opens a session of the PostgreSQL store; None for a file in `data_dir`.
     """
 
     def __init__(self, directory: Path, undisturbed: RunNumbers, seed: int = 0, extent: Extent = "once") -> None:
@@ -52,8 +54,10 @@ class Arena:
         self.is_brief = extent == "brief"
         self.draw = random.Random(seed)
         self.address = ""
+        self.database: Callable[[], psycopg.Connection[Any]] | None = None
         self.acknowledged: dict[str, str] = {}
         self._stack = contextlib.ExitStack()
+        self._until_read = contextlib.ExitStack()
         self._serial = 0
 
     def __enter__(self) -> Arena:
@@ -63,6 +67,7 @@ class Arena:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        self._until_read.close()
 
     # ---- daemons
 
@@ -73,6 +78,10 @@ class Arena:
     def callback(self, end: Callable[[], object]) -> None:
         """Call *end* when the scenario is over."""
         self._stack.callback(end)
+
+    def keep_until_read(self, manager: contextlib.AbstractContextManager[Entered]) -> Entered:
+        """Enter *manager*, which lives until the store has been read: a database server."""
+        return self._until_read.enter_context(manager)
 
     def enter(self, manager: contextlib.AbstractContextManager[Entered]) -> Entered:
         return self._stack.enter_context(manager)
@@ -158,8 +167,11 @@ class Arena:
     # ---- the end
 
     def read_store(self) -> StoreFigures:
-        """Kill everything and read what is on disk."""
+        """Kill everything and read what is in the store."""
         self._stack.close()
+        if self.database is not None:
+            with self.database() as connection:
+                return check_database(connection, self.directory, self.acknowledged)
         return check_store(self.data_dir, self.acknowledged)
 
 

@@ -14,14 +14,12 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tests.chaos.observed_worker import observe
-from xip_core.graph.plan import Node, Plan
 from xip_core.kernel_versions import announced
-from xip_worker import executor
+from xip_worker import probe
 from xip_worker.daemon import Daemon
-from xip_worker.events import FinishedTiles, Lease
 from xip_worker.messages import Identity
 from xip_worker.pricing import PricingEvaluator
 from xip_worker.settings import Settings
@@ -53,13 +51,14 @@ class NoPricing(PricingEvaluator):
         pass
 
 
-def held(plan: Plan, node: Node, lease: Lease, is_cancelled: Callable[[], bool]) -> Iterator[FinishedTiles]:
+def held(until_ns: int, is_cancelled: Callable[[], bool]) -> bool:
+    """In place of keeping a core busy: wait; False when cancelled."""
     if next(begun) == worker_count:
         tell("all hold")
     while not released.wait(LOOK_INTERVAL_S):
         if is_cancelled():
-            return
-    yield FinishedTiles(lease.epoch, lease.tile_begin, lease.tile_end, lease.tile_end - lease.tile_begin, 1_000_000)
+            return False
+    return True
 
 
 async def serve(addresses: tuple[str, ...]) -> None:
@@ -85,6 +84,6 @@ if __name__ == "__main__":
     worker_count = options.workers
     threading.stack_size(256 << 10)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    executor.evaluate_probe = held
+    probe._spin = held
     observe()
     asyncio.run(serve(tuple(options.scheduler.split(","))))

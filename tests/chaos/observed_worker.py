@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from xip_worker import connection, daemon
+from xip_worker import connection, daemon, messages
 from xip_worker.events import FinishedTiles, LeasesReceived, ResultsWritten
 from xip_worker.executor import Executor, _SlotRun
 
@@ -53,30 +53,30 @@ def observe() -> None:
     leases: dict[int, tuple[str, int]] = {}
     evaluate, report = Executor.evaluate, Executor._report
     begin = _SlotRun.evaluate
-    message, event_of, handle = daemon.results_message, connection.event_of, daemon.Daemon._handle
+    message, handle = messages.results_message, daemon.Daemon._handle
 
-    def observed_evaluate(self: Executor, slot: Any, batch: Any) -> None:
+    def observed_evaluate(self: Executor, slot: Any, batch: Any, *more: Any) -> Any:
         leases.update((lease.epoch, (lease.run_id, lease.node_id)) for lease in batch)
-        evaluate(self, slot, batch)
+        return evaluate(self, slot, batch, *more)
 
-    def observed_begin(self: Any, lease: Any) -> None:
+    def observed_begin(self: Any, *arguments: Any) -> Any:
         pass_by("evaluating", lambda: threading.Timer(EVALUATING_S, kill).start())
-        begin(self, lease)
+        return begin(self, *arguments)
 
-    def observed_report(self: Executor, outcome: Any) -> None:
+    def observed_report(self: Executor, outcome: Any) -> Any:
         if isinstance(outcome, FinishedTiles):
             run_id, node_id = leases[outcome.epoch]
             if notes >= 0:
                 os.write(notes, b"%s %d %d %d\n" % (run_id.encode(), node_id, outcome.tile_begin, outcome.tile_end))
             pass_by("evaluated")
-        report(self, outcome)
+        return report(self, outcome)
 
     def observed_message(action: Any) -> Any:
         pass_by("before-send")
         return message(action)
 
     def observed_event_of(response: Any) -> Any:
-        event = event_of(response)
+        event = messages.event_of(response)
         if isinstance(event, LeasesReceived):
             pass_by("leased")
         return event
@@ -86,10 +86,15 @@ def observe() -> None:
             pass_by("after-send")
         handle(self, event)
 
-    Executor.evaluate, Executor._report = observed_evaluate, observed_report  # type: ignore[method-assign]  # observer
-    _SlotRun.evaluate = observed_begin  # type: ignore[method-assign]  # observer
-    daemon.results_message, connection.event_of = observed_message, observed_event_of
-    daemon.Daemon._handle = observed_handle  # type: ignore[method-assign]  # observer
+    for owner, name, wrapped in (
+        (Executor, "evaluate", observed_evaluate),
+        (Executor, "_report", observed_report),
+        (_SlotRun, "evaluate", observed_begin),
+        (daemon, "results_message", observed_message),
+        (connection, "event_of", observed_event_of),
+        (daemon.Daemon, "_handle", observed_handle),
+    ):
+        setattr(owner, name, wrapped)
 
 
 if __name__ == "__main__":

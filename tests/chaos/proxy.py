@@ -68,7 +68,7 @@ class Proxy:
 
     def freeze(self, *directions: Direction) -> None:
         """Keep the bytes of *directions*: nothing arrives, nothing ends."""
-        self._call(lambda: [self._open[direction].clear() for direction in directions])
+        self._call(lambda: self._freeze(directions))
 
     def heal(self) -> None:
         self._call(self._heal)
@@ -77,8 +77,17 @@ class Proxy:
 
     def _call(self, change: Callable[[], object]) -> None:
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (change(), done.set()))
+
+        def changed() -> None:
+            change()
+            done.set()
+
+        self._loop.call_soon_threadsafe(changed)
         assert done.wait(START_LIMIT_S)
+
+    def _freeze(self, directions: tuple[Direction, ...]) -> None:
+        for direction in directions:
+            self._open[direction].clear()
 
     def _cut(self) -> None:
         self._is_cut = True

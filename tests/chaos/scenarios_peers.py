@@ -53,7 +53,7 @@ async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
         before_bytes = resident_bytes(pid)
         slow = [grpc.aio.insecure_channel(arena.address) for _ in range(4)]
         request = run_pb2.StreamResultsRequest(run_id=run.run_id)
-        calls = [run_pb2_grpc.RunServiceStub(each).StreamResults(request) for each in slow]
+        calls: list[Any] = [run_pb2_grpc.RunServiceStub(each).StreamResults(request) for each in slow]
         firsts = [await call.read() for call in calls]
         slowest_s = 0.0
         for number in range(100):

@@ -17,7 +17,7 @@ from xip_core.model.result import Run
 
 SERVING_AGAIN_S = 3.0
 LIVE_TILES = 100_000
-TILE_S = 0.0003
+TILE_S = 0.00015
 HERD = 1_000
 HERD_PROCESSES = 4
 HERD_ATTACHED_S = 10.0

@@ -15,6 +15,7 @@ from tests.chaos.scenario import Figures, scenario
 from tests.chaos.waiting import let_pass, until
 from tests.integration.cluster import Daemon
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
+from xip_core.client.sync import SyncClient
 from xip_core.model.result import Run, RunState
 
 RE_LEASED_P99_S = 2.0
@@ -64,8 +65,7 @@ def worker_killed_at_each_failpoint(arena: Arena) -> Figures:
         for failpoint in failpoints:
             run = arena.submit(client)
             victim = arena.observed_worker(failpoint=failpoint)
-            until(lambda victim=victim: victim.process.poll() is not None, 30.0, f"a worker must die at {failpoint}")
-            assert victim.process.returncode == -signal.SIGKILL, victim.lines
+            assert victim.process.wait(30.0) == -signal.SIGKILL, victim.lines
             heir = arena.observed_worker(slot_count=2)
             arena.complete(client, run)
             heir.kill()
@@ -86,7 +86,7 @@ def dead_worker_is_replaced(arena: Arena) -> Figures:
         for _ in range(20):
             run = arena.submit_probe(client, 1, tile_duration_s=60.0)
             victim = arena.worker()
-            until(lambda run=run: _leased(client.run(run.run_id)) == 1, 20.0, "the victim must get the lease")
+            until_leased(client, run)
             delays_s.append(asyncio.run(_re_leased_after(arena, run.run_id, victim.kill)))
             client.cancel(run.run_id)
     delays_s.sort()
@@ -96,6 +96,10 @@ def dead_worker_is_replaced(arena: Arena) -> Figures:
 
 def _leased(run: Run) -> int:
     return sum(node.tiles_leased for node in run.nodes)
+
+
+def until_leased(client: SyncClient, run: Run) -> None:
+    until(lambda: _leased(client.run(run.run_id)) == 1, 20.0, f"a tile of {run.name} must be leased")
 
 
 async def _re_leased_after(arena: Arena, run_id: str, strike: Callable[[], None]) -> float:
@@ -174,14 +178,14 @@ def workers_told_to_stop(arena: Arena) -> Figures:
 
         long = arena.submit_probe(client, 1, tile_duration_s=30.0)
         hasty = arena.worker(1, "", "--drain-grace-s=0.2")
-        until(lambda: _leased(client.run(long.run_id)) == 1, 20.0, "the tile must be under way")
+        until_leased(client, long)
         begun_s = time.monotonic()
         assert hasty.terminate() == 0, hasty.lines
         handed_back_s = time.monotonic() - begun_s
         until(lambda: _leased(client.run(long.run_id)) == 0, 5.0, "the lease must be handed back")
 
         stubborn = arena.worker()
-        until(lambda: _leased(client.run(long.run_id)) == 1, 20.0, "the tile must be leased again")
+        until_leased(client, long)
         stubborn.process.send_signal(signal.SIGTERM)
         stubborn.wait_for_log("draining")
         assert stubborn.terminate() == 143, stubborn.lines

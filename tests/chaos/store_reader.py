@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 
 from xip_core.graph.plan import Node, NodeKind, decode_plan
 
@@ -51,6 +52,26 @@ def check_store(data_dir: Path, acknowledged: Mapping[str, str]) -> StoreFigures
             connection.close()
 
 
+def check_database(
+    database: psycopg.Connection[Any], plan_dir: Path, acknowledged: Mapping[str, str]
+) -> StoreFigures:
+    """
+    The same of a store in PostgreSQL: its tables are copied, as they are, and read as above.
+
+    Args:
+        plan_dir: the data directories of its schedulers, which keep copies of plans, are below it.
+    """
+    with sqlite3.connect(":memory:") as connection:
+        for table in ("meta", "run", "tile_record", "node_tally", "tile_detail"):
+            with database.cursor() as cursor:
+                cursor.execute(f"SELECT * FROM {table}")
+                names = [column.name for column in cursor.description or ()]
+                connection.execute(f"CREATE TABLE {table} ({', '.join(names)})")
+                marks = ", ".join("?" * len(names))
+                connection.executemany(f"INSERT INTO {table} VALUES ({marks})", cursor.fetchall())
+        return _check(connection, plan_dir, acknowledged)
+
+
 def _check(connection: sqlite3.Connection, data_dir: Path, acknowledged: Mapping[str, str]) -> StoreFigures:
     connection.row_factory = sqlite3.Row
     assert [row[0] for row in connection.execute("PRAGMA integrity_check")] == ["ok"]
@@ -73,7 +94,7 @@ def _check(connection: sqlite3.Connection, data_dir: Path, acknowledged: Mapping
 def _check_run(connection: sqlite3.Connection, data_dir: Path, run: sqlite3.Row) -> int:
     """Tiles recorded of the run."""
     digest = run["plan_digest"]
-    (plan_path,) = (data_dir / "blobs").rglob(digest)
+    plan_path = next(data_dir.rglob(digest))
     plan = decode_plan(plan_path.read_bytes())
     is_complete = run["state"] in COMPLETE_STATES
     return sum(_check_node(connection, run, node, is_complete) for node in plan.nodes)
@@ -107,12 +128,12 @@ def _check_node(connection: sqlite3.Connection, run: sqlite3.Row, node: Node, is
         assert details <= recorded, f"{what}: details of tiles without record: {sorted(details - recorded)[:5]}"
     if is_complete and node.kind in (NodeKind.VALUE, NodeKind.REDUCE) and not _quarantined(records):
         assert len(details) == node.tile_count, f"{what}: {len(details)} details of {node.tile_count} tiles"
-    return tiles_done
+    return int(tiles_done)
 
 
 def _quarantined(records: list[Any]) -> int:
     """Cells without number; a tile given up as a whole has no detail."""
-    return sum(record["quarantined_count"] for record in records)
+    return sum(int(record["quarantined_count"]) for record in records)
 
 
 def _check_epochs(connection: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 import grpc.aio
 import msgspec
 
-from xip_core.errors import NotFoundError, RequestError
+from xip_core.errors import NotFoundError, RequestError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
@@ -302,9 +302,17 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         return await self._described(stored)
 
     async def _described(self, stored: StoredRun) -> Run:
-        """What the core and the store together know: a final state and its time only ever come from the store."""
+        """
+        What the core and the store together know: a final state and its time only ever come from the store.
+
+        Raises:
+            UnavailableError: the store has a live run that the core never heard of, so another scheduler has written
+                it and leads; what is asked of this one about the run would be answered and not be done.
+        """
         view: RunView | None = await self._driver.query(lambda: self._core.run(RunId(stored.run_id)))
         if view is None:
+            if not stored.finished_at_s:
+                raise UnavailableError(f"another scheduler leads: run {stored.run_id} is not known to this one")
             plan = await self._plans.plan(stored.plan_digest)
             return run_of_store(stored, plan, await self._store.tallies(stored.run_id))
         run = self._of_view(view)
