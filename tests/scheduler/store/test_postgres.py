@@ -23,6 +23,7 @@ from xip_scheduler.store.postgres import PostgresStore
 from xip_scheduler.store.postgres_blobs import SharedBlobs
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
+from xip_scheduler.store.postgres_verify import verify_database
 from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally
 
 
@@ -449,3 +450,56 @@ def test_asking_for_a_blob_counts_as_use(blobs: SharedBlobs, postgres: PrivateSe
     assert list(blobs.unused_since(2.0)) == [digest]
     assert blobs.has(digest)
     assert list(blobs.unused_since(2.0)) == []
+
+
+# ---- verify
+
+
+def test_a_store_in_use_is_verified_and_found_sound(database: DatabaseAddress, tmp_path: Path) -> None:
+    blobs = SharedBlobs(tmp_path, database)
+    store = lead(database)
+    plan_digest = blobs.put(b"a plan")
+    store.commit(
+        Batch(
+            runs=[a_run("r1", plan_digest=plan_digest), a_run("r2", plan_digest=plan_digest)],
+            epoch_end=10,
+            records=[a_record(0), a_record(1, 5), a_record(0, run_id="r2")],
+            finished=[finished("r1")],
+        )
+    )
+    report = verify_database(database)
+    assert [complaint for check in report.checks for complaint in check.complaints] == []
+    looked_at = {check.name: check.looked_at for check in report.checks}
+    assert (looked_at["records"], looked_at["runs"], looked_at["blobs"]) == (3, 2, 1)
+    store.close()
+    blobs.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET cell_count = 11", "tallies"),
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET worker_key = 7", "runs"),
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET tile_end = 9", "records"),
+        ("UPDATE audit SET who = 'nobody' WHERE audit_key = 2", "audit"),
+        ("UPDATE run SET state = 9", "runs"),
+        ("UPDATE blob_chunk SET content = 'a plam'", "blobs"),
+        ("DELETE FROM blob", "blobs"),
+        ("UPDATE leader SET term = 77", "leader"),
+    ],
+)
+def test_verify_finds_what_was_changed_behind_our_back(
+    database: DatabaseAddress, postgres: PrivateServer, tmp_path: Path, damage: str, check: str
+) -> None:
+    blobs = SharedBlobs(tmp_path, database)
+    store = lead(database)
+    runs = [a_run("r1", plan_digest=blobs.put(b"a plan"))]
+    records = [a_record(0), a_record(1, 5)]
+    store.commit(Batch(runs=runs, epoch_end=10, records=records, finished=[finished("r1")]))
+    with postgres.administrator(database_name(database)) as operator:
+        operator.execute(damage)
+        report = verify_database(database)
+        operator.execute("ALTER TABLE tile_record ENABLE TRIGGER ALL")
+    assert check in [each.name for each in report.checks if not each.is_sound]
+    blobs.close()
+    store.close()
