@@ -38,7 +38,7 @@ class LeaderTimes(msgspec.Struct, frozen=True):
     """
 
     silence_s: float = 5.0
-    gone_s: float = 1.0
+    gone_s: float = 0.75
     renewal_s: float = 0.25
 
     @property

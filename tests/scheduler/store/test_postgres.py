@@ -188,11 +188,15 @@ def test_a_claim_on_what_has_changed_since_is_refused(database: DatabaseAddress)
     two.close()
 
 
-def test_the_leaders_sessions_are_seen_while_there_is_one(database: DatabaseAddress) -> None:
+def test_the_leaders_sessions_are_seen_while_there_is_one(database: DatabaseAddress, postgres: PrivateServer) -> None:
     row = LeaderRow(database)
     store = lead(database)
     assert row.observe().has_session
     store.close()
+    name = session_name(store.term)
+    gone = "SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s)"
+    with postgres.administrator() as watcher:  # the server ends a session a moment after its client
+        until(watcher, gone, (name,), 10)
     assert row.observe() == Observation(store.term, 0, is_released=True, has_session=False, holder="")
     row.close()
 
