@@ -143,7 +143,13 @@ class Daemon:
 
     def _take_reports(self) -> None:
         self._reports_taken_s = self._loop.time()
-        if reports := self._executor.take_reports():
+        try:
+            reports = self._executor.take_reports()
+        except BaseException as error:
+            if not self._broken.done():
+                self._broken.set_exception(RuntimeError(f"a slot ended by {error!r}"))
+            return
+        if reports:
             self._handle(WorkReported(reports))
 
     def _log_failure(self, lease: Lease, tile: int, error: Exception) -> None:

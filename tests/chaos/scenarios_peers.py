@@ -16,7 +16,7 @@ import grpc.aio
 from tests.chaos.arena import Arena
 from tests.chaos.processes import descriptor_count, resident_bytes, thread_count
 from tests.chaos.scenario import Figures, scenario
-from tests.chaos.waiting import until
+from tests.chaos.waiting import run_async, until
 from tests.scheduler.rpc.conftest import probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.client import connect
@@ -35,7 +35,7 @@ ATTACK_MEMORY_MIB = 48
 )
 def slow_readers(arena: Arena) -> Figures:
     scheduler = arena.scheduler()
-    return asyncio.run(stall_readers(arena, scheduler.process.pid, 96))
+    return run_async(stall_readers(arena, scheduler.process.pid, 96))
 
 
 async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
@@ -83,14 +83,14 @@ def version_skew(arena: Arena) -> Figures:
     arena.scheduler()
     with arena.client() as client:
         run = arena.submit(client)
-        asyncio.run(_attach_skewed(arena, run))
+        run_async(_attach_skewed(arena, run))
         assert client.run(run.run_id).cells_done == 0
         message = client.run(run.run_id).message
         honest = arena.worker(2)
         arena.complete(client, run)
         honest.kill()
         probe = arena.submit_probe(client, 3, tiles_per_lease=1)
-        asyncio.run(asyncio.wait_for(_old_and_new_words(arena), 20.0))
+        run_async(_old_and_new_words(arena), 20.0)
         arena.worker()
         final = client.wait(probe.run_id, timeout_s=30.0)
     assert final.state.is_final, final
@@ -156,7 +156,7 @@ def hostile_messages(arena: Arena) -> Figures:
     arena.worker(2)
     with arena.client() as client:
         arena.complete(client, arena.submit(client))
-        return asyncio.run(asyncio.wait_for(attack(arena, scheduler.process.pid), 90.0))
+        return run_async(attack(arena, scheduler.process.pid), 90.0)
 
 
 Attack = Callable[[str], Awaitable[int]]

@@ -12,7 +12,7 @@ import grpc.aio
 from tests.chaos.arena import BRISK, Arena
 from tests.chaos.observed_worker import FAILPOINTS
 from tests.chaos.scenario import Figures, scenario
-from tests.chaos.waiting import let_pass, until
+from tests.chaos.waiting import let_pass, run_async, until
 from tests.integration.cluster import Daemon
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.client.sync import SyncClient
@@ -87,7 +87,7 @@ def dead_worker_is_replaced(arena: Arena) -> Figures:
             run = arena.submit_probe(client, 1, tile_duration_s=60.0)
             victim = arena.worker()
             until_leased(client, run)
-            delays_s.append(asyncio.run(_re_leased_after(arena, run.run_id, victim.kill)))
+            delays_s.append(run_async(_re_leased_after(arena, run.run_id, victim.kill)))
             client.cancel(run.run_id)
     delays_s.sort()
     assert delays_s[-1] <= RE_LEASED_P99_S, delays_s
@@ -205,7 +205,7 @@ def stale_results(arena: Arena) -> Figures:
     arena.scheduler(*BRISK)
     with arena.client() as client:
         run = arena.submit_probe(client, 1, tiles_per_lease=1)
-        refused = asyncio.run(_report_stale(arena))
+        refused = run_async(_report_stale(arena))
         arena.complete(client, run)
     return {"refused": f"{refused} results under a dead epoch"}
 
