@@ -33,6 +33,7 @@ from xip_scheduler.driver import Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.logs import logger
 from xip_scheduler.restore import restore_core
+from xip_scheduler.retention import Retention, RetentionRules
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.blob_service import BlobService
 from xip_scheduler.rpc.callers import CallerInterceptor
@@ -116,6 +117,13 @@ class Scheduler:
         signatures = KernelSignatures()
         admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
         self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission, signatures)
+        rules = RetentionRules(
+            age_limit_s=settings.run_age_limit_days * 86_400.0,
+            size_limit_bytes=settings.store_size_limit_bytes,
+            runs_kept_min=settings.final_runs_kept_min,
+        )
+        swept = None if settings.store else blobs
+        self._retention = Retention(self._store, swept, rules, held=self._runs.held)
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -164,6 +172,15 @@ class Scheduler:
         self._failure = StoreError(reason)
         self._stopping.set()
 
+    async def _tidy_up(self) -> None:
+        """Retention; its failed commit ends the process like any other."""
+        try:
+            await self._retention.run()
+        except StoreError as error:
+            self._log.critical("retention failed", exc_info=error)
+            self._failure = error
+            self._stopping.set()
+
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
         self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
@@ -206,7 +223,11 @@ class Scheduler:
             live_runs=self.core.live_run_count(),
             settings=msgspec.to_builtins(settings),
         )
-        helping = [asyncio.create_task(self._runs.warm_up()), asyncio.create_task(self._stop_when_told())]
+        helping = [
+            asyncio.create_task(self._runs.warm_up()),
+            asyncio.create_task(self._stop_when_told()),
+            asyncio.create_task(self._tidy_up()),
+        ]
         try:
             await driving
         except Exception:

@@ -47,6 +47,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tenant_live_runs_max: likewise of one tenant, so that one that floods leaves room for others.
         peer_calls_max, peer_workers_max: calls under way and worker streams of one address; raise them where many desks
             or workers come through one proxy.
+        run_age_limit_days: final runs are removed so long after their end, with details and blobs; a month, so that a
+            month's end can be looked at until the next. 0 keeps them for ever.
+        store_size_limit_bytes: above it the oldest final runs go, whatever their age; 20 GB restart in seconds and copy
+            in minutes. 0 for no limit. Of the file in data_dir; a database has its own limits.
+        final_runs_kept_min: so many final runs stay whatever their age: a clock that jumps ahead makes all runs old.
         tenant_weights: shares of the grid by tenant; 1 for those not named.
         log_level: "debug", "info", "warning" or "error".
     """
@@ -68,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant_live_runs_max: int = 800
     peer_calls_max: int = 512
     peer_workers_max: int = 5_000
+    run_age_limit_days: float = 30.0
+    store_size_limit_bytes: int = 20 << 30
+    final_runs_kept_min: int = 100
     tenant_weights: dict[str, float] = {}
     log_level: str = "info"
 
@@ -166,6 +174,9 @@ def _check(settings: Settings) -> None:
         raise RequestError("BAD_SETTING", sentence)
     if not 0.0 <= settings.gathering_s <= 60.0:
         raise RequestError("BAD_SETTING", f"gathering_s must be 0 to 60, got {settings.gathering_s}")
+    for name in ("run_age_limit_days", "store_size_limit_bytes", "final_runs_kept_min"):
+        if not getattr(settings, name) >= 0:
+            raise RequestError("BAD_SETTING", f"{name} must be 0 or more, got {getattr(settings, name)}")
     for name in POSITIVE:
         if getattr(settings, name) <= 0:
             raise RequestError("BAD_SETTING", f"{name} must be positive, got {getattr(settings, name)}")

@@ -27,6 +27,7 @@ import numpy as np
 
 from xip_core.errors import IntegrityError
 from xip_core.graph.plan import digest_of
+from xip_core.pricing.polling import wait_for
 from xip_core.pricing.tile import Columns
 
 K = TypeVar("K", bound=Hashable)
@@ -111,7 +112,7 @@ class LoadingCache(Generic[K, V]):
                     return None
             if flight.thread_id == threading.get_ident():
                 raise RuntimeError(f"loading {key!r} needs {key!r}")
-            flight.done.wait()
+            wait_for(flight.done)
 
     def claim_absent(self, keys: Iterable[K]) -> list[K]:
         """Claim keys from the first on, up to one that is held or in flight."""

@@ -51,6 +51,7 @@ CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # a new try is a new TCP connection, not the broken one of the last
     ("grpc.keepalive_time_ms", 6_000),  # a scheduler that vanished or stands still; servers allow one ping per 5 s
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),  # of gRPC's own pings, behind which a keepalive waits; 60 s by default
 )
 
 

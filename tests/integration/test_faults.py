@@ -144,17 +144,22 @@ def test_scheduler_and_worker_told_to_stop_in_the_same_moment_end_in_order_and_t
 def test_a_standby_that_takes_over_inside_a_run_changes_no_number(
     tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers, database: DatabaseAddress
 ) -> None:
-    """Worker and client know both addresses, and nothing else is told to anybody."""
-    leader = kept(daemons, SchedulerDaemon(database, tmp_path / "leader"))
-    leader.wait_for_log("serving")
-    standby = kept(daemons, SchedulerDaemon(database, tmp_path / "standby"))
-    addresses = ",".join(str(each.wait_for_log("waiting to lead")["address"]) for each in (standby, leader))
+    """The leader stands still: its connections stay open and silent, which is worse than their end. Worker and client
+    know both addresses, and nothing else is told to anybody."""
+    leader = SchedulerDaemon(database, tmp_path / "leader")
+    kept(daemons, leader)
+    leader.until_serving()
+    standby = SchedulerDaemon(database, tmp_path / "standby")
+    kept(daemons, standby)
+    addresses = f"{standby.address},{leader.address}"
     kept(daemons, start_worker(addresses))
     with connect_sync(addresses) as client:
         run = submit_sample(client, "takeover")
         watch_until(client, run.run_id, has_done(0.2))
-        leader.kill()
+        leader.process.send_signal(signal.SIGSTOP)
         finished = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)
     assert finished.state is RunState.COMPLETED
-    assert standby.wait_for_log("serving")["term"] == 2
+    assert standby.until_serving() == 2
+    leader.process.send_signal(signal.SIGCONT)
+    assert leader.exit_code() == 1, "\n".join(leader.lines)
     assert_same_bytes(numbers_of(addresses, run.run_id), undisturbed)

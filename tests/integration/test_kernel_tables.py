@@ -23,7 +23,7 @@ from xip_core.client import connect
 from xip_core.client.sync import SyncClient
 from xip_core.errors import FailureReason, RequestError
 from xip_core.model.result import RunState
-from xip_core.model.run_spec import KernelSignature, KernelWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, RunSpec
 from xip_core.model.table import encode_table
 
 
@@ -207,6 +207,9 @@ def test_xipctl_evaluates_a_csv_table_and_prints_the_run_again(grid: Grid, tmp_p
     pv = float(lines[1].removesuffix(",ok"))
     assert 0.5 < pv < 0.98
     as_json = ("evaluate", "example.cash_digital", str(table), "--request-id", "cli-1", "--outputs", "pv", "-o", "json")
+    batch = xipctl(grid, "evaluate", "example.cash_digital", str(table), "--priority", "batch", "--deadline", "5m")
+    assert batch.returncode == 3
+    assert next(run for run in grid.client.runs(1)).priority is Priority.BATCH
     again = json.loads(xipctl(grid, *as_json).stdout)
     assert (again["outputs"], again["status"]) == ({"pv": [pv, None]}, ["ok", "NUMERICAL"])
     assert again["kernel_version"] == "1+example-kernels-0.1.0"

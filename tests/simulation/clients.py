@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.workload import Request, retry_of
-from xip_core.errors import OverloadedError, RequestError
+from xip_core.errors import OverloadedError, RequestError, UnavailableError
 
 if TYPE_CHECKING:
     from tests.simulation.scheduler_node import SchedulerNode
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 REPLY_TIMEOUT_S = 5.0
 CANCELLED_SHARE = 0.5
 """Of the calls given up that are not carried out for that."""
+
+
+class ForgottenError(Exception):
+    """The store has forgotten what this client saw; whoever still wants something begins anew."""
 
 
 class Clients:
@@ -41,14 +45,22 @@ class Clients:
 
         def done(task: asyncio.Task[None]) -> None:
             self.tasks.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if task.cancelled() or isinstance(task.exception(), ForgottenError):
+                return
+            if (error := task.exception()) is not None:
                 raise error
 
         task.add_done_callback(done)
 
     async def call(self, ask: Callable[[SchedulerNode], Coroutine[Any, Any, Any]]) -> tuple[Any]:
-        """A call repeated until it is answered, in a 1-tuple; a refusal is an answer, "come again" is none."""
+        """
+        A call repeated until it is answered, in a 1-tuple; a refusal is an answer, "come again" is none.
+
+        Raises:
+            ForgottenError: a backup was put back meanwhile: what was said before has not happened.
+        """
         world = self.world
+        era = world.ghost.era
         turn = world.chance.randrange(len(world.seats))
         while True:
             await world.loop.passed(0.002)
@@ -63,14 +75,16 @@ class Clients:
                     if self.replies_to_lose:
                         self.replies_to_lose -= 1
                         world.probe("reply lost")
-                    elif not isinstance(error := answer.exception(), OverloadedError):
-                        return (answer.result() if error is None else error,)
-                    else:
+                    elif isinstance(error := answer.exception(), OverloadedError):
                         world.probe("submission shed")
                         pause_s = error.retry_after_s * (0.5 + world.chance.random())
+                    elif not isinstance(error, UnavailableError):
+                        return (answer.result() if error is None else error,)
                 if world.chance.random() < CANCELLED_SHARE:
                     answer.cancel()
             await world.loop.passed(pause_s)
+            if world.ghost.era != era:
+                raise ForgottenError
 
     async def submit(self, request: Request) -> None:
         ghost = self.world.ghost
@@ -85,10 +99,7 @@ class Clients:
 
     async def cancel(self, request: Request) -> None:
         ghost = self.world.ghost
-        era = ghost.era
         (is_known,) = await self.call(lambda node: node.cancel(request.run_id))
-        if ghost.era != era:  # a backup was put back: what was said before has not happened
-            return
         if is_known:
             ghost.acknowledged_cancel(request.run_id)
         else:

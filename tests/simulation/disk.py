@@ -21,6 +21,7 @@ import msgspec
 
 from xip_core.errors import IntegrityError, NotFoundError, StoreError
 from xip_scheduler.core.leadership import Observation
+from xip_scheduler.store.past import RESTORED_EPOCHS, RESTORED_EPOCHS_MIN, RESTORED_TERMS
 from xip_scheduler.store.protocol import (
     Attempt,
     Batch,
@@ -34,7 +35,6 @@ from xip_scheduler.store.protocol import (
     TileRecord,
     TileSpan,
 )
-from xip_scheduler.store.sqlite_file import RESTORED_EPOCHS, RESTORED_EPOCHS_MIN, RESTORED_TERMS
 
 
 class Entry(msgspec.Struct):

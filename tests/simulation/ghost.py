@@ -26,6 +26,7 @@ from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.words import RunState
+from xip_scheduler.store import audit
 from xip_scheduler.store.protocol import Batch, FinishedRun, Takeover, TileRecord
 
 CRASHES_MAX = 3
@@ -33,6 +34,12 @@ CRASHES_MAX = 3
 
 DEATH_NOTICED_S = 90.0
 """A scheduler that lives for so long after the death of a worker has written it down: silences and stops end before."""
+
+
+DESK = "a desk"
+"""Who cancels, pauses and resumes."""
+
+NO_SEAL = audit.Seal("", 0, 0, 0, 0)
 
 
 class Violation(Exception):  # noqa: N818 - the word of the invariants
@@ -89,6 +96,8 @@ class Ghost:
         self.was_put_back = False
         self.arrivals: dict[str, int] = {}
         self.live: dict[str, str] = {}
+        self.live_runs_max = self.tenant_live_runs_max = 0
+        self.attempt_counts: Counter[tuple[str, int, int]] = Counter()
         self.paused: set[str] = set()
         self.just_paused: set[str] = set()
         self.probes: Counter[str] = Counter()
@@ -203,6 +212,8 @@ class Ghost:
             self.runs.add(run.run_id)
         for takeover in batch.takeovers:
             self._taken_over(takeover)
+        self._check_attempts(batch)
+        self._check_audit(batch)
         self.just_paused.clear()
         for run_id, is_paused, _ in batch.paused:
             if is_paused:
@@ -217,6 +228,40 @@ class Ghost:
             self._recorded(record, outputs)
         for finished in batch.finished:
             self._finished(finished)
+        for run in batch.runs:
+            self._check_room(run.tenant)
+
+    def _check_room(self, tenant: str) -> None:
+        """S15: no more runs are live than there is room for."""
+        live = [self.requests[run_id].tenant for run_id in self.runs - self.final.keys()]
+        self.demand(len(live) <= self.live_runs_max, "S15", f"{len(live)} runs are live")
+        own_count = live.count(tenant)
+        self.demand(own_count <= self.tenant_live_runs_max, "S15", f"{own_count} runs of {tenant} are live")
+
+    def _check_attempts(self, batch: Batch) -> None:
+        """S16 rests on attempts that are all there: numbered from 0, none twice, none of a tile that is decided."""
+        for attempt in batch.attempts:
+            tile = attempt[:3]
+            number = self.attempt_counts[tile]
+            self.demand(attempt[3] == number, "S16", f"attempt {number} of {tile} is recorded as {attempt}")
+            self.demand(tile not in self.decided, "S16", f"an attempt at a tile that is decided: {attempt}")
+            self.attempt_counts[tile] += 1
+
+    def _check_audit(self, batch: Batch) -> None:
+        """S17: one row for each transition, of the run it is about and with who asked for it."""
+        expected = [("retried" if run.retry_of else "accepted", run.run_id, run.tenant) for run in batch.runs]
+        expected += [
+            ("tiles failed", key[0], "scheduler") for key in {(row[0], row[1], row[4]) for row in batch.attempts}
+        ]
+        given_up = {row[:2] for row in batch.records if row[4] == 0}
+        expected += [("tiles given up", run_id, "scheduler") for run_id, _ in given_up]
+        expected += [("paused" if is_paused else "resumed", run_id, DESK) for run_id, is_paused, _ in batch.paused]
+        for run in batch.finished:
+            is_cancelled = run.state == RunState.CANCELLED
+            event, who = ("cancelled", DESK) if is_cancelled else ("finished", "scheduler")
+            expected.append((event, run.run_id, who))
+        written = [(entry.event, entry.run_id, entry.who) for entry in audit.entries_of(batch, lambda _: NO_SEAL)]
+        self.demand(sorted(written) == sorted(expected), "S17", f"audit says {written}, {expected} happened")
 
     def _probe_held(self, run_id: str) -> None:
         if any(tile[0] == run_id and tile not in self.decided for tile in self.current):
@@ -349,14 +394,13 @@ class Ghost:
 
     # ---- restarts
 
-    def put_back(self) -> list[str]:
-        """The store is as old as it is now: what it has forgotten never happened. The runs it has forgotten."""
+    def put_back(self) -> None:
+        """What the store has forgotten never happened."""
         tables = self.disk.tables
         self.era += 1
         self.was_put_back = True
         self.epoch_of.clear()
         self.probes["backup put back"] += 1
-        forgotten = sorted(self.runs - tables.runs.keys())
         self.runs &= tables.runs.keys()
         self.acknowledged_runs &= tables.runs.keys()
         self.acknowledged_ends &= tables.finished.keys()
@@ -365,7 +409,7 @@ class Ghost:
         self.decided = {tile: serial for tile, serial in self.decided.items() if tile in stored}
         self.paused = {run_id for run_id, is_paused in tables.paused.items() if is_paused}
         self.crashes.clear()
-        return forgotten
+        self.attempt_counts = Counter(row[:3] for rows in tables.attempts.values() for row in rows)
 
     def lost(self, entries: list[Entry]) -> None:
         """Unsynced entries went with the power."""

@@ -58,6 +58,10 @@ JOURNAL = "xip_scheduler.journal:"
 RESTORE = "xip_scheduler.restore:"
 WORKER = "xip_worker.core:WorkerCore."
 DISK = "tests.simulation.disk:"
+FAIRNESS = "xip_scheduler.core.fairness:"
+RETRYING = "xip_scheduler.rpc.retrying:"
+TAIL = "xip_scheduler.core.tail:"
+CURSOR = "xip_worker.cursor:"
 LEADERSHIP = "xip_scheduler.core.leadership:"
 SEAT = "tests.simulation.seats:Seat."
 NODE = "tests.simulation.scheduler_node:SchedulerNode."
@@ -76,11 +80,11 @@ MUTATIONS = (
     Mutation("leases never expire", WORKERS + "expire", "if lease.deadline_s > now_s:", "if True:"),
     Mutation("returned lease stays lost", WORKERS + "lease_returned", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
     Mutation("detach of an old connection counts", WORKERS + "detached", "or worker.connection_id != event.connection_id", "", first_seed=180),
-    Mutation("silent worker stays silent", WORKERS + "heard", "if worker.is_silent:", "if False:"),
+    Mutation("silent worker stays silent", STATE + "heard", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
     Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False"),
-    Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s):", "elif not _adopt(state, worker, held, now_s) and held.run_id in state.runs:"),
+    Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s, actions):", "elif not _adopt(state, worker, held, now_s, actions) and held.run_id in state.runs:"),
     Mutation("leases not presented are kept", WORKERS + "attached", "state.lose_lease(lease, actions)", "pass"),
     # recording
     Mutation("tile recorded twice", INTERVALS + "IntervalSet.add_new", "return False", "return True"),
@@ -104,8 +108,7 @@ MUTATIONS = (
     Mutation("attempts not counted", RETRIES + "Retry.add", "standing.append(attempt)", "standing = [attempt]"),
     Mutation("deaths blame nobody", WORKERS + "_lose", "if is_suspicious:", "if False:"),
     Mutation("failed tile forgotten", STATE + "keep_retry", "retry.run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
-    Mutation("last chance never comes", GRANTING + "_lease_for", "if _may_try(state, worker, retry):", "if False:"),
-    Mutation("whoever failed may never try again", GRANTING + "_may_try", "or len(set(retry.tried)) >= state.fleets.count(needed)", ""),
+    Mutation("whoever failed may never try again", GRANTING + "_may_try", ">= state.fleets.count(", "> state.fleets.count("),
     Mutation("attempts not persisted", JOURNAL + "Journal.sort", "batch.attempts.append", "bool"),
     Mutation("withdrawal not recorded", POISON + "acquit", "_record(state, retry, withdrawal, actions)", "retry.add((withdrawal,), state.limits.attempts_max)"),
     Mutation("suspects are not isolated", POISON + "hand_over", "lease.is_isolated = retry.is_isolated", "pass"),
@@ -126,7 +129,7 @@ MUTATIONS = (
     # restore and store
     Mutation("restore forgets what failed", RESTORE + "_restored_run", "if interval.is_failed:", "if False:"),
     Mutation("restore forgets an interval", RESTORE + "_restored_run", "of_node.append((begin, end))", "of_node or of_node.append((begin, end))"),
-    Mutation("term not raised", DISK + "ModelStore.open_term", "disk.tables.term + 1", "max(1, disk.tables.term)"),
+    Mutation("term not raised", DISK + "ModelStore.open_term", "tables.term + 1)", "max(1, tables.term))"),
     Mutation("commit without a sync", DISK + "ModelStore.sync", "self.disk.sync()", "pass"),
     Mutation("commit returns before it writes", NODE + "_commit", "store.write(entry)", "world.loop.call_later(0.05, lambda: store.write(entry))"),
     Mutation("torn commit: records without the end", DISK + "Tables.apply", "for finished in batch.finished:", "for finished in () if batch.records else batch.finished:"),
@@ -142,6 +145,43 @@ MUTATIONS = (
     Mutation("standby trusts the hint at once", LEADERSHIP + "Candidate.observe", "is_settled and now_s - self._seen_s >= self._times.gone_s", "now_s - self._seen_s >= self._times.gone_s"),
     Mutation("standby never claims", LEADERSHIP + "Candidate.observe", "now_s - self._changed_s >= self._times.silence_s", "False"),
     Mutation("leader forgets to renew", SEAT + "renew", "self.later(TIMES.renewal_s, self.beat)", "pass"),
+    # kernels and tenants
+    Mutation("kernels not asked", GRANTING + "_next_lease", "if node.kernels and not worker.can(node.kernels):", "if False:"),
+    Mutation("whoever comes goes last", FAIRNESS + "RunQueue.enter", "share.start = max(share.start, self._virtual)", "share.start = self._order[-1][0] + 9.0 if self._order else 0.0"),
+    Mutation("flood pays nothing", FAIRNESS + "RunQueue.served", "virtual + charge_s / share.weight", "virtual"),
+    Mutation("no room is ever too small", "xip_scheduler.rpc.admission:Admission._refusal", "live_count + planning_count >= self._live_runs_max", "False"),
+    Mutation("a tenant may take all the room", "xip_scheduler.rpc.admission:Admission._refusal", "own_count >= self._tenant_live_runs_max", "False"),
+    # pause, resume, retry
+    Mutation("paused run is granted", RUNS + "paused", "state.queue.leave(run)", "pass"),
+    Mutation("pause not persisted", JOURNAL + "Journal.sort", "batch.paused.append", "bool"),
+    Mutation("restore forgets the pause", RUNS + "restore_run", "run.is_paused = restored.is_paused", "pass"),
+    Mutation("resumed run stays out of the queue", RUNS + "resumed", "state.queue.enter(run)", "pass"),
+    Mutation("retry takes over what was given up", RETRYING + "_computed", "if not interval.is_failed:", "if True:"),
+    Mutation("retry keeps sums over what was missing", "xip_scheduler.core.remainder:remainder_of", "IntervalSet(_ready_parts(node, candidates))", "IntervalSet(candidates)"),
+    Mutation("cells taken over are not counted", RUNS + "submitted", "run.cells_done = event.taken_over.cells_done", "pass"),
+    Mutation("takeover not persisted", JOURNAL + "Journal._accept", "batch.takeovers.append", "bool"),
+    Mutation("takeover forgets the outputs", DISK + "Tables._take_over", "if block is not None:", "if False:"),
+    Mutation("repeated retry is a second run", NODE + "retry", "if known is not None:", "if False:"),
+    # poison
+    Mutation("restart forgives attempts", POISON + "restore_attempts", "if retry.tried:", "if False:"),
+    Mutation("attempts are numbered anew", POISON + "_record", "number = len(retry.attempts)", "number = 0"),
+    Mutation("withdrawal forgives every attempt", RETRIES + "Retry.add", "standing.pop()", "standing.clear()"),
+    Mutation("given-up tiles not audited", "xip_scheduler.store.audit:entries_of", "yield from _given_up(batch)", "pass"),
+    Mutation("nobody knows who cancelled", RUNS + "cancelled", "actions, event.who)", "actions)"),
+    # trim and duplicates
+    Mutation("trimmed tail is lost", STATE + "shorten_lease", "lease.node.pending.put_back(begin, end, lease.epoch)", "pass"),
+    Mutation("trimmed lease keeps its length", STATE + "shorten_lease", "lease.tile_end = tile_end", "pass"),
+    Mutation("answer to a trim is not read", TAIL + "lease_kept", "state.shorten_lease(lease, event.tile_end, actions)", "pass"),
+    Mutation("answer to a trim is not sent", WORKER + "_send_results", "tuple(self._kept.values()), {}", "(), {}"),
+    Mutation("trim gives up what is begun", CURSOR + "TileCursor.trim", "max(tile_end, self._next_tile)", "tile_end"),
+    Mutation("slot does not hear of the trim", CURSOR + "TileCursor.trim", "self.tile_end = min(self.tile_end, max(tile_end, self._next_tile))\n        report(LeaseBound(self.epoch, self.tile_end))", "report(LeaseBound(self.epoch, min(self.tile_end, max(tile_end, self._next_tile))))"),
+    Mutation("hello shortens nothing", WORKERS + "attached", "state.shorten_lease(known, held.tile_end, actions)", "pass"),
+    Mutation("trim of a queued lease is agreed to and forgotten", WORKER + "_shorten", "held.lease = msgspec.structs.replace(lease, tile_end=tile_end)", "pass"),
+    # backups and damage
+    Mutation("restored epochs go on where they were", DISK + "ModelStore.open_term", "RESTORED_EPOCHS_MIN + disk.chance.randrange(RESTORED_EPOCHS)", "0"),
+    Mutation("leases of the past are adopted", WORKERS + "_adopt", "if held.epoch < state.epoch_floor:", "if False:"),
+    Mutation("forgotten commits go unnoticed", DISK + "ModelStore.open_term", "elif len(disk.entries) < disk.acknowledged_count:", "elif False:"),
+    Mutation("gathering never ends", GRANTING + "grant", "now_s < state.gathering_until_s", "state.gathering_until_s"),
     # the worker
     Mutation("unacknowledged outcomes lost", WORKER + "_connection_lost", "self._pending.extendleft(reversed(message.outcomes))", "pass"),
     Mutation("one acknowledgement for all", WORKER + "_results_acknowledged", "self._unacknowledged[0].sequence <= event.sequence", "True"),

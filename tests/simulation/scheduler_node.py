@@ -17,8 +17,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from tests.simulation.disk import AskedElsewhere, Entry, ModelStore, SharedStore
+from tests.simulation.ghost import DESK
 from tests.simulation.workload import Request, Tile
-from xip_core.errors import RequestError, StoreError
+from xip_core.errors import RequestError, StoreError, UnavailableError
 from xip_scheduler.clock import PatientClock
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLease
 from xip_scheduler.core.events import (
@@ -35,6 +36,7 @@ from xip_scheduler.core.events import (
     WorkerDetached,
 )
 from xip_scheduler.core.limits import Limits
+from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
@@ -168,7 +170,9 @@ class SchedulerNode:
         loop = world.loop
         self.process = seat.process
         self.clock = PatientClock(lambda: loop.now_s * rate + seat.clock_offset_s)
-        limits = Limits(epoch_block=world.epoch_block, tenant_weights=world.tenant_weights)
+        limits = Limits(
+            epoch_block=world.epoch_block, gathering_s=world.gathering_s, tenant_weights=world.tenant_weights
+        )
         self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
         self.journal.view = self.core.run
         self.spy = SpiedCore(self)
@@ -400,21 +404,33 @@ class SchedulerNode:
                 await self.driver.submit(run_submitted(new, new.payload_hash, taken))
             return new.run_id
 
+    async def _view(self, run_id: str) -> RunView | None:
+        """The run as the core knows it, None for one that is final or unknown.
+
+        Raises:
+            UnavailableError: the store has it live, so another scheduler leads.
+        """
+        view: RunView | None = await self.driver.query(lambda: self.core.run(RunId(run_id)))
+        stored = self.store.run(run_id) if view is None else None
+        if stored is not None and not stored.finished_at_s:
+            self.world.probe("asked for a run of the successor")
+            raise UnavailableError("another scheduler leads")
+        return None if view is None or view.state.is_final else view
+
     async def pause(self, run_id: str) -> None:
-        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
-        if view is not None and not view.state.is_final and not view.is_paused:
-            await self.driver.submit(RunPaused(RunId(run_id), "a desk"))
+        view = await self._view(run_id)
+        if view is not None and not view.is_paused:
+            await self.driver.submit(RunPaused(RunId(run_id), DESK))
 
     async def resume(self, run_id: str) -> None:
-        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
+        view = await self._view(run_id)
         if view is not None and view.is_paused:
-            await self.driver.submit(RunResumed(RunId(run_id), "a desk"))
+            await self.driver.submit(RunResumed(RunId(run_id), DESK))
 
     async def cancel(self, run_id: str) -> bool:
         """True when the run is final now, False for NOT_FOUND."""
-        view = await self.driver.query(lambda: self.core.run(RunId(run_id)))
-        if view is not None and not view.state.is_final:
-            await self.driver.submit(RunCancelled(RunId(run_id), "asked for"))
+        if await self._view(run_id) is not None:
+            await self.driver.submit(RunCancelled(RunId(run_id), "asked for", DESK))
             return True
         async with self.disk_turn:
             return self.store.run(run_id) is not None

@@ -119,7 +119,7 @@ class WorkerNode:
         self.kernels = KERNELS if self.is_last else chance.choice((KERNELS, KERNELS, KERNELS[:1], KERNELS[1:]))
         self.core = WorkerCore(
             self.slot_count,
-            leases_held_max=chance.choice((16, 64)),
+            leases_held_max=chance.choice(self.world.leases_held_choice),
             message_bytes_max=chance.choice((300, 2_000)),
             retained_bytes_max=chance.choice((2_000, 1 << 20)),
         )

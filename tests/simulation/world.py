@@ -53,6 +53,9 @@ PAIR_SHARE = 0.4
 """Of the schedules with two schedulers on a shared store."""
 
 FLOOD_SHARE = 0.08
+FEW_REQUESTS = 9
+"""With more of them, workers that hold little hand leases back as fast as they get them, and nothing else is seen."""
+
 SEAT_LOST_SHARE = 0.5
 LOOK_INTERVAL_S = 0.5
 STORE_TIMEOUT_S = 3.0
@@ -99,6 +102,9 @@ class World:
         for request in self.originals:
             self.requests[request.run_id] = request
         self.live_runs_max, self.tenant_live_runs_max = self.chance.choice(((1_000, 1_000), (1_000, 4), (6, 3)))
+        self.ghost.live_runs_max, self.ghost.tenant_live_runs_max = self.live_runs_max, self.tenant_live_runs_max
+        self.leases_held_choice = (64,) if len(self.originals) > FEW_REQUESTS else (16, 64)
+        self.gathering_s = self.chance.choice((0.0, 2.0))
         self.tenant_weights = {"rates": self.chance.choice((1.0, 1.0, 4.0)), "flood": self.chance.choice((1.0, 0.5))}
         self.ghost.requests = self.requests
         self.links: list[Link] = []
@@ -295,19 +301,21 @@ class World:
 
     def put_back(self, share: float) -> None:
         """Somebody copies a backup over the store and starts the scheduler with `--restored`, at once or in the end."""
+        newest = self.disk.acknowledged_count - 1
+        if newest < 1:
+            return
         for seat in self.seats:
             seat.die("a backup is put back")
-        kept_count = int(share * self.disk.synced_count)
-        self.disk.put_back(kept_count)
+        self.disk.put_back(1 + int(share * (newest - 1)))
         self.disk.is_restored = self.chance.random() < 0.5
         if not self.disk.is_restored:
             self.loop.call_later(5.0, self.say_restored)
-        forgotten = self.ghost.put_back()
-        for run_id in forgotten:
-            request = self.requests[run_id]
-            self.clients.wanted.pop(run_id, None)
-            self.clients.spawn(self.clients.retry(self.requests[request.retried]) if request.retried
-                               else self.clients.submit(request))  # fmt: skip
+        self.ghost.put_back()
+        now_s = self.loop.now_s
+        self.clients.wanted.clear()
+        for request in self.originals:  # clients submit again what they want; those of retries have given up
+            if request.at_s <= now_s:
+                self.clients.spawn(self.clients.submit(request))
 
     def say_restored(self) -> None:
         self.disk.is_restored = len(self.disk.entries) < self.disk.acknowledged_count

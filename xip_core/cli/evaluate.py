@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xip_core.cli.options import SCHEDULER_DEFAULT, output_option, scheduler_option
+from xip_core.cli.options import SCHEDULER_DEFAULT, output_option, scheduler_option, submission_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 @scheduler_option
 @click.option("--outputs", default="", metavar="LIST", help="Of the kernel's outputs.  [all]")
 @click.option("--rows-per-tile", type=click.IntRange(1), metavar="N", help="Rows leased at a time.  [by their cost]")
-@click.option("--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run.")
-@click.option("--tenant", default="", metavar="NAME", help="Who pays.")
+@submission_options
 @output_option("csv", "json")
 @click.pass_context
 def command(
@@ -80,21 +79,22 @@ class _Evaluation:
         columns: dict[str, np.ndarray],
         outputs: str,
         rows_per_tile: int | None,
-        request_id: str,
-        tenant: str,
+        priority: str,
+        **submission: Any,
     ) -> None:
         self._kernel = kernel
         self._columns = columns
         self._outputs = tuple(word.strip() for word in outputs.split(",") if word.strip())
         self._rows_per_tile = rows_per_tile or 0
-        self._request_id = request_id
-        self._tenant = tenant
+        self._priority = priority
+        self._submission = submission
 
     async def at(self, address: str) -> TableOutcome:
         """The final run and its numbers, from the scheduler at *address*."""
         from xip_core.cli.progress import RunProgress
         from xip_core.cli.table_output import TableOutcome
         from xip_core.client import connect
+        from xip_core.model.run_spec import Priority
 
         async with connect(address) as client:
             run = await client.submit_kernel(
@@ -102,8 +102,8 @@ class _Evaluation:
                 self._columns,
                 outputs=self._outputs,
                 rows_per_tile=self._rows_per_tile,
-                request_id=self._request_id,
-                tenant=self._tenant,
+                priority=Priority[self._priority.upper()],
+                **self._submission,
             )
 
             async def watch(progress: RunProgress) -> Run:

@@ -54,6 +54,34 @@ def duration(text: str | float) -> float:
     return duration_s
 
 
+def submission_options(function: Function) -> Function:
+    """`--request-id`, `--tenant`, `--priority` and `--deadline` (as deadline_after_s) of whatever submits a run."""
+    options = (
+        click.option(
+            "--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run."
+        ),
+        click.option("--tenant", default="", metavar="NAME", help="Who pays."),
+        click.option(
+            "--priority",
+            type=click.Choice(["interactive", "batch"]),
+            default="interactive",
+            show_default=True,
+            help="Interactive runs of a tenant go before its batch runs.",
+        ),
+        click.option(
+            "--deadline",
+            "deadline_after_s",
+            type=duration,
+            default=0.0,
+            metavar="TIME",
+            help="Wanted so long after submission, as 90s, 5m or 2h; the nearest deadline goes first.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def call(scheduler: str | None, action: Callable[[Client], Coroutine[Any, Any, Value]]) -> Value:
     """The value of *action*, called with a client of the scheduler."""
     from xip_core.client import connect

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xip_core.cli.options import duration, output_option, scheduler_option
+from xip_core.cli.options import output_option, scheduler_option, submission_options
 
 if TYPE_CHECKING:
     from xip_core.client.local import LocalCluster
@@ -96,23 +96,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
 )
 @click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]")
-@click.option("--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run.")
-@click.option("--tenant", default="", metavar="NAME", help="Who pays.")
-@click.option(
-    "--priority",
-    type=click.Choice(["interactive", "batch"]),
-    default="interactive",
-    show_default=True,
-    help="Interactive runs of a tenant go before its batch runs.",
-)
-@click.option(
-    "--deadline",
-    "deadline_after_s",
-    type=duration,
-    default=0.0,
-    metavar="TIME",
-    help="Wanted so long after submission, as 90s, 5m or 2h; the nearest deadline goes first.",
-)
+@submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
 @click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
 @click.pass_context

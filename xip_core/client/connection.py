@@ -46,6 +46,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 10_000),  # a scheduler that is stopped or cut off: the call moves on within 15 s
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),  # of gRPC's own pings, behind which a keepalive waits; 60 s by default
     ("grpc.http2.max_pings_without_data", 0),  # a watcher sends nothing else
     ("grpc.enable_http_proxy", 0),  # a scheduler is addressed directly; HTTP_PROXY is meant for the web
 )

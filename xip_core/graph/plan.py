@@ -141,6 +141,12 @@ class Plan(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     plan_version: int = PLAN_VERSION
 
+    @property
+    def input_digests(self) -> tuple[str, ...]:
+        """Every blob the plan was made of and is computed from."""
+        named = (self.book_digest, self.market_digest, self.scenarios_digest, self.table_digest)
+        return tuple(digest for digest in named if digest)
+
     def cells_of_row(self, scenario_begin: int, scenario_end: int) -> int:
         """Cells of one row in a range of scenarios: a pv each, and at the base the other measures with it."""
         measure_count = len(self.measures) - 1 if self.measures and scenario_begin == 0 < scenario_end else 0

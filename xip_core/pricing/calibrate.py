@@ -31,6 +31,7 @@ from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
+from xip_core.pricing.polling import holding, poll
 from xip_core.pricing.surfaces_caplets import CapletStripper
 from xip_core.pricing.tile import Columns
 
@@ -145,6 +146,7 @@ class Calibrator:
         versions = _Versions(self._layout, changed)
         quotes_of = [{**self._snapshot.quotes, **quotes} if quotes else self._snapshot.quotes for quotes in changed]
         for name in self.order:
+            poll()
             columns, version_of = versions.of(name)
             begin, end = self._layout.ranges[name]
             built, built_failures = np.empty((0, 0)), dict[int, Failure]()
@@ -164,7 +166,7 @@ class Calibrator:
         return market, failures
 
     def _base_market(self) -> Floats:
-        with self._base_lock:
+        with holding(self._base_lock):
             if self._base is None:
                 self._base = self._build_base()
             return self._base
@@ -173,6 +175,7 @@ class Calibrator:
         market = np.full((self._layout.factor_count, 1), np.nan)
         failures: dict[tuple[str, int], Failure] = {}
         for name in self.order:
+            poll()
             begin, end = self._layout.ranges[name]
             built, found = self._build(name, market, [self._snapshot.quotes], failures, [0])
             market[begin:end] = built

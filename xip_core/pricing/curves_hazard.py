@@ -28,6 +28,7 @@ from xip_core.pricing.curves_pillars import cds_maturity
 from xip_core.pricing.curves_system import CurveSystem, Term
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.market_layout import SnapshotLayout, combine_refs
+from xip_core.pricing.polling import poll
 
 UPFRONT_LAG_DAYS = 3
 """Business days after the trade date on which accrued premium is rebated."""
@@ -42,6 +43,7 @@ def hazard_system(layout: SnapshotLayout, definition: HazardDefinition) -> Curve
     slot = layout.hazards[definition.name]
     rows: list[list[Term]] = []
     for pillar in definition.cds_spreads:
+        poll()
         maturity_day = day_number(cds_maturity(layout.as_of, pillar.tenor))
         try:
             rows.append(_cds_terms(layout, definition, maturity_day))

@@ -34,6 +34,7 @@ from xip_core.pricing.curves_pillars import Instrument, add_tenors
 from xip_core.pricing.curves_system import CurveSystem, Term
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.market_layout import CurveSlot, SnapshotLayout, combine_refs
+from xip_core.pricing.polling import poll
 
 Days = np.ndarray
 
@@ -68,6 +69,7 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
     writer = _TermWriter(layout, slot)
     rows: list[list[Term]] = []
     for instrument in slot.instruments:
+        poll()
         segment = slot.definition.segments[instrument.segment]
         try:
             rows.append(writer.terms_of(segment, instrument))

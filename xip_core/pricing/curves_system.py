@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.layout import Refs
+from xip_core.pricing.polling import poll
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -92,6 +93,7 @@ class CurveSystem:
         cell_quoted: tuple[list[int], list[int], list[float]] = ([], [], [])
         cell_rows: list[int] = []
         for row, row_terms in enumerate(terms):
+            poll()
             for term in row_terms:
                 source = exponentials.setdefault(term.exponent, len(exponentials))
                 lists, cell_lists = (quoted, cell_quoted) if term.is_quoted else (plain, cell_plain)
@@ -176,6 +178,7 @@ def solve_system(system: CurveSystem, market: Floats, quotes: Floats) -> Solutio
     residuals = np.full((system.knot_count, market.shape[1]), np.nan)
     with np.errstate(all="ignore"):  # a hopeless scenario overflows; it is reported through is_converged
         for _ in range(STEP_COUNT_MAX):
+            poll()
             block = working[:, active]
             residual, jacobian = system.evaluate_used(block, quotes[:, active])
             residuals[:, active] = residual

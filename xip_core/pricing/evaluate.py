@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
-from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
+from xip_core.pricing.polling import asking, poll
+from xip_core.pricing.tile import Columns, TileData, TileValue
 
 if TYPE_CHECKING:
     from xip_core.model.market import Snapshot
@@ -36,28 +37,31 @@ def evaluate_tile(plan: Plan, node_id: int, tile: int, data: TileData, is_cancel
 
     Args:
         data: inputs; may block. Outputs of the tiles that the node's inputs name must be finished.
-        is_cancelled: asked between steps; cheap.
+        is_cancelled: asked between steps, by `polling.poll` wherever there is a long loop; cheap.
 
     Raises:
         TileCancelledError: *is_cancelled* said so.
         XipError: an input cannot be read; the tile as a whole has no result.
     """
-    node = plan.nodes[node_id]
-    if is_cancelled():
-        raise TileCancelledError
+    with asking(is_cancelled):
+        poll()
+        return _evaluate(plan, plan.nodes[node_id], tile, data, is_cancelled)
+
+
+def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: IsCancelled) -> TileValue:
     match node.kind:
         case NodeKind.RESOLVE:
             return _resolve(plan, node, tile, data)
         case NodeKind.CALIBRATE:
             return _calibrate(plan, node, tile, data)
         case NodeKind.VALUE:
-            return _value(plan, node, tile, data, is_cancelled)
+            return _value(plan, node, tile, data)
         case NodeKind.REDUCE:
             from xip_core.pricing.reduce import reduce_tile
 
-            return reduce_tile(plan, node_id, tile, data)
+            return reduce_tile(plan, node.node_id, tile, data)
         case NodeKind.PROBE:
-            return _probe(plan, is_cancelled)
+            return _probe(plan)
         case NodeKind.KERNEL:
             from xip_core.pricing.kernel_tile import kernel_tile
 
@@ -103,14 +107,13 @@ def _calibrated_scenarios(plan: Plan, scenario_range: tuple[int, int], data: Til
     return calibrate_tile(_snapshot(plan, data), _layout(plan, data), scenarios, *scenario_range)
 
 
-def _value(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: IsCancelled) -> TileValue:
+def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     from xip_core.pricing.value_tile import value_tile
 
     ref = node.inputs[0]
     resolved = data.output(ref.node_id, _needed(ref.tile_needed(tile)))
     block = market_block(node, tile, data)
-    if is_cancelled():
-        raise TileCancelledError
+    poll()
     begin, end = node.row_range(tile)
     rows = np.frombuffer(node.rows, dtype="<i4")[begin:end]
     return value_tile(plan, rows, resolved, block)
@@ -129,7 +132,7 @@ def _needed(tile: int | None) -> int:
     return tile
 
 
-def _probe(plan: Plan, is_cancelled: IsCancelled) -> TileValue:
+def _probe(plan: Plan) -> TileValue:
     """Keep a core busy for the plan's tile duration, without the GIL; probe.noop has none."""
     until_s = time.perf_counter() + plan.tile_duration_s
     if plan.tile_duration_s > 0.0:
@@ -137,8 +140,7 @@ def _probe(plan: Plan, is_cancelled: IsCancelled) -> TileValue:
 
         work = bytes(1 << 20)  # hashing a megabyte takes about SPIN_CHECK_S / 2 and releases the GIL
         while time.perf_counter() < until_s:
-            if is_cancelled():
-                raise TileCancelledError
+            poll()
             hashlib.blake2b(work)
     return TileValue(output={}, detail={}, cell_count=1)
 

@@ -33,6 +33,7 @@ from xip_core.model.market_instruments import CurveDefinition, Pillars, RateInde
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
 from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
     BrokenSurfaceError,
     VolatilityGrid,
@@ -140,6 +141,7 @@ class SnapshotLayout:
         self._forecast_curves = {equity.name: equity.forecast_curve for equity in snapshot.equities}
         self._recovery_rates = {hazard.name: hazard.recovery_rate for hazard in snapshot.hazards}
         for name in self.order:
+            poll()
             try:
                 self._lay_out(name)
             except (CalibrationError, BrokenSurfaceError, ValueError, OverflowError) as error:

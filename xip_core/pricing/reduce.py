@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
 UNCLASSIFIED = "unclassified"
@@ -77,6 +78,7 @@ def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValu
     totals = Totals(_asset_classes(plan, values), reduce.scenario_count, plan.measures[1:])
     for node in values:
         for value_tile in range(node.tile_count):
+            poll()
             totals.add_tile(node, value_tile, data.output(node.node_id, value_tile))
     for quarantined in plan.quarantine:
         totals.expect_row(quarantined.asset_class or UNCLASSIFIED)

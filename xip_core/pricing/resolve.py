@@ -16,6 +16,7 @@ import numpy as np
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
 from xip_core.pricing import resolve_assets, resolve_credit, resolve_rates
+from xip_core.pricing.polling import poll
 from xip_core.pricing.program import ProgramWriter, RowParts
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView, TileMarket
@@ -47,6 +48,7 @@ def decode_rows(lines: Sequence[bytes]) -> list[trades.Trade | RefusedTrade]:
     """The trades of some lines of a book; a line that is none becomes a RefusedTrade."""
     rows: list[trades.Trade | RefusedTrade] = []
     for line in lines:
+        poll()
         try:
             rows.append(trades.decode_trade(line))
         except CellError as error:
@@ -69,6 +71,7 @@ def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) 
     statuses = np.zeros(len(rows), dtype=np.uint8)
     objects_of_rows: list[list[str]] = []
     for position, row in enumerate(rows):
+        poll()
         parts = RowParts()
         try:
             parts = resolve_trade(row, market)

@@ -26,6 +26,7 @@ from xip_core.model.daycounts import year_fractions
 from xip_core.model.market import CapVolatility
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout, combine_refs
+from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import bracket, caplet_days
 
 Floats = npt.NDArray[np.float64]
@@ -142,6 +143,7 @@ class CapletStripper:
         shares: Sequence[float] | None = None,
     ) -> tuple[Floats, Floats]:
         """Sums over *caplets* of time values, and of vegas times *shares*; both (strikes, S)."""
+        poll()
         chosen = list(caplets)
         forward = forwards[chosen][:, None, :]
         strike = self._strikes[None, :, None]

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
 from xip_core.kernels import terms
+from xip_core.pricing.polling import poll
 from xip_core.pricing.program import Floats
 from xip_core.pricing.resolve import json_value
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileValue
@@ -130,6 +131,7 @@ class CellStatuses:
         ids: list[str] = json_value(self._resolved["trade_ids"])
         own = self.statuses[:, offset:]
         for position in np.flatnonzero(own.any(axis=1)).tolist():
+            poll()
             reasons = own[position].tolist()
             messages = [self._message(position, ids[position], s + offset, r) for s, r in enumerate(reasons)]
             begin = 0
@@ -162,6 +164,7 @@ class CellStatuses:
         names: list[str] = json_value(self._resolved["object_names"])
         ids: list[str] = json_value(self._resolved["trade_ids"])
         for failure in failures:
+            poll()
             column = self._column(failure["scenario"])
             if column is None or failure["market_object"] not in names:
                 continue

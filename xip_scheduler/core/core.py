@@ -99,8 +99,8 @@ class Core:
             results.tiles_reported(state, event, now_s, actions)
         else:
             self._apply(event, now_s, actions)
-            if state.fleets.has_changed:
-                kernels.fleets_changed(state, actions)
+        if state.fleets.has_changed:
+            kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
         if not state.hungry[IDLE]:
             state.look_due_s = None
@@ -219,7 +219,7 @@ class Core:
     def live_run_count_of(self, tenant: str) -> int:
         """Runs of the tenant that are not final."""
         share = self._state.queue.shares.get(tenant)
-        return share.live_count if share else 0
+        return 0 if share is None else share.live_count
 
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""

@@ -43,13 +43,13 @@ def tile_failed(state: SchedulerState, event: TileFailed, now_s: float, actions:
     """A worker could not evaluate a tile, and lives."""
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
     tile = event.tile
     if not lease.tile_begin <= tile < lease.tile_end:
         state.counters.refused_outside += 1
         return
-    lease.worker.heard_s = now_s
+    state.hear(lease.worker, now_s)
     if not lease.is_open(tile, tile + 1) or tile in lease.node.done:
         state.counters.refused_duplicate += 1
         return
@@ -107,8 +107,12 @@ def _record(state: SchedulerState, retry: Retry, attempt: Attempt, actions: list
 
 
 def blame(state: SchedulerState, worker: Worker, leases: list[Lease], message: str, actions: list[Action]) -> None:
-    """The worker died or fell silent with *leases*: the tiles its slots were at are suspects."""
-    at_work = worker.running()
+    """
+    The worker died or fell silent with *leases*: the tiles its slots were at are suspects. Not so an isolated one
+    beside others: what is evaluated in a child ends the child, the worker died of something else. Alone it is a suspect
+    still, so every such death is an attempt at some tile.
+    """
+    at_work = [lease for lease in worker.running() if not lease.is_isolated] or worker.running()
     for lease in leases:
         if lease in at_work:
             tile = lease.open_ranges()[0][0]

@@ -22,7 +22,7 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     """The hot path: one call per tile result of the whole grid."""
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
     begin, end = event.tile_begin, event.tile_end
     if begin < lease.tile_begin or end > lease.tile_end or begin >= end:
@@ -30,6 +30,8 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
         return
     node, worker = lease.node, lease.worker
     worker.heard_s = worker.reported_s = now_s
+    if worker.is_silent:
+        state.hear(worker, now_s)
     if not lease.is_open(begin, end) or not node.done.add_new(begin, end):
         _refuse_decided(state, lease, begin, end, actions)
         return

@@ -233,6 +233,22 @@ class SchedulerState:
         is_full = lease_count >= slot_count * limits.leases_per_slot_max
         return NONE if is_full or worker.queued_s >= slot_count * limits.prefetch_s else DEEP
 
+    def hear(self, worker: Worker, now_s: float) -> None:
+        """The worker said something, whatever it was: one that was silent may have work again."""
+        worker.heard_s = now_s
+        if worker.is_silent:
+            worker.is_silent = False
+            if worker.is_active:
+                self.activate(worker)
+            self.settle(worker)
+
+    def refuse_stale(self, sender: WorkerId, now_s: float) -> None:
+        """Something came for a lease that is not the sender's, or not any more; the sender lives all the same."""
+        self.counters.refused_stale += 1
+        worker = self.workers.get(sender)
+        if worker is not None:
+            self.hear(worker, now_s)
+
     def activate(self, worker: Worker) -> None:
         self.active_count += 1
         self.fleets.enter(worker.kernels)

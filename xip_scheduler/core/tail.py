@@ -44,7 +44,7 @@ from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import IDLE, SchedulerState
 from xip_scheduler.core.words import WorkerId
-from xip_scheduler.core.workers import expire_worker, heard
+from xip_scheduler.core.workers import expire_worker
 
 LOOK_S_PER_LEASE = 20e-6
 """Of the interval between looks: twenty times what a lease costs one."""
@@ -197,13 +197,11 @@ def _bound(lease: Lease, tile_count: int) -> int:
 
 
 def lease_kept(state: SchedulerState, event: LeaseKept, now_s: float, actions: list[Action]) -> None:
-    worker = state.workers.get(event.worker_id)
-    if worker is not None:
-        heard(state, worker, now_s)
     lease = state.leases.get(event.epoch)
-    if lease is None or lease.worker is not worker:
-        state.counters.refused_stale += 1
+    if lease is None or lease.worker.worker_id != event.worker_id:
+        state.refuse_stale(event.worker_id, now_s)
         return
+    state.hear(lease.worker, now_s)
     if lease.asked_end is not None and event.tile_end <= lease.asked_end:
         lease.asked_end = None  # otherwise all that it keeps is begun, and there is nothing more to ask for
     state.shorten_lease(lease, event.tile_end, actions)

@@ -160,7 +160,7 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
     worker = state.workers.get(event.worker_id)
     if worker is None:
         return
-    heard(state, worker, now_s)
+    state.hear(worker, now_s)
     worker.memory_bytes = event.memory_bytes
     for epoch, _ in event.progress:
         lease = worker.leases.get(epoch)
@@ -170,21 +170,12 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, epoch))
 
 
-def heard(state: SchedulerState, worker: Worker, now_s: float) -> None:
-    worker.heard_s = now_s
-    if worker.is_silent:
-        worker.is_silent = False
-        if worker.is_active:
-            state.activate(worker)
-        state.settle(worker)
-
-
 def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, actions: list[Action]) -> None:
     lease = state.leases.get(event.epoch)
     if lease is None or lease.worker.worker_id != event.worker_id:
-        state.counters.refused_stale += 1
+        state.refuse_stale(event.worker_id, now_s)
         return
-    lease.worker.heard_s = now_s
+    state.hear(lease.worker, now_s)
     state.counters.leases_returned += 1
     state.lose_lease(lease, actions)
     state.settle(lease.worker)

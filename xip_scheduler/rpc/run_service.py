@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from weakref import WeakValueDictionary
 import grpc.aio
 import msgspec
 
-from xip_core.errors import RequestError
+from xip_core.errors import NotFoundError, RequestError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
@@ -36,7 +37,7 @@ from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
-from xip_scheduler.rpc.run_views import PlanCache, run_of_store, run_of_view, unknown_run
+from xip_scheduler.rpc.run_views import PlanCache, pruned_run, run_of_store, run_of_view, unknown_run
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
 from xip_scheduler.store.thread import StoreThread
@@ -99,6 +100,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self._signatures = signatures
         self._plans = PlanCache(blobs)
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
+        self.held: Counter[str] = Counter()  # final runs that somebody is about to go on from
         self._submissions: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._log = logger("runs")
 
@@ -170,16 +172,26 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self, request: run_pb2.RetryRunRequest, context: Context
     ) -> run_pb2.RetryRunResponse:
         _check_text("request_id", request.request_id, length_min=1)
+        self.held[request.run_id] += 1
+        try:
+            run_id, known = await self._retried(request)
+        finally:
+            self.held[request.run_id] -= 1
+            self.held += Counter()  # forgets those that nobody holds
+        return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+
+    async def _retried(self, request: run_pb2.RetryRunRequest) -> tuple[RunId, StoredRun | None]:
+        """The new run, and what was stored under its request id before."""
         old = await self._store.run(request.run_id)
         if old is None:
             raise unknown_run(request.run_id)
         async with self._submissions.setdefault((old.tenant, request.request_id), asyncio.Lock()):
             known = await self._store.find_request(old.tenant, request.request_id)
-            if known is None:
-                run_id = await self._retry(old, request.request_id)
-            else:
-                run_id = _same_run(known, retry_hash(old.run_id))
-        return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+            if known is not None:
+                return _same_run(known, retry_hash(old.run_id)), known
+            if old.pruned_at_s:
+                raise pruned_run(old.run_id)
+            return await self._retry(old, request.request_id), None
 
     async def _retry(self, old: StoredRun, request_id: str) -> RunId:
         """Store a new run that begins with what *old* has."""
@@ -285,12 +297,22 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         stored = await self._store.run(run_id)
         if stored is None:
             raise unknown_run(run_id)
+        if stored.pruned_at_s:
+            raise pruned_run(run_id)
         return await self._described(stored)
 
     async def _described(self, stored: StoredRun) -> Run:
-        """What the core and the store together know: a final state and its time only ever come from the store."""
+        """
+        What the core and the store together know: a final state and its time only ever come from the store.
+
+        Raises:
+            UnavailableError: the store has a live run that the core never heard of, so another scheduler has written
+                it and leads; what is asked of this one about the run would be answered and not be done.
+        """
         view: RunView | None = await self._driver.query(lambda: self._core.run(RunId(stored.run_id)))
         if view is None:
+            if not stored.finished_at_s:
+                raise UnavailableError(f"another scheduler leads: run {stored.run_id} is not known to this one")
             plan = await self._plans.plan(stored.plan_digest)
             return run_of_store(stored, plan, await self._store.tallies(stored.run_id))
         run = self._of_view(view)
@@ -384,6 +406,9 @@ def _plan(
     """The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread."""
     plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
     plan.check()
+    for digest in plan.input_digests:  # asked for, so that nothing removes what is about to be named (`retention`)
+        if not blobs.has(digest):
+            raise NotFoundError(f"blob {digest}: not stored")
     return plan, blobs.put(plan.encode())
 
 

@@ -123,5 +123,9 @@ def run_of_store(stored: StoredRun, plan: Plan, tallies: Iterable[NodeTally]) ->
     )
 
 
+def pruned_run(run_id: str) -> NotFoundError:
+    return NotFoundError(f"run {run_id} is over and its results have been removed; its request id still names it")
+
+
 def unknown_run(run_id: str) -> NotFoundError:
     return NotFoundError(f"run {run_id[:200]!r} is not known here; `xipctl runs` lists those that are")

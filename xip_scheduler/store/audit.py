@@ -88,6 +88,8 @@ def entries_of(batch: Batch, seal_of: Callable[[str], Seal]) -> Iterator[Entry]:
         detail: dict[str, Any] = {"state": finished.state, "message": finished.message}
         seal: dict[str, Any] = msgspec.to_builtins(seal_of(finished.run_id))
         yield Entry(event, finished.run_id, finished.who or SCHEDULER, detail | seal)
+    for run_id in batch.pruned:
+        yield Entry("pruned", run_id)
 
 
 def _failed_tries(batch: Batch) -> Iterator[Entry]:

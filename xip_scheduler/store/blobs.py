@@ -19,7 +19,8 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -54,6 +55,7 @@ class FileBlobs:
         self._directory = directory
         self._incoming = directory / "incoming"
         self._serial = itertools.count()
+        self._using = threading.Lock()  # nobody is told that a blob is there between a look at its age and its end
         shutil.rmtree(self._incoming, ignore_errors=True)
         with _refusing(f"blobs cannot be kept in {directory}"):
             self._incoming.mkdir(parents=True)
@@ -66,7 +68,34 @@ class FileBlobs:
         return self._directory / digest[:2] / digest
 
     def has(self, digest: str) -> bool:
-        return self._path(digest).exists()
+        """Whether the blob is there. Whoever hears so relies on it: it counts as used now (`unused_since`)."""
+        path = self._path(digest)
+        with self._using:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+            except OSError:  # a disk that takes no time stamp still has the blob
+                return path.exists()
+        return True
+
+    def unused_since(self, time_s: float) -> Iterator[str]:
+        """Digests of blobs stored and asked for before *time_s* (seconds since the Unix epoch)."""
+        for path in self._directory.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time_s:
+                    yield path.name
+
+    def remove(self, digests: Iterable[str], time_s: float) -> int:
+        """Remove those of *digests* still unused since *time_s*; how many were."""
+        count = 0
+        for digest in digests:
+            path = self._path(digest)
+            with self._using, contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time_s:
+                    path.unlink()
+                    count += 1
+        return count
 
     def size_bytes(self, digest: str) -> int:
         """Size of a blob.

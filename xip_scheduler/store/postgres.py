@@ -36,7 +36,7 @@ from psycopg import errors
 
 from xip_core.errors import StoreError
 from xip_scheduler.logs import logger
-from xip_scheduler.store import audit, schema
+from xip_scheduler.store import audit, pruning, schema
 from xip_scheduler.store.postgres_audit import append, read_head, seal
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_reads import PostgresReads, bare, told
@@ -260,6 +260,9 @@ class PostgresStore(PostgresReads):
             self._driver.execute(
                 "UPDATE run SET is_paused = %s WHERE run_key = %s", (int(is_paused), self._run_key(run_id))
             )
+        pruning.prune(self._connection, batch.pruned, batch.at_s)
+        for run_id in batch.erased:
+            pruning.erase(self._connection, run_id)
         for finished in batch.finished:
             self._finish(finished)
 

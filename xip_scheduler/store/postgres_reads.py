@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import schema
+from xip_scheduler.store import pruning, schema
 from xip_scheduler.store.postgres_takeover import COUNT_WITHIN
 from xip_scheduler.store.protocol import (
     Attempt,
@@ -131,7 +131,8 @@ class PostgresReads:
         return _stored_run(found[0]) if found else None
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
-        statement = sa.select(schema.run).order_by(schema.run.c.run_key.desc()).limit(limit)
+        kept = sa.select(schema.run).where(schema.run.c.pruned_at_s == 0)
+        statement = kept.order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
         return [_stored_run(found) for found in self._selected(statement)]
@@ -219,6 +220,16 @@ class PostgresReads:
             (self._key(run_id),),
         )
         return [(run_id, *row) for row in rows]
+
+    def size_bytes(self) -> int:
+        """0: the files of a table do not shrink when its rows go, so their size says nothing about what is kept."""
+        return 0
+
+    def oldest_final_run(self) -> tuple[str, float] | None:
+        return self._read(lambda: pruning.oldest_final_run(self._connection))
+
+    def erasable_run(self) -> str | None:
+        return self._read(lambda: pruning.erasable_run(self._connection))
 
     def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
         rows = self._rows("SELECT * FROM audit WHERE audit_key > %s ORDER BY audit_key LIMIT %s", (after_key, limit))

@@ -14,6 +14,7 @@ Rules for implementations, each with a test in tests/scheduler/store that every 
 * A failed attempt at a tile is kept once, under its number (S16); another one under the same number refuses the batch.
 * A takeover copies records, never changes those it copies (S9), and takes every tile it names or refuses the batch.
 * Every transition has its row in the audit, in the same transaction (S17); `audit` says which, and how rows are linked.
+* A pruned run keeps its row, and with it its request id, for ever; its other rows go in bounded steps (`pruning`).
 * Cursors of details only grow, and a reader that continues from its last cursor misses nothing and sees nothing twice.
 * A store of a newer version, a damaged one, or one in use elsewhere is refused with `StoreError`, never repaired.
 
@@ -112,6 +113,7 @@ class Batch(msgspec.Struct, gc=False):
     Attributes:
         at_s: seconds since the Unix epoch, written to the audit; for people only.
         epoch_end: epochs below it may be in use; 0 when the batch reserves none.
+        pruned: final runs that readers shall not see any more; erased: pruned ones that lose some more of their rows.
     """
 
     at_s: float = 0.0
@@ -126,6 +128,8 @@ class Batch(msgspec.Struct, gc=False):
     takeovers: list[Takeover] = []
     paused: list[PauseChange] = []
     finished: list[FinishedRun] = []
+    pruned: list[str] = []
+    erased: list[str] = []
 
     @property
     def is_empty(self) -> bool:
@@ -139,6 +143,8 @@ class Batch(msgspec.Struct, gc=False):
             or self.attempts
             or self.takeovers
             or self.paused
+            or self.pruned
+            or self.erased
             or self.finished
         )
 
@@ -262,7 +268,7 @@ class Store(Protocol):
     def run(self, run_id: str) -> StoredRun | None: ...
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
-        """At most *limit* runs, newest first, of those older than *before_run_key*."""
+        """At most *limit* runs that are not pruned, newest first, of those older than *before_run_key*."""
 
     def live_runs(self) -> list[StoredRun]:
         """Runs that are not final, oldest first: what a restart resumes."""
@@ -293,6 +299,15 @@ class Store(Protocol):
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """Failed attempts of a run, by node, tile and number."""
+
+    def size_bytes(self) -> int:
+        """What rows and indexes take; space that was freed and waits for new rows does not count."""
+
+    def oldest_final_run(self) -> tuple[str, float] | None:
+        """Id and end (seconds since the Unix epoch) of the oldest final run that is not pruned."""
+
+    def erasable_run(self) -> str | None:
+        """A pruned run that still has rows."""
 
     def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
         """At most *limit* rows of the audit after *after_key*, in the order of the chain."""

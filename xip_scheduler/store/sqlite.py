@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import audit, schema
+from xip_scheduler.store import audit, pruning, schema
 from xip_scheduler.store.acknowledged import Acknowledged
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
@@ -182,6 +182,9 @@ class SqliteStore:
             self._driver.execute(
                 "UPDATE run SET is_paused = ? WHERE run_key = ?", (int(is_paused), self._live_run_key(run_id))
             )
+        pruning.prune(self._connection, batch.pruned, batch.at_s)
+        for run_id in batch.erased:
+            pruning.erase(self._connection, run_id)
         for finished in batch.finished:
             statement = (
                 sa.update(schema.run)
@@ -329,7 +332,8 @@ class SqliteStore:
         return None if found is None else _stored_run(found)
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
-        statement = sa.select(schema.run).order_by(schema.run.c.run_key.desc()).limit(limit)
+        kept = sa.select(schema.run).where(schema.run.c.pruned_at_s == 0)
+        statement = kept.order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
         return [_stored_run(found) for found in self._connection.execute(statement)]
@@ -431,6 +435,19 @@ class SqliteStore:
             .offset(offset)
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
+
+    def size_bytes(self) -> int:
+        pages, free, size = (
+            self._driver.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def oldest_final_run(self) -> tuple[str, float] | None:
+        return pruning.oldest_final_run(self._connection)
+
+    def erasable_run(self) -> str | None:
+        return pruning.erasable_run(self._connection)
 
     def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
         rows = self._driver.execute(

@@ -74,6 +74,15 @@ class StoreThread:
     async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
         return await self._call(self._store.quarantine, run_id, limit, offset)
 
+    async def size_bytes(self) -> int:
+        return await self._call(self._store.size_bytes)
+
+    async def oldest_final_run(self) -> tuple[str, float] | None:
+        return await self._call(self._store.oldest_final_run)
+
+    async def erasable_run(self) -> str | None:
+        return await self._call(self._store.erasable_run)
+
     async def _call(
         self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:

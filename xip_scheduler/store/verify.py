@@ -243,7 +243,7 @@ def _blobs(database: sqlite3.Connection, directory: Path) -> Complaints:
         except msgspec.MsgspecError as error:
             yield f"run {run_id}: its plan {plan_digest} cannot be read: {error}"
             continue
-        for digest_of_input in filter(None, (plan.book_digest, plan.market_digest, plan.scenarios_digest)):
+        for digest_of_input in plan.input_digests:
             if not (root / digest_of_input[:2] / digest_of_input).exists():
                 yield f"run {run_id}: its input {digest_of_input} is not there"
 

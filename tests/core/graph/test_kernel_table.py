@@ -133,3 +133,9 @@ def test_a_tile_is_one_message_and_no_long_silence(row_s: float, output_count: i
 
 def test_the_same_request_has_the_same_plan() -> None:
     assert planned(row_count=1000).encode() == planned(row_count=1000).encode()
+
+
+def test_the_table_is_an_input_that_must_be_kept() -> None:
+    plan = planned()
+    assert plan.input_digests == (plan.table_digest,)
+    assert len(plan.table_digest) == 64

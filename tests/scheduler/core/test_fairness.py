@@ -245,3 +245,11 @@ def test_shares_of_tenants_that_are_gone_are_forgotten_and_no_others(live_count:
             queue.end(run)
     assert len(queue.shares) <= SHARES_KEPT_MAX
     assert ("t0" in queue.shares) is bool(live_count)
+
+
+def test_runs_of_a_tenant_are_counted_when_nothing_of_them_is_ready() -> None:
+    core = Core()
+    core.handle(an_attachment("w1", slot_count=4), 0.0)
+    core.handle(a_submission("r1", a_probe_plan(2), tenant="rates"), 0.0)
+    assert core.live_run_count_of("rates") == 1
+    assert core.live_run_count_of("credit") == 0

@@ -34,6 +34,7 @@ class ProtocolWorker:
         self.call: Any = None
         self.welcome = worker_pb2.Welcome()
         self.revoked: list[int] = []
+        self.trimmed: dict[int, int] = {}
         self.acknowledged = 0
         self._leases: list[worker_pb2.Lease] = []
 
@@ -83,6 +84,8 @@ class ProtocolWorker:
                 self._leases.extend(response.leases.leases)
             case "revoked":
                 self.revoked.extend(response.revoked.epochs)
+            case "trimmed":
+                self.trimmed.update((bound.epoch, bound.tile_end) for bound in response.trimmed.bounds)
             case "acknowledged":
                 self.acknowledged = response.acknowledged.sequence
             case other:
@@ -101,6 +104,12 @@ class ProtocolWorker:
     async def until_revoked(self, epoch: int) -> None:
         while epoch not in self.revoked:
             await self._take()
+
+    async def until_trimmed(self, epoch: int) -> int:
+        """Where the scheduler would have the lease end."""
+        while epoch not in self.trimmed:
+            await self._take()
+        return self.trimmed[epoch]
 
     async def send(self, **message: Any) -> None:
         await self.call.write(worker_pb2.AttachRequest(**message))

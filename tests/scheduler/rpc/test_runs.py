@@ -16,6 +16,7 @@ from xip_core.wire.v1 import blob_pb2, common_pb2, run_pb2, worker_pb2
 from xip_scheduler.daemon import Scheduler
 from xip_scheduler.rpc import run_service
 from xip_scheduler.settings import Settings
+from xip_scheduler.store.protocol import Batch, NewRun
 
 
 async def refusal(call: object) -> tuple[grpc.StatusCode, str]:
@@ -310,3 +311,32 @@ async def test_workers_are_listed_with_what_they_said(served: Served) -> None:
     assert (listed.worker_id, listed.host, listed.pid, listed.slot_count) == ("w7", "here", 7, 3)
     assert listed.memory_bytes == 12345
     assert 0 <= listed.heartbeat_age_s <= listed.attached_s
+
+
+async def test_a_scheduler_that_was_replaced_does_not_answer_for_runs_it_never_heard_of(served: Served) -> None:
+    known = await served.submit()
+    (stored,) = await served.scheduler._store.runs(1, None)
+    fields = {name: getattr(stored, name) for name in NewRun.__struct_fields__}
+    fields |= {"run_id": "r-other", "request_id": "other"}
+    await served.scheduler._store.commit(Batch(runs=[NewRun(**fields)]))  # as another leader of a shared store would
+    cancel = served.runs.CancelRun(run_pb2.CancelRunRequest(run_id="r-other"))
+    assert (await refusal(cancel))[0] is grpc.StatusCode.UNAVAILABLE
+    pause = served.runs.PauseRun(run_pb2.PauseRunRequest(run_id="r-other"))
+    assert (await refusal(pause))[0] is grpc.StatusCode.UNAVAILABLE
+    assert (await served.runs.GetRun(run_pb2.GetRunRequest(run_id=known.run_id))).run.run_id == known.run_id
+
+
+async def test_a_pruned_run_is_not_found_and_its_request_id_is_never_free_again(served: Served) -> None:
+    run = await served.submit(tile_count=1)
+    async with ProtocolWorker(served.channel) as worker:
+        await worker.work_off(1)
+    await served.scheduler._store.commit(Batch(at_s=9e9, pruned=[run.run_id]))
+    named = run_pb2.GetRunRequest(run_id=run.run_id)
+    assert (await refusal(served.runs.GetRun(named)))[0] == grpc.StatusCode.NOT_FOUND
+    again = served.runs.SubmitRun(probe_request(tile_count=1))
+    assert (await refusal(again))[0] == grpc.StatusCode.NOT_FOUND
+    retry = served.runs.RetryRun(run_pb2.RetryRunRequest(run_id=run.run_id, request_id="retry"))
+    assert (await refusal(retry))[0] == grpc.StatusCode.NOT_FOUND
+    assert list((await served.runs.ListRuns(run_pb2.ListRunsRequest())).runs) == []
+    code, reason = await refusal(served.runs.SubmitRun(probe_request(tile_count=2)))
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED")

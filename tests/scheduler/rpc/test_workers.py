@@ -184,3 +184,22 @@ async def test_a_cancel_that_comes_during_a_commit_keeps_what_was_before_it_and_
 async def run_listed(served: Served) -> None:
     """A round trip that does not ask the core."""
     await served.workers.ListWorkers(worker_pb2.ListWorkersRequest())
+
+
+async def test_the_tail_of_a_lease_is_asked_back_and_leased_to_an_idle_worker(served: Served) -> None:
+    slow_tiles = {"kernel": "probe.spin", "tile_duration_s": 0.05, "tiles_per_lease": 100}
+    run = await served.submit(tile_count=100, **slow_tiles)
+    async with ProtocolWorker(served.channel, "w1") as first:
+        lease = await first.lease()
+        begun = {"tile_begin": 0, "tile_end": 2, "cell_count": 2, "elapsed_ns": 100_000_000}
+        await first.until_acknowledged(await first.report(worker_pb2.TileResult(epoch=lease.epoch, **begun)))
+        async with ProtocolWorker(served.channel, "w2") as second:
+            assert await first.until_trimmed(lease.epoch) == 51
+            await first.report(kept=[worker_pb2.LeaseBound(epoch=lease.epoch, tile_end=60)])
+            rest = await second.lease()
+            assert (rest.tile_begin, rest.tile_end) == (60, 100)
+            assert rest.epoch > lease.epoch
+            assert [node.tiles_leased for node in (await run_of(served, run.run_id)).nodes] == [98]
+            described = await worker_of(served, "w1")
+            assert described is not None
+            assert described.speed == pytest.approx(1.0)

@@ -339,3 +339,66 @@ def test_a_takeover_of_nothing_is_a_new_run(store: Store) -> None:
 def test_a_second_scheduler_is_refused_while_the_store_is_open(harness: StoreHarness, store: Store) -> None:
     with pytest.raises(StoreError, match="another"):
         harness.open()
+
+
+def a_final_run(store: Store, tile_count: int = 3) -> None:
+    tiles = range(tile_count)
+    store.commit(
+        a_batch_with_run(
+            records=[a_record(tile, epoch=tile + 1) for tile in tiles],
+            outputs=[("r1", 0, tile, b"output") for tile in tiles],
+            details=[("r1", 0, tile, b"detail") for tile in tiles],
+            quarantine=[("r1", 4, 0, 251, 5, "no curve", "T4")],
+            attempts=[("r1", 0, 9, 0, "w1", 2, "died", True)],
+        )
+    )
+    store.commit(Batch(finished=[finished()]))
+
+
+def test_a_pruned_run_is_gone_at_once_and_its_rows_follow_in_steps(harness: StoreHarness) -> None:
+    store = harness.open()
+    a_final_run(store, tile_count=5000)
+    assert store.oldest_final_run() == ("r1", 200.0)
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    assert (store.runs(10), store.oldest_final_run(), store.erasable_run()) == ([], None, "r1")
+    store.commit(Batch(erased=["r1"]))
+    store.close()
+    store = harness.open()  # in the middle
+    steps = 1
+    while (run_id := store.erasable_run()) is not None:
+        store.commit(Batch(erased=[run_id]))
+        steps += 1
+    assert steps > 100, "each step is bounded"
+    assert (store.tallies("r1"), store.attempts("r1"), store.quarantine("r1", 9)) == ([], [], [])
+    assert (list(store.done_intervals("r1")), store.details("r1", 0, 1000)) == ([], [])
+    assert [row.event for row in store.audit_rows(0, 99) if row.run_key][-2:] == ["finished", "pruned"]
+    store.close()
+
+
+def test_a_request_id_names_its_run_for_ever(store: Store) -> None:
+    a_final_run(store)
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    found = store.find_request("desk", "request-r1")
+    assert found is not None
+    assert (found.run_id, found.payload_hash, found.pruned_at_s, found.spec) == ("r1", "hash", 900.0, b"")
+    with pytest.raises(StoreError):
+        store.commit(Batch(runs=[a_run("r9", request_id="request-r1")]))
+
+
+def test_only_a_final_run_is_pruned_and_only_a_pruned_one_erased(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(0)]))
+    with pytest.raises(StoreError, match="only a final run"):
+        store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    with pytest.raises(StoreError, match="must be pruned"):
+        store.commit(Batch(erased=["r1"]))
+    assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 1)]
+
+
+def test_pruning_one_run_leaves_the_others(store: Store) -> None:
+    a_final_run(store)
+    store.commit(Batch(runs=[a_run("r2")], records=[a_record(0, run_id="r2")], details=[("r2", 0, 0, b"kept")]))
+    store.commit(Batch(at_s=900.0, pruned=["r1"]))
+    while (run_id := store.erasable_run()) is not None:
+        store.commit(Batch(erased=[run_id]))
+    assert [run.run_id for run in store.runs(9)] == ["r2"]
+    assert [detail.block for detail in store.details("r2", 0, 1000)] == [b"kept"]
