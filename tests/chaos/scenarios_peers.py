@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 import socket
@@ -276,18 +277,14 @@ async def ping_flood(address: str) -> int:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
     ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + b"12345678"
-    received = b""
-    try:
-        for _ in range(200):
-            writer.write(ping * 100)
-            await writer.drain()
-        async with asyncio.timeout(10.0):
-            while chunk := await reader.read(1 << 16):
-                received = (received + chunk)[-(1 << 16) :]
-    except (ConnectionError, TimeoutError):
-        pass
+    async with asyncio.timeout(20.0):  # the server must close, whether we hear its goodbye or only the end
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(ping * 100)
+                await writer.drain()
+            while await reader.read(1 << 16):
+                pass
     writer.close()
-    assert not received or b"too_many_pings" in received, "a flood of pings must be cut"
     return 1
 
 

@@ -412,8 +412,8 @@ async def test_a_slot_that_ends_by_a_bug_ends_the_worker_so_that_its_leases_go_e
 
     monkeypatch.setattr("xip_worker.executor._SlotRun.evaluate", broken)
     digest = scheduler.put_plan(a_plan())
-    with pytest.raises(RuntimeError, match="a slot ended by LookupError"):
-        async with a_daemon(scheduler.address) as (_, running):
-            stream, _ = await scheduler.attached()
-            await stream.lease(a_wire_lease(7, digest, 0, 2))
+    async with a_daemon(scheduler.address) as (_, running):
+        stream, _ = await scheduler.attached()
+        await stream.lease(a_wire_lease(7, digest, 0, 2))
+        with pytest.raises(RuntimeError, match="a slot ended by LookupError"):
             await ended(running)
