@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 
 from xip_scheduler.core.actions import Action, GrantLease
+from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.poison import hand_over
@@ -166,6 +167,12 @@ def _carve(
     now_s: float,
     actions: list[Action],
 ) -> Lease:
+    is_isolated = False
+    if node.suspects is not None:
+        is_isolated = begin in node.suspects
+        end = min(end, node.suspects.end_at(begin) if is_isolated else node.suspects.next_begin(begin, end))
+    if state.breakers.guarded and kernel_of(node) in state.breakers.guarded:
+        is_isolated, end = True, begin + 1
     pace = worker.paces[node.cost]
     tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
     tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
@@ -174,7 +181,9 @@ def _carve(
     node.pending.take_ready(begin, end)
     work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
-    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
+    lease = Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
+    lease.is_isolated = is_isolated
+    return lease
 
 
 def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) -> int:
