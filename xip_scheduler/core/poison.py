@@ -183,7 +183,7 @@ def _give_up_rest(
     rest = node.done.gaps(0, node.tile_count)
     if rest:
         name, version = breaker.key
-        sentence = f"given up because kernel {name}@{version} is stopped: {breaker.reason}"
+        sentence = f"given up because kernel {name}@{version} is stopped: {breaker.summary}"
         give_up(state, run, node, rest, FailureReason.KERNEL_STOPPED, sentence, actions)
 
 
