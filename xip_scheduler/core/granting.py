@@ -36,6 +36,9 @@ from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
 from xip_scheduler.core.tail import leaves_to_faster
 from xip_scheduler.core.words import Epoch
 
+SPARED_MAX = 64
+"""Workers passed over in one round because they are slow; the next event's round goes on with the others."""
+
 RETRIES_LOOKED_AT_MAX = 8
 """Waiting retries looked at for one grant; the ones beyond come up when these have found their worker."""
 
@@ -63,6 +66,8 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             passed_over_count += 1
             is_personal = state.queue.has_retries()
             if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
+                break
+            if state.is_uneven and passed_over_count >= SPARED_MAX and not is_personal:
                 break
             if not (is_personal or state.is_uneven):
                 nothing_for = (nothing_for or set()) | {worker.kernels}

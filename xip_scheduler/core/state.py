@@ -52,6 +52,7 @@ class Counters(msgspec.Struct):
     leases_trimmed: int = 0
     leases_duplicated: int = 0
     trims_asked: int = 0
+    leases_reclaimed: int = 0
     tiles_recorded: int = 0
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
@@ -76,6 +77,7 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        reclaim_next_s: before that `reclaim` does not look again.
         gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
@@ -98,6 +100,7 @@ class SchedulerState:
         "look_due_s",
         "look_next_s",
         "queue",
+        "reclaim_next_s",
         "runs",
         "slot_count",
         "term",
@@ -121,6 +124,7 @@ class SchedulerState:
         self.epoch_end = epoch_next
         self.is_uneven = False
         self.look_next_s = 0.0
+        self.reclaim_next_s = 0.0
         self.look_due_s: float | None = None
         self.epoch_floor = 0
         self.gathering_until_s = 0.0
@@ -169,11 +173,15 @@ class SchedulerState:
         actions.append(RunChanged(run.run_id))
 
     def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
-        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        """The worker holds no tile from *tile_end* on: those are pending again, and their tenant has them back.
+
+        The caller settles the worker.
+        """
         if tile_end >= lease.tile_end:
             return
         if tile_end <= lease.tile_begin:
             self.counters.leases_trimmed += 1
+            lease.run.share.unsettled_s -= lease.work_s
             self.lose_lease(lease, actions)
             return
         tail = [(max(begin, tile_end), end) for begin, end in lease.open_ranges() if end > tile_end]
@@ -183,8 +191,10 @@ class SchedulerState:
             return
         self.counters.leases_trimmed += 1
         work_s = lease.work_s * tail_count / lease.open_count
+        lease.run.share.unsettled_s -= work_s
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
+        lease.run.share.unsettled_s -= work_s
         lease.open_count -= tail_count
         lease.node.leased_count -= tail_count
         for begin, end in tail:

@@ -9,7 +9,7 @@ from tests.core.client.server import BOOK, MARKET, PV, QUARANTINE, SCENARIOS, re
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.client.results import PENDING, Results
 from xip_core.errors import IntegrityError, RequestError
-from xip_core.model.result import ResultBlock
+from xip_core.model.result import Quarantine, ResultBlock
 
 
 def a_table() -> Results:
