@@ -123,8 +123,7 @@ class Scheduler:
             size_limit_bytes=settings.store_size_limit_bytes,
             runs_kept_min=settings.final_runs_kept_min,
         )
-        swept = None if settings.store else blobs
-        self._retention = Retention(self._store, swept, rules, held=self._runs.held)
+        self._retention = Retention(self._store, blobs, rules, held=self._runs.held)
         self._workers = WorkerService(
             self.driver,
             core.workers,
