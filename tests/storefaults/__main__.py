@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=510, help="kill points, spread over all there are")
     parser.add_argument("--images", type=int, default=300, help="power losses, and as many with lying syncs")
     parser.add_argument("--troubles", type=int, default=30, help="places of each kind of error")
-    parser.add_argument("--damages", type=int, default=100, help="of each kind of damage")
+    parser.add_argument("--damages", type=int, default=40, help="of each kind of damage")
     parser.add_argument("--from", dest="seed", type=int, default=0, help="other images and damages")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--require-all", action="store_true", help="what cannot be run here is a failure")

@@ -18,7 +18,7 @@ import msgspec
 
 from tests.scheduler.store.test_migrations import a_store_of_schema_1
 from tests.storefaults.script import PLAN_DIGESTS, PLANS, State, make_script, state_of, states
-from tests.storefaults.tracing import CHANGES, calls, run_under
+from tests.storefaults.tracing import CHANGES, FORKING, calls, run_under
 from tests.storefaults.writer import Writer
 from xip_core.errors import StoreError
 from xip_scheduler.store.blobs import FileBlobs
@@ -123,7 +123,8 @@ def check(point: Point) -> list[str]:
         )
         if code != -9:
             return [f"{point}: not reached, exit code {code}"]
-        return [f"{point}: {complaint}" for complaint in recovery(directory, story, writer.acknowledged)]
+        with FORKING:
+            return [f"{point}: {complaint}" for complaint in recovery(directory, story, writer.acknowledged)]
 
 
 def recovery(directory: Path, story: Story, acknowledged: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ CHANGES = ("pwrite64", "write", "fdatasync", "fsync", "ftruncate", "unlink", "re
 """Every call with which SQLite, the blobs and the witness change what a disk holds."""
 
 FOLLOWED = (*CHANGES, "openat", "close")
+
+FORKING = threading.Lock()
+"""Held by whoever starts a tracer, and by whoever has a store open: between fork and exec a child holds the lock of the
+store too, and the next opening would find it taken."""
 
 WHOLE = 1 << 26
 """Bytes of a call's data that are written down: more than any page."""
@@ -47,7 +52,9 @@ def run_under(writer: Writer, *expressions: str, log: Path = Path("/dev/null"), 
         arguments += ["-xx", "-s", str(WHOLE)]
     for expression in expressions:
         arguments += ["-e", expression]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as tracer:
+    with FORKING:
+        started = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    with started as tracer:
         assert tracer.stderr is not None
         said = tracer.stderr.readline()
         assert "attached" in said, said

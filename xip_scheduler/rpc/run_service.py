@@ -34,6 +34,7 @@ from xip_scheduler.core.words import RunId, priority_of
 from xip_scheduler.driver import Driver
 from xip_scheduler.logs import logger
 from xip_scheduler.rpc.admission import Admission
+from xip_scheduler.rpc.callers import caller
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
@@ -226,7 +227,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         run = await self._run(request.run_id)
         if not run.state.is_final and not run.is_paused:
             self._log.info("run paused", run_id=run.run_id, reason=request.reason[:REASON_LENGTH_MAX])
-            await self._driver.submit(RunPaused(RunId(request.run_id)))
+            await self._driver.submit(RunPaused(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
         return run_pb2.PauseRunResponse(run=convert.run_to_wire(run))
 
@@ -236,7 +237,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         run = await self._run(request.run_id)
         if run.is_paused:
             self._log.info("run resumed", run_id=run.run_id)
-            await self._driver.submit(RunResumed(RunId(request.run_id)))
+            await self._driver.submit(RunResumed(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
         return run_pb2.ResumeRunResponse(run=convert.run_to_wire(run))
 
@@ -247,7 +248,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         if not run.state.is_final:
             reason = request.reason[:REASON_LENGTH_MAX]
             self._log.info("run cancelled", run_id=run.run_id, reason=reason)
-            await self._driver.submit(RunCancelled(RunId(request.run_id), reason, context.peer()))
+            await self._driver.submit(RunCancelled(RunId(request.run_id), reason, caller.get().peer))
             run = await self._run(request.run_id)
         return run_pb2.CancelRunResponse(run=convert.run_to_wire(run))
 

@@ -46,7 +46,15 @@ from xip_scheduler.store.protocol import (
     TileSpan,
     not_recorded,
 )
-from xip_scheduler.store.sqlite_file import INSERT_AUDIT, abandoned, close_or_abandon, connect, open_term, seal
+from xip_scheduler.store.sqlite_file import (
+    INSERT_AUDIT,
+    UNREADABLE,
+    abandoned,
+    close_or_abandon,
+    connect,
+    open_term,
+    seal,
+)
 from xip_scheduler.store.takeover import take_over, tallies_within
 
 DATABASE_NAME = "scheduler.sqlite"
@@ -90,11 +98,12 @@ class SqliteStore:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._acknowledged = Acknowledged(directory)
                 undo.callback(self._acknowledged.close)
-                opened = open_term(
-                    self._driver, self._connection, path, self._acknowledged.serial, is_restored
-                )
+                acknowledged = self._acknowledged.serial
+                opened = open_term(self._driver, self._connection, path, acknowledged, is_restored)
             except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:  # above all a full disk
                 raise StoreError(f"{path}: cannot be written: {error}") from error
+            except UNREADABLE as error:
+                raise StoreError(f"{path}: the file is damaged: {error!r}") from error
             undo.pop_all()
         self._term, self._epoch_end, self._epoch_floor = opened.term, opened.epoch_end, opened.epoch_floor
         self._audit_head = opened.audit_head
@@ -159,9 +168,7 @@ class SqliteStore:
         for takeover in batch.takeovers:
             take_over(self._driver, takeover)
         if batch.epoch_end:
-            self._driver.execute(
-                "UPDATE meta SET value = max(value, ?) WHERE name = 'epoch_end'", (batch.epoch_end,)
-            )
+            self._driver.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'epoch_end'", (batch.epoch_end,))
         if batch.records:
             self._insert_records(batch.records)
         for table, blocks in (("tile_output", batch.outputs), ("tile_detail", batch.details)):
@@ -204,14 +211,11 @@ class SqliteStore:
     def _write_audit(self, batch: Batch) -> audit.Head:
         """One row per transition of *batch*, all of them known to the tables by now."""
         head = self._audit_head
-        for entry in audit.entries_of(batch, self._seal):
+        for entry in audit.entries_of(batch, lambda run_id: seal(self._driver, self._run_key(run_id))):
             row = audit.link(head, entry, self._run_key(entry.run_id), batch.at_s, self._term)
             self._driver.execute(INSERT_AUDIT, msgspec.structs.astuple(row))
             head = audit.Head(row.audit_key, row.hash)
         return head
-
-    def _seal(self, run_id: str) -> audit.Seal:
-        return seal(self._driver, self._run_key(run_id))
 
     def _insert_run(self, run: NewRun) -> None:
         statement = sa.insert(schema.run).values(
@@ -437,11 +441,7 @@ class SqliteStore:
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
 
     def size_bytes(self) -> int:
-        pages, free, size = (
-            self._driver.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+        return int(self._driver.execute(_USED_BYTES).fetchone()[0])
 
     def oldest_final_run(self) -> tuple[str, float] | None:
         return pruning.oldest_final_run(self._connection)
@@ -469,6 +469,10 @@ def _stored_run(found: Sequence[Any]) -> StoredRun:
     stored = StoredRun(*found)
     return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
+
+_USED_BYTES = """
+SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
 
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""

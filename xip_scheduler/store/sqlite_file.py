@@ -41,6 +41,9 @@ FULL_CHECK_SIZE_LIMIT_BYTES = 256 << 20
 CHECKED_AT_START = ("meta", "run", "worker", "node_tally", "attempt", "audit")
 
 
+UNREADABLE = (TypeError, ValueError, LookupError, ArithmeticError)
+"""What reading rows raises where a sound page stands in the place of another: no row, or a text where a number was."""
+
 abandoned: list[sqlite3.Connection] = []
 """Connections whose disk failed, kept from being closed: closing would checkpoint, which syncs again and copies what
 the disk may not have. The process ends soon, and the next one recovers from what is there."""
@@ -89,6 +92,9 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         close_or_abandon(connection, error)
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
+    except UNREADABLE as error:
+        connection.close()
+        raise StoreError(f"{path}: the file is damaged, a table does not hold what it must: {error!r}") from error
     except BaseException:
         connection.close()
         raise

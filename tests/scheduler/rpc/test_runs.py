@@ -340,3 +340,14 @@ async def test_a_pruned_run_is_not_found_and_its_request_id_is_never_free_again(
     assert list((await served.runs.ListRuns(run_pb2.ListRunsRequest())).runs) == []
     code, reason = await refusal(served.runs.SubmitRun(probe_request(tile_count=2)))
     assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED")
+
+
+async def test_the_audit_says_who_paused_resumed_and_cancelled(served: Served) -> None:
+    run = await served.submit()
+    await served.runs.PauseRun(run_pb2.PauseRunRequest(run_id=run.run_id))
+    await served.runs.ResumeRun(run_pb2.ResumeRunRequest(run_id=run.run_id))
+    await served.runs.CancelRun(run_pb2.CancelRunRequest(run_id=run.run_id, reason="enough"))
+    store = served.scheduler._store._store
+    rows = [(row.event, row.who) for row in await asyncio.to_thread(store.audit_rows, 0, 99) if row.run_key]
+    here = "127.0.0.1"
+    assert rows == [("accepted", "desk"), ("paused", here), ("resumed", here), ("cancelled", here)]
