@@ -13,7 +13,9 @@ import msgspec
 from xip_core.graph.plan import Plan
 from xip_scheduler.core.actions import (
     Action,
+    DrainWorker,
     GrantLease,
+    KernelJudged,
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
@@ -56,6 +58,8 @@ class Orders(msgspec.Struct):
     grants: list[GrantLease] = []
     revokes: list[RevokeLease] = []
     trims: list[TrimLease] = []
+    drains: list[DrainWorker] = []
+    judged: list[KernelJudged] = []
     changed: dict[str, None] = {}
 
 
@@ -106,6 +110,10 @@ class Journal:
                     orders.revokes.append(action)
                 case TrimLease():
                     orders.trims.append(action)
+                case DrainWorker():
+                    orders.drains.append(action)
+                case KernelJudged():
+                    orders.judged.append(action)
                 case RunChanged():
                     changed[action.run_id] = None
                 case ReserveEpochs():
@@ -114,18 +122,7 @@ class Journal:
                     self._give_up(batch, action)
                     changed[action.run_id] = None
                 case RecordAttempt():
-                    batch.attempts.append(
-                        (
-                            action.run_id,
-                            action.node_id,
-                            action.tile,
-                            action.attempt,
-                            action.worker_id,
-                            action.reason,
-                            action.message,
-                            action.is_suspect,
-                        )
-                    )
+                    batch.attempts.append(msgspec.structs.astuple(action))
                 case PersistRun():
                     self._accept(batch, action)
                     changed[action.run_id] = None

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         insecure: allow an address other than loopback, without encryption or identity.
         lease_duration_s: a worker silent for so long loses its leases.
         heartbeat_interval_s: how often workers are told to speak; below a third of the lease, so that two may be lost.
+        stalled_after_s: a tile whose kernel has not looked up for so long is taken back and tried in isolation.
         gathering_s: after a restart with live runs nothing is leased for so long, so that workers can come back and say
             what they hold: their pauses between two tries are 2 s at most, and connecting takes some time too.
         upload_size_limit_bytes: largest blob accepted.
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure: bool = False
     lease_duration_s: float = 15.0
     heartbeat_interval_s: float = 4.0
+    stalled_after_s: float = 60.0
     gathering_s: float = 2.5
     upload_size_limit_bytes: int = 256 << 20
     live_runs_max: int = 1_000
@@ -158,6 +160,8 @@ def _check(settings: Settings) -> None:
             f"listen must be a loopback address such as 127.0.0.1:{port}, got {settings.listen}: whoever reaches it "
             "may read and cancel every run; --insecure allows it",
         )
+    if not settings.stalled_after_s > 0.0:
+        raise RequestError("BAD_SETTING", f"stalled_after_s must be above 0, got {settings.stalled_after_s}")
     if not 0 <= settings.metrics_port <= 65535:
         raise RequestError("BAD_SETTING", f"metrics_port must be 0 to 65535, got {settings.metrics_port}")
     if not 0.0 < 3 * settings.heartbeat_interval_s <= settings.lease_duration_s <= 3600.0:

@@ -430,7 +430,8 @@ class WorkerCore:
             return []
         self._drain = event
         self._drain_until_s = now_s + event.grace_s
-        queued = tuple(self._queue)
+        lost = [epoch for slot in event.stuck if (batch := self._slots[slot]) is not None for epoch in batch.epochs]
+        queued = (*(epoch for epoch in lost if epoch in self._held), *self._queue)
         self._revoke(queued)
         if self._connection is not Connection.DISCONNECTED:  # otherwise the next Hello tells: it does not name them
             self._returned += queued
@@ -450,7 +451,8 @@ class WorkerCore:
             if self._connection is not Connection.DISCONNECTED:
                 self._returned += running
                 actions += self._send_results()
-        is_idle = all(batch is None for batch in self._slots)
+        stuck = () if self._drain is None else self._drain.stuck
+        is_idle = all(batch is None or slot in stuck for slot, batch in enumerate(self._slots))
         is_sent = not (self._pending or self._unacknowledged or self._returned or self._kept or self._is_writing)
         if not is_idle or self._connection is not Connection.DISCONNECTED:
             self._alone_until_s = None

@@ -31,6 +31,8 @@ from xip_worker.events import (
     SendHeartbeat,
     SendHello,
     SendResults,
+    SlotFreed,
+    SlotIndex,
     Ticked,
     TrimRunning,
     Welcomed,
@@ -41,6 +43,7 @@ from xip_worker.fetch import Fetcher
 from xip_worker.inputs import WorkerInputs
 from xip_worker.messages import Identity, drain_message, heartbeat_message, results_message
 from xip_worker.settings import Settings
+from xip_worker.watchdogs import SlotWatch
 
 REPORT_INTERVAL_S = 0.002
 """A look at the reports and a message cost about 0.15 ms: one in 2 ms is the most that short tiles may cause."""
@@ -49,7 +52,11 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Daemon:
-    """One worker. Make it on a running event loop; `run` returns when the worker has left."""
+    """One worker. Make it on a running event loop; `run` returns when the worker has left.
+
+    Attributes:
+        is_to_start_anew: it has left to get rid of slots that are stuck, and wants its process replaced.
+    """
 
     def __init__(self, settings: Settings, identity: Identity, evaluator: Evaluator, log: Any) -> None:
         self._settings = settings
@@ -64,8 +71,10 @@ class Daemon:
         self._executor = Executor(
             settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure, settings.isolation
         )
+        self._slot_watch = SlotWatch(self._loop, self._stuck, settings.slot_patience_s)
         self._timer: asyncio.TimerHandle | None = None
         self._is_warm = False
+        self.is_to_start_anew = False
         self._reports_taken_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
 
@@ -76,19 +85,32 @@ class Daemon:
             (self._broken if self._broken.done() else connection).result()
         finally:
             connection.cancel()
+            self._slot_watch.close()
             self._executor.close(timeout_s=0.0)
             if self._timer is not None:
                 self._timer.cancel()
 
     def drain(self, reason: str) -> None:
         """Finish what runs within the grace, hand back the rest, leave."""
-        self._log.info("draining", reason=reason, grace_s=self._settings.drain_grace_s)
+        self.is_to_start_anew = False
         self._handle(DrainRequested(reason, self._settings.drain_grace_s))
+
+    def _stuck(self, slots: tuple[SlotIndex, ...]) -> None:
+        """Only a new process is rid of a thread that does not come back."""
+        if self._core.is_draining:
+            return
+        sentence = f"slots {', '.join(map(str, slots))} have not come free: their kernels do not end"
+        patience_s = self._settings.slot_patience_s
+        self._log.error("slots are stuck, the worker starts anew", slots=slots, patience_s=patience_s)
+        self.is_to_start_anew = True
+        self._handle(DrainRequested(sentence, self._settings.drain_grace_s, slots))
 
     def _handle(self, event: Event) -> None:
         """An error in here is a bug: `run` raises it, whoever the caller is (gRPC would swallow it)."""
         if self._broken.done():
             return
+        if isinstance(event, DrainRequested):
+            self._log.info("draining", reason=event.reason, grace_s=event.grace_s)
         try:
             for action in self._core.handle(event, self._loop.time()):
                 self._carry_out(action)
@@ -108,6 +130,7 @@ class Daemon:
                 self._connection.send(results_message(action), is_results=True)
             case RevokeRunning():
                 self._executor.revoke(action.slot, action.epochs)
+                self._slot_watch.revoked(action.slot)
             case TrimRunning():
                 self._executor.trim(action.slot, action.bounds)
             case SendHeartbeat():
@@ -150,6 +173,9 @@ class Daemon:
                 self._broken.set_exception(RuntimeError(f"a slot ended by {error!r}"))
             return
         if reports:
+            for report in reports:
+                if isinstance(report, SlotFreed):
+                    self._slot_watch.freed(report.slot)
             self._handle(WorkReported(reports))
 
     def _log_failure(self, lease: Lease, tile: int, error: Exception) -> None:

@@ -135,10 +135,11 @@ class ResultsWritten(msgspec.Struct, frozen=True):
 
 
 class DrainRequested(msgspec.Struct, frozen=True):
-    """Finish what runs within *grace_s*, hand back the rest, leave."""
+    """Finish what runs within *grace_s*, hand back the rest, leave; nobody waits for the slots that are *stuck*."""
 
     reason: str
     grace_s: float
+    stuck: tuple[SlotIndex, ...] = ()
 
 
 class Ticked(msgspec.Struct, frozen=True):

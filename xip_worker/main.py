@@ -1,7 +1,7 @@
 """`xip-worker`: parse options, attach, evaluate until told to leave.
 
-Exit codes: 0 after a drain, 1 after a bug of the worker's own, 2 for bad options, 143 when a second signal cuts the
-drain short.
+Exit codes: 0 after a drain, 1 after a bug of the worker's own or when the event loop hangs, 2 for bad options, 143 when
+a second signal cuts the drain short. A worker with a stuck slot does not exit: it replaces its process (`watchdogs`).
 """
 
 from __future__ import annotations
@@ -105,9 +105,11 @@ def run(settings: Settings) -> None:
     # Before grpc is imported: its notes on every lost connection would stand between our lines of JSON.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    asyncio.run(_serve(settings))
+    is_to_start_anew = asyncio.run(_serve(settings))
     sys.stdout.flush()
     sys.stderr.flush()
+    if is_to_start_anew:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     os._exit(0)
 
 
@@ -126,7 +128,8 @@ def _added_kernels(log: Any) -> tuple[KernelSignature, ...]:
     return tuple(signature_of(item.kernel) for item in added)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings) -> bool:
+    """True when the process is to be replaced by a new one of itself."""
     import asyncio
     import gc
     import importlib
@@ -141,6 +144,7 @@ async def _serve(settings: Settings) -> None:
     from xip_worker.daemon import Daemon
     from xip_worker.logs import configured_log
     from xip_worker.messages import Identity
+    from xip_worker.watchdogs import LoopWatch
 
     try:
         level = cpu_level()
@@ -168,8 +172,11 @@ async def _serve(settings: Settings) -> None:
     gc.collect()
     gc.freeze()  # what was imported stays; collections then look only at what work leaves behind
     gc.set_threshold(*GC_THRESHOLD)
+    watch = LoopWatch(loop, settings.loop_limit_s)
     try:
         await daemon.run()
     except Exception as error:
         log.error("worker failed", exc_info=error)
         os._exit(EXIT_CODE_FAILED)
+    watch.close()
+    return daemon.is_to_start_anew

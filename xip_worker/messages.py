@@ -12,6 +12,7 @@ from xip_core.model.run_spec import KernelSignature
 from xip_core.wire.convert import kernel_signature_to_wire
 from xip_core.wire.v1 import common_pb2, worker_pb2
 from xip_worker.events import (
+    DrainRequested,
     Epoch,
     Event,
     FinishedTiles,
@@ -26,6 +27,9 @@ from xip_worker.events import (
     SendResults,
     Welcomed,
 )
+
+DRAIN_ORDERED_GRACE_S = 20.0
+"""For running leases to end when the scheduler wants no more of the worker."""
 
 
 class Identity:
@@ -107,6 +111,8 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
         case "trimmed":
             bounds = response.trimmed.bounds
             return LeasesTrimmed(tuple([LeaseBound(Epoch(bound.epoch), bound.tile_end) for bound in bounds]))
+        case "drain":
+            return DrainRequested(response.drain.reason, DRAIN_ORDERED_GRACE_S)
         case "welcome":
             welcome = response.welcome
             return Welcomed(welcome.term, welcome.heartbeat_interval_s, welcome.lease_duration_s)

@@ -8,6 +8,13 @@ import msgspec
 
 from xip_worker.isolation_settings import IsolationSettings
 
+SLOT_PATIENCE_S = 20.0
+"""From a revocation until the slot must be free. Kernels look every 10 ms by what they declare, so this is a declared
+cost wrong by 2,000x."""
+
+LOOP_LIMIT_S = 60.0
+"""The loop turns within milliseconds unless a kernel holds the GIL; 1 GB of decoding takes some seconds."""
+
 LEVEL_NAMES = ("debug", "info", "warning", "error")
 DEFAULT_SCHEDULER = "127.0.0.1:7780"
 
@@ -18,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True):
         schedulers: HOST:PORT, tried in turn.
         slot_count: leases evaluated at a time.
         blob_cache_bytes, output_cache_bytes: limits of the caches.
+        slot_patience_s, loop_limit_s: of the watchdogs (`watchdogs`).
         isolation: limits of the child processes that evaluate suspects.
         drain_grace_s: how long a drain waits for running leases; below the 30 s Kubernetes grants a pod.
     """
@@ -29,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True):
     drain_grace_s: float
     log_level: str
     isolation: IsolationSettings = IsolationSettings()
+    slot_patience_s: float = SLOT_PATIENCE_S
+    loop_limit_s: float = LOOP_LIMIT_S
 
 
 def parse_schedulers(text: str) -> tuple[str, ...]:

@@ -46,16 +46,18 @@ class Daemon:
             self._closed = True
             self._changed.notify_all()
 
-    def wait_for_log(self, event: str, limit_s: float = START_LIMIT_S) -> dict[str, Any]:
-        """The first log line with this event, waiting for it if need be."""
+    def has_logged(self, event: str) -> bool:
+        return any(_parsed(line).get("event") == event for line in self.lines)
+
+    def wait_for_log(self, event: str, limit_s: float = START_LIMIT_S, count: int = 1) -> dict[str, Any]:
+        """The first log line with this event, or the *count*-th, waiting for it if need be."""
         found: dict[str, Any] = {}
 
         def arrived() -> bool:
-            for line in self.lines:
-                entry = _parsed(line)
-                if entry.get("event") == event:
-                    found.update(entry)
-                    return True
+            entries = [entry for line in self.lines if (entry := _parsed(line)).get("event") == event]
+            if len(entries) >= count:
+                found.update(entries[count - 1])
+                return True
             return self._closed
 
         with self._changed:

@@ -24,9 +24,11 @@ def kept(stack: contextlib.ExitStack, daemon: Daemon) -> Daemon:
     return daemon
 
 
-def start_scheduler(data_dir: Path, port: int = 0) -> tuple[Daemon, str]:
+def start_scheduler(
+    data_dir: Path, port: int = 0, environment: dict[str, str] | None = None
+) -> tuple[Daemon, str]:
     """A scheduler on loopback and its address."""
-    daemon = Daemon(["xip_scheduler", f"--listen=127.0.0.1:{port}", f"--data-dir={data_dir}"])
+    daemon = Daemon(["xip_scheduler", f"--listen=127.0.0.1:{port}", f"--data-dir={data_dir}"], environment)
     serving = daemon.wait_for_log("serving")
     return daemon, str(serving["address"])
 

@@ -1,4 +1,4 @@
-"""A worker whose pricing is poisoned: `python -m tests.integration.poison_worker SCHEDULER SLOTS TIME_LIMIT_S`.
+"""A worker whose pricing is poisoned: `python -m tests.integration.poison_worker SCHEDULER SLOTS ROW_S LOOP_S`.
 
 The environment names trades and what valuing them does to a process: XIP_TEST_POISON="T7=segfault,T9=endless".
 """
@@ -48,7 +48,7 @@ def _do(deed: str) -> None:
             bytearray(1 << 45)
 
 
-def serve(scheduler: str, slot_count: str, time_limit_s: str) -> None:
+def serve(scheduler: str, slot_count: str, time_limit_s: str, loop_limit_s: str) -> None:
     isolation = IsolationSettings(
         time_limit_s=float(time_limit_s), evaluator="tests.integration.poison_worker:PoisonedEvaluator"
     )
@@ -61,6 +61,8 @@ def serve(scheduler: str, slot_count: str, time_limit_s: str) -> None:
             drain_grace_s=1.0,
             log_level="info",
             isolation=isolation,
+            slot_patience_s=0.5,
+            loop_limit_s=float(loop_limit_s),
         )
     )
 

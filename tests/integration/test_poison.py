@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from xip_core.model.result import Run, RunState
 from xip_core.model.scenario import ScenarioSet, decode_scenarios, encode_scenarios
 
 SCENARIO_COUNT = 20
+STALLED_SOON = {
+    "XIP_SCHEDULER_HEARTBEAT_INTERVAL_S": "0.3",
+    "XIP_SCHEDULER_LEASE_DURATION_S": "2.0",
+    "XIP_SCHEDULER_STALLED_AFTER_S": "1.0",
+}
+LOOP_LIMIT_S = 4.0
 
 
 def submit(client: SyncClient, request_id: str) -> Run:
@@ -32,7 +39,7 @@ def submit(client: SyncClient, request_id: str) -> Run:
 
 
 def start_poisoned_worker(address: str, poison: str) -> Daemon:
-    arguments = ["tests.integration.poison_worker", address, "1", "3.0"]
+    arguments = ["tests.integration.poison_worker", address, "1", "1.0", str(LOOP_LIMIT_S)]
     daemon = Daemon(arguments, {VARIABLE: poison})
     daemon.wait_for_log("attached")
     return daemon
@@ -84,3 +91,45 @@ def test_a_row_that_kills_its_process_costs_one_worker_and_no_neighbour(
     missing = healthy.totals.rows_used - numbers.totals.rows_used
     assert missing.max(axis=1).sum() == 1  # of its asset class, and of no other
     assert missing.min(axis=1).sum() == 1
+
+
+def test_a_row_that_never_ends_is_quarantined_and_the_worker_stuck_in_it_replaces_itself(
+    tmp_path: Path, daemons: contextlib.ExitStack, healthy: RunNumbers
+) -> None:
+    position = 100
+    poison = f"{healthy.trade_ids[position]}=endless"
+    scheduler, address = start_scheduler(tmp_path, environment=STALLED_SOON)
+    kept(daemons, scheduler)
+    workers = [kept(daemons, start_poisoned_worker(address, poison)) for _ in range(2)]
+    with connect_sync(address) as client:
+        run = client.wait(submit(client, "endless").run_id, timeout_s=RUN_LIMIT_S)
+    assert run.state is RunState.COMPLETED_WITH_QUARANTINE, run
+    (refused,) = numbers_of(address, run.run_id).quarantine
+    assert (refused.row, refused.reason) == (position, FailureReason.TIMED_OUT)
+    assert "was not done after 1 s, which is its limit, twice" in refused.message
+    (stuck,) = [worker for worker in workers if worker.has_logged("slots are stuck, the worker starts anew")]
+    stuck.wait_for_log("attached", count=2)
+    assert stuck.process.poll() is None
+    with connect_sync(address) as client:
+        assert len(client.workers()) == 2
+
+
+def test_a_row_that_never_ends_and_keeps_the_gil_is_quarantined_and_its_worker_ends_itself(
+    tmp_path: Path, daemons: contextlib.ExitStack, healthy: RunNumbers
+) -> None:
+    position = 100
+    poison = f"{healthy.trade_ids[position]}=endless-with-the-gil"
+    scheduler, address = start_scheduler(tmp_path, environment=STALLED_SOON)
+    kept(daemons, scheduler)
+    workers = [kept(daemons, start_poisoned_worker(address, poison)) for _ in range(2)]
+    with connect_sync(address) as client:
+        run = client.wait(submit(client, "endless").run_id, timeout_s=RUN_LIMIT_S)
+    assert run.state is RunState.COMPLETED_WITH_QUARANTINE, run
+    (refused,) = numbers_of(address, run.run_id).quarantine
+    assert (refused.row, refused.reason) == (position, FailureReason.TIMED_OUT)
+    while not (ended_now := [worker for worker in workers if worker.process.poll() is not None]):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            workers[0].process.wait(0.1)
+    (ended,) = ended_now
+    assert ended.process.returncode == 1
+    assert any("row_values" in line or "_do" in line for line in ended.lines)

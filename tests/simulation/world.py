@@ -33,6 +33,7 @@ from xip_core.graph.plan import Node
 from xip_scheduler import driver
 from xip_scheduler.core.events import WorkerAttached
 from xip_worker.events import (
+    DrainRequested,
     Epoch,
     Lease,
     LeaseBound,
@@ -42,6 +43,7 @@ from xip_worker.events import (
     ResultsAcknowledged,
     Welcomed,
 )
+from xip_worker.messages import DRAIN_ORDERED_GRACE_S
 
 HEALED_BOUND_S = 300.0
 """L1: lease durations, detection and attempts at poison tiles; all the work at the slowest host comes on top."""
@@ -403,6 +405,10 @@ class World:
     def send_revoked(self, connection: ServerConnection, epochs: tuple[Any, ...]) -> None:
         link = connection.link
         link.down(lambda: link.worker.receive(link, LeasesRevoked(tuple(Epoch(epoch) for epoch in epochs))))
+
+    def send_drain(self, connection: ServerConnection, reason: str) -> None:
+        link = connection.link
+        link.down(lambda: link.worker.receive(link, DrainRequested(reason, DRAIN_ORDERED_GRACE_S)))
 
     def send_trimmed(self, connection: ServerConnection, bounds: tuple[LeaseBound, ...]) -> None:
         link = connection.link

@@ -370,3 +370,13 @@ def test_a_second_drain_request_changes_nothing() -> None:
     machine.tell(DrainRequested("first", 20.0))
     assert machine.tell(DrainRequested("second", 99.0)) == []
     assert machine.core.next_deadline_s() == machine.now_s + HEARTBEAT_INTERVAL_S
+
+
+def test_a_drain_waits_for_no_slot_that_is_stuck_and_hands_back_what_waits_behind_it() -> None:
+    machine = Machine()
+    machine.lease(a_lease(1), a_lease(2))
+    machine.tell(LeasesRevoked((Epoch(1),)))
+    ordered = machine.tell(DrainRequested("slot 0 does not come free", 20.0, stuck=(SlotIndex(0),)))
+    assert ordered == [SendDrain("slot 0 does not come free"), SendResults(1, (), (Epoch(2),))]
+    machine.tell(ResultsWritten())
+    assert machine.tell(ResultsAcknowledged(1)) == [Leave(0)]

@@ -184,7 +184,7 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
             f"{worker.memory_bytes / 2**20:,.0f} MB",
             _duration(worker.attached_s),
             f"{worker.heartbeat_age_s:.1f} s ago",
-            "[yellow]draining[/]" if worker.is_draining else "",
+            f"[yellow]draining[/] {_escape(worker.drain_reason)}".rstrip() if worker.is_draining else "",
         )
     _show(console(), table)
 

@@ -169,6 +169,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 
     Attributes:
         speed: tiles a second against the average of the grid at the same work; 0 before anything was measured.
+        drain_reason: why the scheduler wants no more of it, "" when it does.
     """
 
     worker_id: str
@@ -184,3 +185,4 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     memory_bytes: int
     is_draining: bool
     speed: float = 0.0
+    drain_reason: str = ""

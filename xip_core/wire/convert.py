@@ -394,6 +394,7 @@ def worker_info_to_wire(worker: WorkerInfo) -> worker_pb2.Worker:
         memory_bytes=worker.memory_bytes,
         draining=worker.is_draining,
         speed=worker.speed,
+        drain_reason=worker.drain_reason,
     )
 
 
@@ -412,4 +413,5 @@ def worker_info_from_wire(message: worker_pb2.Worker) -> WorkerInfo:
         memory_bytes=message.memory_bytes,
         is_draining=message.draining,
         speed=message.speed,
+        drain_reason=message.drain_reason,
     )

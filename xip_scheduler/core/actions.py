@@ -4,7 +4,7 @@ Two kinds, and the order between them is the contract with the driver:
 
     persistent   PersistRun  RecordPaused  ReserveEpochs  RecordTiles  RecordFailedTiles  RecordAttempt
                  RecordRunState
-    soft         GrantLease  TrimLease  RevokeLease  RunChanged
+    soft         GrantLease  TrimLease  RevokeLease  DrainWorker  KernelJudged  RunChanged
 
 **Commit every persistent action of a batch in one transaction, in the order given, before any soft action of the batch
 is carried out.** A lease may rest on a tile recorded in the same batch and on an epoch reserved in it. If the commit
@@ -158,6 +158,23 @@ class RevokeLease(msgspec.Struct, frozen=True, gc=False):
     epoch: Epoch
 
 
+class DrainWorker(msgspec.Struct, frozen=True, gc=False):
+    """Tell the worker to hand back what it has not begun and to leave: it fails at what others compute."""
+
+    worker_id: WorkerId
+    connection_id: ConnectionId
+    reason: str
+
+
+class KernelJudged(msgspec.Struct, frozen=True, gc=False):
+    """Tell the operators: a kernel version is closed (as usual), guarded or stopped from now on (`breakers`)."""
+
+    kernel: str
+    version: str
+    state: str
+    reason: str
+
+
 class RunChanged(msgspec.Struct, frozen=True, gc=False):
     """Wake the watchers of a run."""
 
@@ -167,5 +184,5 @@ class RunChanged(msgspec.Struct, frozen=True, gc=False):
 PersistentAction = (
     PersistRun | RecordPaused | ReserveEpochs | RecordTiles | RecordFailedTiles | RecordAttempt | RecordRunState
 )
-SoftAction = GrantLease | TrimLease | RevokeLease | RunChanged
+SoftAction = GrantLease | TrimLease | RevokeLease | DrainWorker | KernelJudged | RunChanged
 Action = PersistentAction | SoftAction

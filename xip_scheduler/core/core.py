@@ -21,8 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, reclaim, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
+from xip_scheduler.core.breakers import BreakerView
 from xip_scheduler.core.estimates import Estimates, lateness
 from xip_scheduler.core.events import (
     Event,
@@ -102,6 +103,8 @@ class Core:
         if state.fleets.has_changed:
             kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
+        if state.queue.waiting:
+            reclaim.reclaim(state, now_s, actions)
         if not state.hungry[IDLE]:
             state.look_due_s = None
         elif tail.look(state, now_s, actions):
@@ -189,6 +192,10 @@ class Core:
         live = self._state.runs.get(run_id)
         return self._view(live) if live else self._state.finished.get(run_id)
 
+    def breakers(self) -> list[BreakerView]:
+        """Kernel versions that are guarded or stopped."""
+        return self._state.breakers.views()
+
     def live_runs(self) -> list[RunView]:
         """Runs that are not final, in order of submission."""
         return [self._view(run) for run in self._state.runs.values()]
@@ -220,6 +227,10 @@ class Core:
         """Runs of the tenant that are not final."""
         share = self._state.queue.shares.get(tenant)
         return 0 if share is None else share.live_count
+
+    def charged_s(self) -> dict[str, float]:
+        """Slot-seconds charged since the start, by tenant; of tenants with live runs and some that had any."""
+        return {share.tenant: share.charged_s for share in list(self._state.queue.shares.values())}
 
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""

@@ -164,6 +164,7 @@ class TilesReported(msgspec.Struct, frozen=True, gc=False):
         quarantined: (scenario_begin, scenario_end) of a row without numbers, once per such row; only the plan can say
             how many cells that is, and which plan it is only the lease.
         elapsed_ns: time the slot spent on them.
+        poison_count: rows among the quarantined ones that an isolated evaluation refused.
         payload: output, detail and quarantine for the store.
     """
 
@@ -175,6 +176,7 @@ class TilesReported(msgspec.Struct, frozen=True, gc=False):
     quarantined: tuple[tuple[int, int], ...]
     elapsed_ns: int
     payload: object = None
+    poison_count: int = 0
 
 
 class TileFailed(msgspec.Struct, frozen=True, gc=False):

@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 
 from xip_scheduler.core.actions import Action, GrantLease
+from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.poison import hand_over
@@ -34,6 +35,9 @@ from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
 from xip_scheduler.core.tail import leaves_to_faster
 from xip_scheduler.core.words import Epoch
+
+SPARED_MAX = 64
+"""Workers passed over in one round because they are slow; the next event's round goes on with the others."""
 
 RETRIES_LOOKED_AT_MAX = 8
 """Waiting retries looked at for one grant; the ones beyond come up when these have found their worker."""
@@ -62,6 +66,8 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
             passed_over_count += 1
             is_personal = state.queue.has_retries()
             if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
+                break
+            if state.is_uneven and passed_over_count >= SPARED_MAX and not is_personal:
                 break
             if not (is_personal or state.is_uneven):
                 nothing_for = (nothing_for or set()) | {worker.kernels}
@@ -159,6 +165,12 @@ def _carve(
     now_s: float,
     actions: list[Action],
 ) -> Lease:
+    is_isolated = False
+    if node.suspects is not None:
+        is_isolated = begin in node.suspects
+        end = min(end, node.suspects.end_at(begin) if is_isolated else node.suspects.next_begin(begin, end))
+    if state.breakers.guarded and kernel_of(node) in state.breakers.guarded:
+        is_isolated, end = True, begin + 1
     pace = worker.paces[node.cost]
     tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
     tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
@@ -167,7 +179,9 @@ def _carve(
     node.pending.take_ready(begin, end)
     work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
-    return Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
+    lease = Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
+    lease.is_isolated = is_isolated
+    return lease
 
 
 def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) -> int:

@@ -121,6 +121,7 @@ class Worker:
         attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
         paces: how fast it is at which work.
         kernels: (name, version) of what it announced.
+        drain_reason: why the scheduler wants no more of it, "" when it does.
     """
 
     __slots__ = (
@@ -128,6 +129,7 @@ class Worker:
         "appetite",
         "attached_s",
         "connection_id",
+        "drain_reason",
         "heard_s",
         "is_draining",
         "is_silent",
@@ -150,6 +152,7 @@ class Worker:
         self.queued_s = 0.0
         self.appetite = Appetite.NONE
         self.is_draining = False
+        self.drain_reason = ""
         self.is_silent = False
         self.attached_s = now_s
         self.heard_s = now_s

@@ -28,6 +28,14 @@ class Limits(msgspec.Struct, frozen=True):
             them. Two heartbeats are missing then.
         duplicate_share_max: of a run's work that may be leased again so.
         attempts_max: workers that may fail at or die from one tile before it is given up.
+        stalled_after_s, stalled_factor: a lease is taken back whose slot has not asked for longer than both, the second
+            times its tile, whether it is cancelled. Kernels ask every 10 ms by what they declare.
+        suspects_max: tiles a slot, behind the one its worker died at, that are isolated as well: results wait 2 ms for
+            company, and those of a worker that dies are not heard. At 50 us a tile these are 40.
+        kernel_deaths_max, kernel_deaths_window_s, kernel_successes_needed, kernel_failures_max, kernel_cool_down_s: of
+            `breakers`. Three workers are the cost of one poison tile; ten tiles that end well are no accident.
+        worker_marks_max, worker_marks_window_s, worker_marks_share: likewise: three failures of its own in ten minutes,
+            and a quarter of what it tried meanwhile.
         epoch_block: epochs reserved per write; a grant so costs 1/10,000 write, and a restart skips 10,000 of 2**64.
         gathering_s: after a restart with live runs nothing is granted for so long: workers come back within their
             largest pause between two tries and say what they hold, and a tile they hold is not to be leased to whoever
@@ -50,6 +58,17 @@ class Limits(msgspec.Struct, frozen=True):
     duplicate_after_fraction: float = 0.7
     duplicate_share_max: float = 0.05
     attempts_max: int = 3
+    stalled_after_s: float = 60.0
+    stalled_factor: float = 50.0
+    suspects_max: int = 64
+    kernel_deaths_max: int = 3
+    kernel_successes_needed: int = 10
+    kernel_failures_max: int = 5
+    kernel_deaths_window_s: float = 600.0
+    kernel_cool_down_s: float = 300.0
+    worker_marks_max: int = 3
+    worker_marks_window_s: float = 600.0
+    worker_marks_share: float = 0.25
     epoch_block: int = 10_000
     gathering_s: float = 0.0
     charge_s_min: float = 0.005

@@ -21,18 +21,21 @@ Sizes: 0.3 kB per attempt at a tile that is not decided; tiles that never failed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from xip_core.errors import FailureReason
-from xip_scheduler.core.actions import Action, RecordAttempt
+from xip_scheduler.core import breakers
+from xip_scheduler.core.actions import Action, RecordAttempt, RevokeLease
+from xip_scheduler.core.breakers import KernelBreaker, failed_isolated, is_stopped, kernel_of, worker_died
 from xip_scheduler.core.events import TileFailed
 from xip_scheduler.core.results import give_up
-from xip_scheduler.core.retries import WITHDRAWN, Attempt, Retry
+from xip_scheduler.core.retries import CONTAINED_REASONS, WITHDRAWN, Attempt, Retry
 from xip_scheduler.core.words import Epoch
 
 if TYPE_CHECKING:
     from xip_scheduler.core.leases import Lease, Worker
-    from xip_scheduler.core.run_state import LiveRun
+    from xip_scheduler.core.run_state import LiveRun, NodeState
     from xip_scheduler.core.state import SchedulerState
 
 RestoredAttempt = tuple[int, int, Attempt]
@@ -56,6 +59,10 @@ def tile_failed(state: SchedulerState, event: TileFailed, now_s: float, actions:
     state.renew(lease, now_s)
     state.counters.tiles_failed_once += 1
     fail_tile(state, lease, tile, event.reason, event.message, is_suspect=False, actions=actions)
+    if lease.is_isolated and event.reason in CONTAINED_REASONS:
+        breaker = failed_isolated(state, lease, tile, event.message, now_s, actions)
+        if breaker is not None:
+            _stop(state, breaker, actions)
     if lease.open_count == 0 and lease.epoch in state.leases:
         state.close_lease(lease)
     state.settle(lease.worker)
@@ -86,7 +93,7 @@ def fail_tile(
         state.keep_retry(retry)
         return
     sentence = f"given up after {len(retry.tried)} attempts on {', '.join(dict.fromkeys(retry.tried))}: {message}"
-    give_up(state, run, node, tile, reason, sentence, actions)
+    give_up(state, run, node, [(tile, tile + 1)], reason, sentence, actions)
 
 
 def _record(state: SchedulerState, retry: Retry, attempt: Attempt, actions: list[Action]) -> None:
@@ -107,17 +114,95 @@ def _record(state: SchedulerState, retry: Retry, attempt: Attempt, actions: list
 
 
 def blame(state: SchedulerState, worker: Worker, leases: list[Lease], message: str, actions: list[Action]) -> None:
-    """
-    The worker died or fell silent with *leases*: the tiles its slots were at are suspects. Not so an isolated one
-    beside others: what is evaluated in a child ends the child, the worker died of something else. Alone it is a suspect
-    still, so every such death is an attempt at some tile.
+    """The worker died or fell silent with *leases*: the tiles its slots were at are suspects.
+
+    Not so an isolated one beside others: what is evaluated in a child ends the child, the worker died of something
+    else. Alone it is a suspect still, so every such death is an attempt at some tile.
+
+    Which tile a slot was at is known but for the results that were not heard: it may be further on, in a lease that
+    waited in its queue. So what comes behind is leased isolated too; the first one has the attempt.
     """
     at_work = [lease for lease in worker.running() if not lease.is_isolated] or worker.running()
+    rest = state.limits.suspects_max * worker.slot_count
     for lease in leases:
+        is_guarded = False
         if lease in at_work:
-            tile = lease.open_ranges()[0][0]
+            tile, _ = lease.open_ranges()[0]
             state.counters.suspects += 1
+            is_guarded = worker_died(state, lease, tile, message, actions)
             fail_tile(state, lease, tile, FailureReason.CRASHED, message, is_suspect=True, actions=actions)
+        for begin, end in lease.open_ranges():
+            if rest > 0:
+                lease.node.suspect(begin, min(end, begin + rest))
+                rest -= end - begin
+        if is_guarded:
+            _isolate(state, lease.node, leases, actions)
+
+
+def _isolate(state: SchedulerState, node: NodeState, but: list[Lease], actions: list[Action]) -> None:
+    """Take the leases of a kernel that is guarded now back from those who have not died of it yet."""
+    key = kernel_of(node)
+    for lease in [lease for lease in state.leases.values() if lease not in but and not lease.is_isolated]:
+        if kernel_of(lease.node) == key:
+            _revoke(state, lease, actions)
+
+
+def _revoke(state: SchedulerState, lease: Lease, actions: list[Action]) -> None:
+    worker = lease.worker
+    state.lose_lease(lease, actions)
+    state.settle(worker)
+    actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+
+
+def _stop(state: SchedulerState, breaker: KernelBreaker, actions: list[Action]) -> None:
+    """Give up what is left of a kernel in every run."""
+    for run in list(state.runs.values()):
+        for node in run.nodes:
+            if kernel_of(node) == breaker.key and run.run_id in state.runs:
+                _give_up_rest(state, run, node, breaker, actions)
+
+
+def stop_where_stopped(state: SchedulerState, run: LiveRun, now_s: float, actions: list[Action]) -> None:
+    """A run came that wants a kernel which is stopped."""
+    if not state.breakers.guarded:
+        return
+    for node in run.nodes:
+        if run.run_id in state.runs and is_stopped(state, node, now_s, actions):
+            _give_up_rest(state, run, node, state.breakers.guarded[kernel_of(node)], actions)
+
+
+def _give_up_rest(
+    state: SchedulerState, run: LiveRun, node: NodeState, breaker: KernelBreaker, actions: list[Action]
+) -> None:
+    for lease in [lease for lease in state.leases.values() if lease.node is node]:
+        _revoke(state, lease, actions)
+    for retry in state.find_retries(run, node, 0, node.tile_count):
+        state.take_retry(retry)
+    for begin, end in list(node.pending):
+        node.pending.drop(begin, end)
+    rest = node.done.gaps(0, node.tile_count)
+    if rest:
+        name, version = breaker.key
+        # Not the breaker's reason: its evidence may be of another tenant's run (S13); the operators' log has it.
+        sentence = f"given up because kernel {name}@{version} is stopped: it ended processes or failed too often"
+        give_up(state, run, node, rest, FailureReason.KERNEL_STOPPED, sentence, actions)
+
+
+def take_back_stalled(
+    state: SchedulerState, worker: Worker, stalled: Iterable[tuple[Epoch, float]], actions: list[Action]
+) -> None:
+    """End leases whose slots have not looked up for too long: the worker lives, its kernel does not come back."""
+    for epoch, stalled_s in stalled:
+        lease = worker.leases.get(epoch)
+        if lease is None:
+            continue
+        if stalled_s <= max(state.limits.stalled_after_s, state.limits.stalled_factor * lease.pace.tile_s):
+            continue
+        state.counters.leases_stalled += 1
+        message = f"worker {worker.worker_id} did not come back from the tile for {stalled_s:.0f} s"
+        tile = lease.open_ranges()[0][0]
+        fail_tile(state, lease, tile, FailureReason.TIMED_OUT, message, is_suspect=False, actions=actions)
+        _revoke(state, lease, actions)
 
 
 def acquit(state: SchedulerState, lease: Lease, retry: Retry, actions: list[Action]) -> None:
@@ -126,6 +211,7 @@ def acquit(state: SchedulerState, lease: Lease, retry: Retry, actions: list[Acti
     withdrawal = Attempt(lease.worker.worker_id, WITHDRAWN, "the worker came back with the tile", False)
     _record(state, retry, withdrawal, actions)
     retry.suspected_under = Epoch(0)
+    breakers.acquit(state, lease)
     hand_over(lease, retry)
 
 

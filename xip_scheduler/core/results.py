@@ -9,6 +9,7 @@ from __future__ import annotations
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
 from xip_scheduler.core.actions import Action, RecordFailedTiles, RecordRunState, RecordTiles, RevokeLease
+from xip_scheduler.core.breakers import tile_computed
 from xip_scheduler.core.events import TilesReported
 from xip_scheduler.core.failures import cells_of_tiles
 from xip_scheduler.core.leases import Lease
@@ -45,6 +46,8 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     state.counters.tiles_recorded += tile_count
     if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
         lease.pace.report(tile_count, event.elapsed_ns)
+    if lease.is_isolated or lease.retry is not None:
+        tile_computed(state, lease, begin, not event.poison_count, now_s, actions)
     if run.histories:
         run.forget_histories(node.node_id, begin, end)
     node.leased_count -= tile_count
@@ -101,16 +104,19 @@ def give_up(
     state: SchedulerState,
     run: LiveRun,
     node: NodeState,
-    tile: int,
+    tiles: list[tuple[int, int]],
     reason: FailureReason,
     sentence: str,
     actions: list[Action],
 ) -> None:
-    """Decide a tile nobody works at without output, and with it every tile that cannot do without it."""
-    run.message = run.message or f"{node.plan_node.name} tile {tile} was {sentence}"
-    cause = f"needs {node.plan_node.name} tile {tile}, {sentence}"
-    _decide_without_output(state, run, node, tile, tile + 1, reason, sentence, actions)
-    decided = [(node, tile, tile + 1)]
+    """Decide tiles nobody works at without output, and with them every tile that cannot do without them."""
+    name = _named(node, *tiles[0])
+    run.message = run.message or f"{name} was {sentence}"
+    cause = f"needs {name}, {sentence}"
+    decided: list[tuple[NodeState, int, int]] = []
+    for begin, end in tiles:
+        _decide_without_output(state, run, node, begin, end, reason, sentence, actions)
+        decided.append((node, begin, end))
     while decided:
         source, begin, end = decided.pop()
         for dependent, need in source.dependents:
@@ -127,6 +133,11 @@ def give_up(
         finish_run(state, run, actions)
     else:
         state.queue.enter(run)
+
+
+def _named(node: NodeState, begin: int, end: int) -> str:
+    tiles = f"tile {begin}" if end - begin == 1 else f"tiles [{begin}, {end})"
+    return f"{node.plan_node.name} {tiles}"
 
 
 def _decide_without_output(

@@ -15,7 +15,7 @@ from xip_scheduler.core.actions import Action, PersistRun, RecordPaused, RevokeL
 from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
 from xip_scheduler.core.failures import cells_of_tiles
 from xip_scheduler.core.kernels import look_again
-from xip_scheduler.core.poison import RestoredAttempt, restore_attempts, undecided_attempts
+from xip_scheduler.core.poison import RestoredAttempt, restore_attempts, stop_where_stopped, undecided_attempts
 from xip_scheduler.core.results import close_run, finish_run
 from xip_scheduler.core.run_state import Intervals, LiveRun, build_nodes
 from xip_scheduler.core.state import SchedulerState
@@ -90,6 +90,8 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
     _enter(state, run)
     if run.open_count == 0:
         finish_run(state, run, actions)
+    else:
+        stop_where_stopped(state, run, now_s, actions)
 
 
 def _enter(state: SchedulerState, run: LiveRun) -> None:
@@ -138,6 +140,7 @@ def paused(state: SchedulerState, event: RunPaused, actions: list[Action]) -> No
         queued = list(worker.leases.values())[worker.slot_count :]
         for lease in [lease for lease in queued if lease.run is run]:
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+            run.share.unsettled_s -= lease.work_s
             state.lose_lease(lease, actions)
             state.settle(worker)
 

@@ -19,6 +19,7 @@ from collections import OrderedDict
 import msgspec
 
 from xip_scheduler.core.actions import Action, ReserveEpochs, RunChanged
+from xip_scheduler.core.breakers import Breakers
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.fairness import RunQueue
 from xip_scheduler.core.fleets import Fleets
@@ -47,13 +48,18 @@ class Counters(msgspec.Struct):
     leases_returned: int = 0
     leases_expired: int = 0
     leases_lost: int = 0
+    leases_stalled: int = 0
     leases_trimmed: int = 0
     leases_duplicated: int = 0
     trims_asked: int = 0
+    leases_reclaimed: int = 0
     tiles_recorded: int = 0
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
     suspects: int = 0
+    kernels_guarded: int = 0
+    kernels_stopped: int = 0
+    workers_drained: int = 0
     refused_stale: int = 0
     refused_outside: int = 0
     refused_duplicate: int = 0
@@ -71,12 +77,14 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        reclaim_next_s: before that `reclaim` does not look again.
         gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
 
     __slots__ = (
         "active_count",
+        "breakers",
         "costs",
         "counters",
         "epoch_end",
@@ -92,6 +100,7 @@ class SchedulerState:
         "look_due_s",
         "look_next_s",
         "queue",
+        "reclaim_next_s",
         "runs",
         "slot_count",
         "term",
@@ -109,11 +118,13 @@ class SchedulerState:
         self.queue = RunQueue(limits.tenant_weights, limits.charge_s_min)
         self.fleets = Fleets()
         self.costs = CostModel()
+        self.breakers = Breakers()
         self.counters = Counters()
         self.epoch_next = epoch_next
         self.epoch_end = epoch_next
         self.is_uneven = False
         self.look_next_s = 0.0
+        self.reclaim_next_s = 0.0
         self.look_due_s: float | None = None
         self.epoch_floor = 0
         self.gathering_until_s = 0.0
@@ -162,11 +173,15 @@ class SchedulerState:
         actions.append(RunChanged(run.run_id))
 
     def shorten_lease(self, lease: Lease, tile_end: int, actions: list[Action]) -> None:
-        """The worker holds no tile from *tile_end* on: those are pending again. The caller settles the worker."""
+        """The worker holds no tile from *tile_end* on: those are pending again, and their tenant has them back.
+
+        The caller settles the worker.
+        """
         if tile_end >= lease.tile_end:
             return
         if tile_end <= lease.tile_begin:
             self.counters.leases_trimmed += 1
+            lease.run.share.unsettled_s -= lease.work_s
             self.lose_lease(lease, actions)
             return
         tail = [(max(begin, tile_end), end) for begin, end in lease.open_ranges() if end > tile_end]
@@ -176,8 +191,10 @@ class SchedulerState:
             return
         self.counters.leases_trimmed += 1
         work_s = lease.work_s * tail_count / lease.open_count
+        lease.run.share.unsettled_s -= work_s
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
+        lease.run.share.unsettled_s -= work_s
         lease.open_count -= tail_count
         lease.node.leased_count -= tail_count
         for begin, end in tail:

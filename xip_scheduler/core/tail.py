@@ -52,6 +52,9 @@ LOOK_S_PER_LEASE = 20e-6
 LEASES_TRIED_MAX = 8
 """Leases looked at for one idle slot, those with the most time left first; the rest differ by kernels only."""
 
+TAKERS_TRIED_MAX = 16
+"""Idle workers that find nothing worth asking for; the others would find no more, but for their kernels and speed."""
+
 WORKERS_TRIED_MAX = 64
 """Workers asked whether one is faster; when none of so many is, the slow one is not so slow for this grid."""
 
@@ -89,7 +92,7 @@ def leaves_to_faster(state: SchedulerState, worker: Worker, node: NodeState, now
 def look(state: SchedulerState, now_s: float, actions: list[Action]) -> bool:
     """Slots are idle and nothing is ready: take it back from those who have too much; True when some came at once."""
     state.look_due_s = None
-    if not state.leases:
+    if not state.leases or now_s < state.gathering_until_s:
         return False
     if now_s < state.look_next_s:
         state.look_due_s = state.look_next_s
@@ -127,10 +130,14 @@ def _trim(state: SchedulerState, idle: list[Worker], now_s: float, actions: list
         return False
     heapq.heapify(offers)
     asked: dict[int, tuple[Lease, int]] = {}
+    empty_handed_count = 0
     for taker in idle:
         for _ in range(taker.slot_count - len(taker.leases)):
             if not _take(state, taker, offers, asked):
+                empty_handed_count += 1
                 break
+        if empty_handed_count >= TAKERS_TRIED_MAX:
+            break
     for lease, tile_count in asked.values():
         lease.asked_end = _bound(lease, tile_count)
         state.counters.trims_asked += 1
@@ -154,9 +161,14 @@ def _offers(state: SchedulerState, worker: Worker, now_s: float) -> list[_Offer]
         before_s += left_s
         spare_count = lease.open_count - is_running
         is_known = pace.is_measured or lease.node.cost.is_measured
-        if spare_count and is_known and lease.retry is None and lease.asked_end is None and not lease.is_isolated:
+        if spare_count and is_known and _may_be_asked(lease):
             offers.append(_Offer(-ends_in_s, lease.epoch, lease, tile_s, spare_count))
     return offers
+
+
+def _may_be_asked(lease: Lease) -> bool:
+    """A tile tried again goes alone as it is; and of a paused run nothing would be leased again."""
+    return lease.asked_end is None and lease.retry is None and not (lease.is_isolated or lease.run.is_paused)
 
 
 def _take(state: SchedulerState, taker: Worker, offers: list[_Offer], asked: dict[int, tuple[Lease, int]]) -> bool:

@@ -82,6 +82,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     is_silent: bool
     kernels: tuple[tuple[str, str], ...]
     speed: float = 0.0
+    drain_reason: str = ""
 
 
 def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
@@ -138,5 +139,6 @@ def view_worker(worker: Worker) -> WorkerView:
         is_draining=worker.is_draining,
         is_silent=worker.is_silent,
         kernels=tuple(sorted(worker.kernels)),
+        drain_reason=worker.drain_reason,
         speed=worker.paces.speed(),
     )

@@ -17,10 +17,11 @@ A lease is soft state and belongs to a connection only as long as the worker vou
 from __future__ import annotations
 
 from xip_scheduler.core.actions import Action, RevokeLease
+from xip_scheduler.core.breakers import drain
 from xip_scheduler.core.events import HeartbeatReceived, HeldLease, LeaseReturned, WorkerAttached, WorkerDetached
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.leases import Lease, Worker
-from xip_scheduler.core.poison import acquit, blame, hand_over
+from xip_scheduler.core.poison import acquit, blame, hand_over, take_back_stalled
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.state import SchedulerState
 from xip_scheduler.core.words import WorkerId
@@ -55,6 +56,9 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
         elif not _adopt(state, worker, held, now_s, actions):
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, held.epoch))
     state.settle(worker)
+    reason = state.breakers.drained.get(worker.worker_id)
+    if reason is not None:
+        drain(state, worker, reason, actions)
 
 
 def _is_same(lease: Lease, held: HeldLease) -> bool:
@@ -134,6 +138,7 @@ def detached(state: SchedulerState, event: WorkerDetached, actions: list[Action]
     state.counters.leases_lost += len(leases)
     state.settle(worker)
     del state.workers[worker.worker_id]
+    state.breakers.marks.pop(worker.worker_id, None)
 
 
 def _lose(
@@ -168,6 +173,8 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
             state.renew(lease, now_s)
         else:
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, epoch))
+    if event.stalled:
+        take_back_stalled(state, worker, event.stalled, actions)
 
 
 def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, actions: list[Action]) -> None:
@@ -182,19 +189,26 @@ def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, ac
 
 
 def expire(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
-    """Return every lease whose deadline has passed; a holder not heard of either gets nothing until it speaks."""
+    """Return every lease whose deadline has passed; a holder not heard of either gets nothing until it speaks.
+
+    A holder may have been heard just after the grant, by a heartbeat that crossed it and did not name the lease: so it
+    counts as silent when two heartbeats are missing, not only after a whole lease.
+    """
     expired: dict[WorkerId, list[Lease]] = {}
     for lease in state.leases.values():
         if lease.deadline_s > now_s:
             break
         expired.setdefault(lease.worker.worker_id, []).append(lease)
     for leases in expired.values():
-        is_silent = leases[0].worker.heard_s + state.limits.lease_duration_s <= now_s
+        is_silent = leases[0].worker.heard_s + state.limits.duplicate_after_s <= now_s
         expire_worker(state, leases, is_silent, actions)
 
 
 def expire_worker(state: SchedulerState, leases: list[Lease], is_silent: bool, actions: list[Action]) -> None:
     """End leases of one worker; a silent one gets nothing until it speaks, and the tiles it was at are suspects."""
+    leases = [lease for lease in leases if lease.epoch in state.leases]  # a breaker may have taken some back just now
+    if not leases:
+        return
     worker = leases[0].worker
     if is_silent and worker.is_active:
         state.deactivate(worker)

@@ -25,7 +25,7 @@ from xip_core.errors import FailureReason, RequestError, UnavailableError
 from xip_core.model.result import WorkerInfo
 from xip_core.wire import convert
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
-from xip_scheduler.core.actions import GrantLease, RevokeLease, TrimLease
+from xip_scheduler.core.actions import DrainWorker, GrantLease, RevokeLease, TrimLease
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
@@ -69,6 +69,16 @@ COUNT_MAX = 1 << 32
 ROW_MAX = (1 << 31) - 1
 """Rows and scenarios of a run are 32-bit; what a worker claims beyond is cut, the store would refuse it."""
 
+POISON_REASONS = frozenset(
+    (
+        FailureReason.CRASHED,
+        FailureReason.TIMED_OUT,
+        FailureReason.OUT_OF_MEMORY,
+        FailureReason.EVALUATION_FAILED,
+    )
+)
+"""Of rows that an isolated evaluation refuses; what a kernel reports by itself has others."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -89,6 +99,7 @@ class WorkerConnection:
         self._grants: list[tuple[GrantLease, bytes]] = []
         self._revoked: dict[Epoch, None] = {}
         self._trimmed: dict[Epoch, int] = {}
+        self._drain_reason = ""
         self._acknowledged = 0
         self._acknowledged_sent = 0
         self._wake = asyncio.Event()
@@ -105,6 +116,10 @@ class WorkerConnection:
     def trim(self, epoch: Epoch, tile_end: int) -> None:
         """Ask for a lease's tail; bounded as leases are, each is asked once until it answers."""
         self._trimmed[epoch] = tile_end
+        self._wake.set()
+
+    def drain(self, reason: str) -> None:
+        self._drain_reason = reason
         self._wake.set()
 
     def acknowledge(self, sequence: int) -> None:
@@ -155,6 +170,10 @@ class WorkerConnection:
             bounds = [worker_pb2.LeaseBound(epoch=epoch, tile_end=end) for epoch, end in self._trimmed.items()]
             messages.append(worker_pb2.AttachResponse(trimmed=worker_pb2.LeasesTrimmed(bounds=bounds)))
             self._trimmed = {}
+        if self._drain_reason:
+            ordered = worker_pb2.DrainOrdered(reason=self._drain_reason[:MESSAGE_LENGTH_MAX])
+            messages.append(worker_pb2.AttachResponse(drain=ordered))
+            self._drain_reason = ""
         if self._acknowledged > self._acknowledged_sent:
             self._acknowledged_sent = self._acknowledged
             acknowledged = worker_pb2.ResultsAcknowledged(sequence=self._acknowledged)
@@ -213,6 +232,11 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             connection = connections.get(trimmed.connection_id)
             if connection is not None:
                 connection.trim(trimmed.epoch, trimmed.tile_end)
+
+    def drain(self, ordered: DrainWorker) -> None:
+        connection = self._connections.get(ordered.connection_id)
+        if connection is not None:
+            connection.drain(ordered.reason)
 
     # ---- Attach
 
@@ -347,6 +371,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             tuple([(cells[1], cells[2]) for cells in quarantine]),
             result.elapsed_ns,
             TilePayload(result.output, result.detail, quarantine),
+            sum([cells[3] in POISON_REASONS for cells in quarantine]),
         )
 
     # ---- ListWorkers
@@ -427,6 +452,7 @@ def _worker_info(view: WorkerView, connection: WorkerConnection, now_s: float) -
         heartbeat_age_s=max(0.0, now_s - view.heard_s),
         memory_bytes=view.memory_bytes,
         is_draining=view.is_draining,
+        drain_reason=view.drain_reason,
         speed=view.speed,
     )
 

@@ -17,6 +17,7 @@ from xip_scheduler.core.actions import (
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import RunSubmitted, TilesReported, WorkerAttached
 from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.limits import Limits
 from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.runs import RestoredRun
 from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunState, WorkerId
@@ -166,5 +167,5 @@ class MemoryStore:
             if run_id not in self.final
         )
 
-    def restart(self, now_s: float, term: int = 2) -> Core:
-        return Core.restore(self.live_runs(), self.epoch_end, term, now_s)
+    def restart(self, now_s: float, term: int = 2, limits: Limits | None = None) -> Core:
+        return Core.restore(self.live_runs(), self.epoch_end, term, now_s, limits)

@@ -21,7 +21,7 @@ Commands (times in seconds):
     report worker= epoch= tiles=B[-E] [cells=] [quarantined=] [took= seconds | ms= per tile, 10 ms unless told]
     keep worker= epoch= end=                    the answer to a TrimLease
     fail worker= epoch= tile= [reason=] [message=]
-    return worker= epoch=                       heartbeat worker= [epochs=1,2]
+    return worker= epoch=                       heartbeat worker= [epochs=1,2] [stalled=EPOCH:SECONDS,...]
     pause run= [who=]                           resume run= [who=]
     cancel run= [reason=]                       advance SECONDS (a Tick at every deadline on the way)
     restart                                     a new core from the store
@@ -39,7 +39,9 @@ from xip_core.errors import FailureReason
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
     Action,
+    DrainWorker,
     GrantLease,
+    KernelJudged,
     PersistRun,
     RecordAttempt,
     RecordFailedTiles,
@@ -106,6 +108,10 @@ def describe(action: Action) -> str:
             return f"RevokeLease {action.worker_id}#{action.connection_id} epoch={action.epoch}"
         case TrimLease():
             return f"TrimLease {action.worker_id}#{action.connection_id} epoch={action.epoch} end={action.tile_end}"
+        case DrainWorker():
+            return f"DrainWorker {action.worker_id}#{action.connection_id} {action.reason}"
+        case KernelJudged():
+            return f"KernelJudged {action.kernel}@{action.version} {action.state}: {action.reason}"
         case RunChanged():
             return f"RunChanged {action.run_id}"
 
@@ -202,7 +208,10 @@ class Story:
             return TileFailed(worker, epoch, int(options["tile"]), reason, options.get("message", "boom").strip('"'))
         if word == "heartbeat":
             epochs = options.get("epochs", "")
-            return HeartbeatReceived(worker, tuple((Epoch(int(text)), 0) for text in epochs.split(",") if text))
+            progress = tuple((Epoch(int(text)), 0) for text in epochs.split(",") if text)
+            pairs = (text.split(":") for text in options.get("stalled", "").split(",") if text)
+            stalled = tuple((Epoch(int(epoch)), float(stalled_s)) for epoch, stalled_s in pairs)
+            return HeartbeatReceived(worker, progress, 0, stalled)
         match word:
             case "drain":
                 return WorkerDraining(worker)
