@@ -116,15 +116,14 @@ class Scheduler:
             core.run, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
         )
         signatures = KernelSignatures()
-        admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
-        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, admission, signatures)
+        self._admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)
+        self._runs = RunService(self.driver, queries, self._store, blobs, self._changes, self._admission, signatures)
         rules = RetentionRules(
             age_limit_s=settings.run_age_limit_days * 86_400.0,
             size_limit_bytes=settings.store_size_limit_bytes,
             runs_kept_min=settings.final_runs_kept_min,
         )
-        swept = None if settings.store else blobs
-        self._retention = Retention(self._store, swept, rules, held=self._runs.held)
+        self._retention = Retention(self._store, blobs, rules, held=self._runs.held)
         self._workers = WorkerService(
             self.driver,
             core.workers,
@@ -211,7 +210,9 @@ class Scheduler:
         if settings.metrics_port:
             from xip_scheduler.metrics import serve_metrics  # 0.1 s, only for those who want it
 
-            self._metrics_server = serve_metrics(settings.host, settings.metrics_port, self.core, self.driver)
+            self._metrics_server = serve_metrics(
+                settings.host, settings.metrics_port, self.core, self.driver, self._admission
+            )
         driving = asyncio.create_task(self.driver.run())
         if self._leading is None:
             await self._server.start()

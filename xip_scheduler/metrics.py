@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from xip_core.errors import UnavailableError
 from xip_scheduler.core.core import Core
 from xip_scheduler.driver import Driver
+from xip_scheduler.rpc.admission import Admission
 
 _COUNTER_TEXTS = {
     "leases_granted": "Leases sent to workers",
@@ -42,9 +43,10 @@ _COUNTER_TEXTS = {
 
 
 class SchedulerCollector(Collector):
-    def __init__(self, core: Core, driver: Driver) -> None:
+    def __init__(self, core: Core, driver: Driver, admission: Admission) -> None:
         self._core = core
         self._driver = driver
+        self._admission = admission
 
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
@@ -53,8 +55,18 @@ class SchedulerCollector(Collector):
             yield _counter(field.name, text, getattr(self._core.counters, field.name))
         figures = self._driver.figures
         yield _counter("events_handled", "Events handled by the core", figures.events)
+        yield _counter("submissions_refused", "Submissions refused for now", self._admission.refused_count)
+        yield self._charged()
         yield _counter("commits", "Transactions committed", figures.commits)
         yield _counter("commit_seconds", "Time spent waiting for commits", figures.commit_s)
+
+    def _charged(self) -> Metric:
+        family = CounterMetricFamily(
+            "xip_scheduler_charged_slot_seconds", "Slot-seconds charged to tenants with runs", labels=("tenant",)
+        )
+        for tenant, charged_s in self._core.charged_s().items():
+            family.add_metric((tenant,), charged_s)
+        return family
 
     def _gauges(self) -> Iterator[Metric]:
         core = self._core
@@ -75,7 +87,7 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"xip_scheduler_{name}", text, value)
 
 
-def serve_metrics(host: str, port: int, core: Core, driver: Driver) -> WSGIServer:
+def serve_metrics(host: str, port: int, core: Core, driver: Driver, admission: Admission) -> WSGIServer:
     """
     Serve /metrics on its own port and thread; returns the server, to be shut down.
 
@@ -83,7 +95,7 @@ def serve_metrics(host: str, port: int, core: Core, driver: Driver) -> WSGIServe
         UnavailableError: the port is taken.
     """
     registry = CollectorRegistry()
-    registry.register(SchedulerCollector(core, driver))
+    registry.register(SchedulerCollector(core, driver, admission))
     ProcessCollector(registry=registry)
     try:
         return start_http_server(port, addr=host, registry=registry)[0]

@@ -56,6 +56,7 @@ class SharedStore:
         self._row.holder = f"{host if is_loopback(host) else socket.gethostname()}:{port}"
 
     def open(self, term: int) -> Store:
+        self.blobs.lead(term)
         return PostgresStore(self._address, term, self._row)
 
     def close(self) -> None:

@@ -166,7 +166,13 @@ class Daemon:
 
     def _take_reports(self) -> None:
         self._reports_taken_s = self._loop.time()
-        if reports := self._executor.take_reports():
+        try:
+            reports = self._executor.take_reports()
+        except BaseException as error:
+            if not self._broken.done():
+                self._broken.set_exception(RuntimeError(f"a slot ended by {error!r}"))
+            return
+        if reports:
             for report in reports:
                 if isinstance(report, SlotFreed):
                     self._slot_watch.freed(report.slot)

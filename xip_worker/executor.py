@@ -113,6 +113,7 @@ class Executor:
         self._is_woken = False
         self._is_slot_free = False
         self._reports: deque[Report] = deque()
+        self._broken: BaseException | None = None
         self._lock = threading.Lock()
         self._revoked: list[set[Epoch]] = [set() for _ in range(slot_count)]
         self._cursors: list[dict[Epoch, TileCursor]] = [{} for _ in range(slot_count)]
@@ -149,7 +150,13 @@ class Executor:
         return {look[0]: now_s - look[1] for look in self._looks if look is not None}
 
     def take_reports(self) -> tuple[Report, ...]:
-        """Everything reported since the last call, in the order of each slot."""
+        """
+        Everything reported since the last call, in the order of each slot.
+
+        Raises: what ended a slot, which is a bug of the worker's own.
+        """
+        if self._broken is not None:
+            raise self._broken
         self._is_woken = self._is_slot_free = False
         reports = self._reports
         return tuple([reports.popleft() for _ in range(len(reports))])
@@ -164,6 +171,14 @@ class Executor:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _serve(self, slot: SlotIndex) -> None:
+        """A slot that ended without a word would keep its leases for ever: the heartbeats go on without it."""
+        try:
+            self._serve_batches(slot)
+        except BaseException as error:
+            self._broken = error
+            self._wake(True)
+
+    def _serve_batches(self, slot: SlotIndex) -> None:
         inbox = self._inboxes[slot]
         while (batch := inbox.get()) is not None:
             leases, cursors, revoked = batch

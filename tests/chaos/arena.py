@@ -160,7 +160,8 @@ class Arena:
         """Wait for *runs*, each of which must have every number; the sample's must be the undisturbed ones."""
         for run in runs:
             final = client.wait(run.run_id, timeout_s=limit_s)
-            assert final.state is RunState.COMPLETED, f"run {final.name} must complete, is {final.state}: {final}"
+            reasons = {cells.message for cells in client.quarantine(run.run_id)}
+            assert final.state is RunState.COMPLETED, f"run {final.name!r} is {final.state.name}: {sorted(reasons)[:3]}"
             if run.book_digest:
                 assert_same_bytes(client.results(run.run_id).to_numpy(), self.undisturbed)
 

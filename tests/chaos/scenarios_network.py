@@ -115,7 +115,7 @@ def freeze_line(arena: Arena, *directions: Direction) -> Figures:
 
 
 @scenario(
-    injected="a line with a delay of 150 ms; one that passes 1 byte at a time",
+    injected="a line with a delay of 100 ms; one that passes 1 byte at a time",
     holds="slower, not wrong: no lease is lost; same bytes",
 )
 def line_slow(arena: Arena) -> Figures:
@@ -124,7 +124,7 @@ def line_slow(arena: Arena) -> Figures:
     with Proxy(arena.address) as line:
         arena.observed_worker(2, address=line.address).wait_for_log("attached")
         with arena.client() as client:
-            for name, delay_s, chunk_bytes in (("delayed", 0.15, 1 << 16), ("dribbled", 0.0, 1)):
+            for name, delay_s, chunk_bytes in (("delayed", 0.1, 1 << 16), ("dribbled", 0.0, 1)):
                 line.delay_s, line.chunk_bytes = delay_s, chunk_bytes
                 begun_s = time.monotonic()
                 probe = arena.submit_probe(client, 200, tile_duration_s=0.002)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 import socket
@@ -16,7 +17,7 @@ import grpc.aio
 from tests.chaos.arena import Arena
 from tests.chaos.processes import descriptor_count, resident_bytes, thread_count
 from tests.chaos.scenario import Figures, scenario
-from tests.chaos.waiting import until
+from tests.chaos.waiting import run_async, until
 from tests.scheduler.rpc.conftest import probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.client import connect
@@ -35,7 +36,7 @@ ATTACK_MEMORY_MIB = 48
 )
 def slow_readers(arena: Arena) -> Figures:
     scheduler = arena.scheduler()
-    return asyncio.run(stall_readers(arena, scheduler.process.pid, 96))
+    return run_async(stall_readers(arena, scheduler.process.pid, 96))
 
 
 async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
@@ -83,14 +84,14 @@ def version_skew(arena: Arena) -> Figures:
     arena.scheduler()
     with arena.client() as client:
         run = arena.submit(client)
-        asyncio.run(_attach_skewed(arena, run))
+        run_async(_attach_skewed(arena, run))
         assert client.run(run.run_id).cells_done == 0
         message = client.run(run.run_id).message
         honest = arena.worker(2)
         arena.complete(client, run)
         honest.kill()
         probe = arena.submit_probe(client, 3, tiles_per_lease=1)
-        asyncio.run(asyncio.wait_for(_old_and_new_words(arena), 20.0))
+        run_async(_old_and_new_words(arena), 20.0)
         arena.worker()
         final = client.wait(probe.run_id, timeout_s=30.0)
     assert final.state.is_final, final
@@ -156,7 +157,7 @@ def hostile_messages(arena: Arena) -> Figures:
     arena.worker(2)
     with arena.client() as client:
         arena.complete(client, arena.submit(client))
-        return asyncio.run(asyncio.wait_for(attack(arena, scheduler.process.pid), 90.0))
+        return run_async(attack(arena, scheduler.process.pid), 90.0)
 
 
 Attack = Callable[[str], Awaitable[int]]
@@ -276,18 +277,14 @@ async def ping_flood(address: str) -> int:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
     ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + b"12345678"
-    received = b""
-    try:
-        for _ in range(200):
-            writer.write(ping * 100)
-            await writer.drain()
-        async with asyncio.timeout(10.0):
-            while chunk := await reader.read(1 << 16):
-                received = (received + chunk)[-(1 << 16) :]
-    except (ConnectionError, TimeoutError):
-        pass
+    async with asyncio.timeout(20.0):  # the server must close, whether we hear its goodbye or only the end
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(ping * 100)
+                await writer.drain()
+            while await reader.read(1 << 16):
+                pass
     writer.close()
-    assert not received or b"too_many_pings" in received, "a flood of pings must be cut"
     return 1
 
 

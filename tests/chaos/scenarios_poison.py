@@ -27,8 +27,8 @@ SEGFAULT, ABORT, ALLOCATE, SLOW = 1, 2, 6, 12
 FLEET = 8
 ROW_S = 0.1
 WINDOW_S = 5.0
-POISON_WINDOW_S = 15.0
-"""Three workers lost and started again are some seconds of slots, of 8 x 15: a fleet of thousands would not notice."""
+POISON_WINDOW_S = 25.0
+"""Three workers lost and started again are some seconds of slots, of 8 x 25: a fleet of thousands would not notice."""
 
 WORKERS_LOST_MAX = 3
 NEIGHBOURS_KEEP = 0.95

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +15,18 @@ from xip_scheduler.store.postgres_setup import prepare_schema
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PrivateServer]:
-    binaries = find_binaries()
-    if binaries is None:
-        sentence = "no PostgreSQL server on this machine: install one (Debian: apt-get install postgresql)"
-        if os.environ.get(REQUIRE_VARIABLE) == "1":
-            pytest.fail(f"{sentence}; {REQUIRE_VARIABLE}=1 demands it")
-        pytest.skip(sentence)
-    with PrivateServer(binaries) as server:
+    with PrivateServer(found_or_skipped(find_binaries(), os.environ)) as server:
         yield server
+
+
+def found_or_skipped(binaries: Path | None, environment: Mapping[str, str]) -> Path:
+    """*binaries*; without them the test is skipped, or failed where PostgreSQL is required."""
+    if binaries is not None:
+        return binaries
+    sentence = "no PostgreSQL server on this machine: install one (Debian: apt-get install postgresql)"
+    if environment.get(REQUIRE_VARIABLE) == "1":
+        pytest.fail(f"{sentence}; {REQUIRE_VARIABLE}=1 demands it")
+    pytest.skip(sentence)
 
 
 @pytest.fixture(scope="session")

@@ -128,8 +128,8 @@ async def test_sigterm_closes_everything_and_exits_with_zero(
 async def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, channels: list[grpc.aio.Channel]) -> None:
     scheduler = SchedulerProcess(tmp_path)  # its standard error is a pipe of 64 kB, of which one line was read
     stub = run_pb2_grpc.RunServiceStub(connect(scheduler, channels))
-    run_count = 400
-    async with asyncio.timeout(PATIENCE_S):
+    run_count = 200  # 160 kB of log; three commits each, and other tests may keep the disk busy
+    async with asyncio.timeout(3 * PATIENCE_S):
         for number in range(run_count):
             request = probe_request(1, f"{number}", tiles_per_lease=0)
             request.spec.name = "n" * 128
@@ -194,6 +194,20 @@ def test_a_disk_without_space_at_the_start_is_refused_with_a_sentence(tmp_path: 
     assert b"cannot be " in ended.stderr
     again = SchedulerProcess(tmp_path)  # with space it starts on what was left behind
     assert again.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code", "sentence"),
+    [
+        ("postgresql://xip:secret@127.0.0.1:1/xip", 2, "must not carry a password"),
+        ("postgresql://xip@127.0.0.1:1/xip", 1, "the database must be reachable at the start"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_with_one_line_and_without_its_password(
+    tmp_path: Path, url: str, exit_code: int, sentence: str
+) -> None:
+    code, text = refused("--listen", "127.0.0.1:0", "--data-dir", str(tmp_path), "--store", url)
+    assert (code, text.count("\n"), sentence in text, "secret" in text) == (exit_code, 1, True, False)
 
 
 def test_a_port_file_that_cannot_be_written_ends_the_scheduler_with_a_sentence(tmp_path: Path) -> None:

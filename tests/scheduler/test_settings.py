@@ -33,6 +33,8 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ({"lease_duration_s": 5.0}, "three heartbeats"),
         ({"heartbeat_interval_s": 0.0}, "three heartbeats"),
         ({"log_level": "loud"}, "log_level"),
+        ({"store": "mysql://x@h/d"}, "store must be postgresql://"),
+        ({"leader_silence_s": 0.1}, "leader_silence_s"),
         ({"live_runs_max": 0}, "live_runs_max"),
         ({"tenant_live_runs_max": 0}, "tenant_live_runs_max"),
         ({"tenant_weights": {"rates": 0.0}}, "weight of a tenant"),

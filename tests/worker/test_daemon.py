@@ -402,3 +402,18 @@ async def test_a_tile_as_large_as_a_message_travels_alone_and_a_larger_one_is_re
     else:
         assert f"must have at most {TILE_BYTES_MAX} bytes together, got 41" in failures[0].message
         assert [result.tile_begin for result in results] == [1]
+
+
+async def test_a_slot_that_ends_by_a_bug_ends_the_worker_so_that_its_leases_go_elsewhere(
+    scheduler: ScriptedScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("a bug of the worker's own")
+
+    monkeypatch.setattr("xip_worker.executor._SlotRun.evaluate", broken)
+    digest = scheduler.put_plan(a_plan())
+    async with a_daemon(scheduler.address) as (_, running):
+        stream, _ = await scheduler.attached()
+        await stream.lease(a_wire_lease(7, digest, 0, 2))
+        with pytest.raises(RuntimeError, match="a slot ended by LookupError"):
+            await ended(running)

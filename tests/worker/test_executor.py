@@ -277,3 +277,15 @@ def test_an_isolated_tile_that_fails_whole_says_of_what() -> None:
     assert failed.reason == FailureReason.CRASHED
     assert failed.message == "the tile ended its process by signal 6 (SIGABRT), twice, alone in a process of its own"
     assert slots.executor.close(PATIENCE_S)
+
+
+def test_a_slot_that_ends_by_a_bug_says_so_when_its_reports_are_taken() -> None:
+    broken = Slots()
+
+    def tile_data(*_: object) -> TileData:
+        raise LookupError("a bug of the worker's own")
+
+    broken.inputs.tile_data = tile_data  # type: ignore[method-assign]  # what the worker's inputs never do
+    broken.evaluate(a_lease(1, 0, 2))
+    with pytest.raises(LookupError, match="a bug of the worker's own"):
+        broken.reports()

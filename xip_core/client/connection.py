@@ -36,6 +36,12 @@ ResponseRead = TypeVar("ResponseRead", covariant=True)
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
 HINT_MAX_S = 15.0
+REFUSAL_BUDGET_MAX = 10.0
+REFUSAL_BUDGET_PER_ANSWER = 0.1
+"""Of tries after a refusal for now, for one client: ten, and one more for ten calls answered, as gRPC's own retry
+throttling counts them. An application that submits without end so adds a tenth to an overload and no more; beyond it
+its calls are refused at once, with `OverloadedError.retry_after_s` for the application to go by."""
+
 UNKNOWN_TRIES_MAX = 5  # a handler that fails also answers UNKNOWN: a defect is told, not waited for
 STREAM_DURATION_S = 300.0
 MESSAGE_SIZE_BYTES_MAX = 64 << 20  # blocks and chunks stay near 1 MiB, but 100,000 quarantined rows come in one message
@@ -102,6 +108,7 @@ class Connection:
         self._stubs: list[Stubs | None] = [None] * len(addresses)
         self._active = 0
         self._has_answered = False
+        self._refusal_budget = REFUSAL_BUDGET_MAX
 
     async def close(self) -> None:
         for stubs in self._stubs:
@@ -125,6 +132,7 @@ class Connection:
                 await tries.failed(error)
             else:
                 self._has_answered = True
+                self._refusal_budget = min(REFUSAL_BUDGET_MAX, self._refusal_budget + REFUSAL_BUDGET_PER_ANSWER)
                 return response
 
     async def stream(
@@ -206,6 +214,9 @@ class _Tries:
     async def _wait_for_room(self, refusal: OverloadedError) -> None:
         """Somebody is there and has no room now."""
         self._connection._has_answered = True
+        if self._connection._refusal_budget < 1.0:
+            raise refusal from None
+        self._connection._refusal_budget -= 1.0
         hint_s = min(HINT_MAX_S, refusal.retry_after_s * 2**self._refused_count)
         self._refused_count += 1
         left_s = self._connection.patience.again_s - (time.monotonic() - self._begun_s)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xip_scheduler.core import granting, invariants, kernels, poison, results, runs, tail, workers
+from xip_scheduler.core import granting, invariants, kernels, poison, reclaim, results, runs, tail, workers
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.breakers import BreakerView
 from xip_scheduler.core.estimates import Estimates, lateness
@@ -103,6 +103,8 @@ class Core:
         if state.fleets.has_changed:
             kernels.fleets_changed(state, actions)
         granting.grant(state, now_s, actions)
+        if state.queue.waiting:
+            reclaim.reclaim(state, now_s, actions)
         if not state.hungry[IDLE]:
             state.look_due_s = None
         elif tail.look(state, now_s, actions):
@@ -225,6 +227,10 @@ class Core:
         """Runs of the tenant that are not final."""
         share = self._state.queue.shares.get(tenant)
         return 0 if share is None else share.live_count
+
+    def charged_s(self) -> dict[str, float]:
+        """Slot-seconds charged since the start, by tenant; of tenants with live runs and some that had any."""
+        return {share.tenant: share.charged_s for share in list(self._state.queue.shares.values())}
 
     def durable_runs(self) -> tuple[RestoredRun, ...]:
         """What the store must know once everything ordered so far is committed."""

@@ -8,9 +8,10 @@ consumed, not of those guessed.
 
 * **Lent**: a tenant without ready work has no tag, so its slots go to the others at once.
 * **Reclaimed** by carving, never by killing: a tenant that comes back begins at the virtual time of now, before all who
-  are ahead of it, and gets the next slots that fall free. Leases are at most 2 s of work.
+  are ahead of it, and gets the next slots that fall free. Leases are at most 2 s of work, and are queued behind a
+  running one only when that has less than 60 ms left; an interactive run need not even wait for those (`reclaim`).
 * **No hoard**: nobody begins or goes on below virtual time. What a tenant did not use while it was away, or while no
-  worker had its kernels, is gone.
+  worker had its kernels, is gone. What it was charged for and gave back is settled with its next charges.
 
 Bound (L2). A charge is at least `charge_s_min`; let C be the largest. Between two grants to a tenant t that always has
 something ready, any other tenant i gets at most C/charge_s_min * w_i/w_t + 1 grants: its tag passes t's after so many.
@@ -63,7 +64,18 @@ class Share:
         live_count: runs of the tenant that are not final.
     """
 
-    __slots__ = ("_keys", "_ranks", "charged_s", "live_count", "order_key", "start", "tenant", "unsettled_s", "weight")
+    __slots__ = (
+        "_keys",
+        "_ranks",
+        "charged_s",
+        "is_placed",
+        "live_count",
+        "sequence",
+        "start",
+        "tenant",
+        "unsettled_s",
+        "weight",
+    )
 
     def __init__(self, tenant: str, weight: float) -> None:
         self.tenant = tenant
@@ -72,7 +84,8 @@ class Share:
         self.unsettled_s = 0.0
         self.charged_s = 0.0
         self.live_count = 0
-        self.order_key: tuple[float, int] | None = None  # its place in `RunQueue._order` while it has something ready
+        self.is_placed = False  # in `RunQueue._order`, by start and sequence
+        self.sequence = 0
         self._ranks: dict[Rank, OrderedDict[RunId, LiveRun]] = {}
         self._keys: list[Rank] = []
 
@@ -86,6 +99,7 @@ class Share:
             turns = self._ranks[rank] = OrderedDict()
             insort(self._keys, rank)
         turns[run.run_id] = run
+        run.turns = turns
 
     def leave(self, run: LiveRun) -> None:
         rank = rank_of(run)
@@ -94,12 +108,6 @@ class Share:
         if not turns:
             del self._ranks[rank]
             del self._keys[bisect_left(self._keys, rank)]
-
-    def pass_turn(self, run: LiveRun) -> None:
-        """The run has had its turn: it goes behind those of equal rank."""
-        turns = self._ranks[rank_of(run)]
-        if len(turns) > 1:
-            turns.move_to_end(run.run_id)
 
     def first(self) -> LiveRun:
         return next(iter(self._ranks[self._keys[0]].values()))
@@ -113,13 +121,15 @@ class RunQueue:
     """
     Attributes:
         runs: those that may have something to grant; for others to read only.
+        waiting: the interactive ones of these that never had a lease.
         shares: of tenants with live runs, and of some that had.
     """
 
-    __slots__ = ("_charge_s_min", "_order", "_sequence", "_virtual", "_weights", "runs", "shares")
+    __slots__ = ("_charge_s_min", "_order", "_sequence", "_virtual", "_weights", "runs", "shares", "waiting")
 
     def __init__(self, weights: Mapping[str, float] | None = None, charge_s_min: float = 0.005) -> None:
         self.runs: dict[RunId, LiveRun] = {}
+        self.waiting: dict[RunId, LiveRun] = {}
         self.shares: dict[str, Share] = {}
         self._weights = weights or {}
         self._charge_s_min = charge_s_min
@@ -156,10 +166,14 @@ class RunQueue:
             return
         run.is_queued = True
         self.runs[run.run_id] = run
+        if run.first_lease_s is None and run.priority is Priority.INTERACTIVE:
+            self.waiting[run.run_id] = run
         share = run.share
         share.enter(run)
-        if share.order_key is None:
-            share.start = max(share.start, self._virtual)
+        if not share.is_placed:
+            if share.start <= self._virtual:  # what it was overcharged before it went away has not kept it waiting
+                share.start = self._virtual
+                share.unsettled_s = max(share.unsettled_s, 0.0)
             self._place(share)
 
     def leave(self, run: LiveRun) -> None:
@@ -167,6 +181,7 @@ class RunQueue:
             return
         run.is_queued = False
         del self.runs[run.run_id]
+        self.waiting.pop(run.run_id, None)
         share = run.share
         share.leave(run)
         if not share:
@@ -196,11 +211,15 @@ class RunQueue:
         share = run.share
         charge_s = work_s + share.unsettled_s
         if charge_s < self._charge_s_min:
+            share.unsettled_s = charge_s - self._charge_s_min
             charge_s = self._charge_s_min
-        share.unsettled_s = 0.0
+        else:
+            share.unsettled_s = 0.0
+        if self.waiting:
+            self.waiting.pop(run.run_id, None)
         share.charged_s += charge_s
         start, virtual = share.start, self._virtual
-        if share.order_key is None:
+        if not share.is_placed:
             share.start = max(start, virtual) + charge_s / share.weight
             return
         if start > virtual:
@@ -210,29 +229,34 @@ class RunQueue:
             share.start = virtual + charge_s / share.weight
             self._place(share)
         else:
-            share.start = start = virtual + charge_s / share.weight
-            sequence = self._sequence = self._sequence + 1
-            share.order_key = (start, sequence)
-            self._order[0] = (start, sequence, share)
-        if run.is_queued:
-            share.pass_turn(run)
+            share.start = virtual + charge_s / share.weight
+        if run.is_queued and len(run.turns) > 1:  # it has had its turn: behind those of equal rank
+            run.turns.move_to_end(run.run_id)
 
     def _place(self, share: Share) -> None:
+        order = self._order
+        if len(order) == 1:  # while it was alone nobody kept its tag here up to date
+            alone = order[0][2]
+            order[0] = (alone.start, alone.sequence, alone)
         self._sequence += 1
-        share.order_key = (share.start, self._sequence)
-        insort(self._order, (share.start, self._sequence, share))
+        share.sequence = self._sequence
+        share.is_placed = True
+        insort(order, (share.start, share.sequence, share))
 
     def _displace(self, share: Share) -> None:
-        assert share.order_key is not None, share.tenant
-        del self._order[bisect_left(self._order, share.order_key)]
-        share.order_key = None
+        order = self._order
+        share.is_placed = False
+        del order[0 if len(order) == 1 else bisect_left(order, (share.start, share.sequence))]
 
     def check(self) -> None:
         """Assert that the order holds the tenants with queued runs, by tag, and nobody else."""
         ready = [share for share in self.shares.values() if share]
-        assert [share for _, _, share in self._order] == sorted(ready, key=lambda share: share.order_key or (0.0, 0))
-        assert all((start, sequence) == share.order_key for start, sequence, share in self._order)
+        assert [share for _, _, share in self._order] == sorted(ready, key=lambda share: (share.start, share.sequence))
+        if len(self._order) > 1:
+            assert all((start, sequence) == (share.start, share.sequence) for start, sequence, share in self._order)
+        assert all(share.is_placed is bool(share) for share in self.shares.values())
         assert {run.run_id for share in ready for run in share.in_order()} == self.runs.keys()
+        assert self.waiting.keys() <= self.runs.keys(), "runs that are not queued wait for their first lease"
         for run in self.runs.values():
             assert run.is_queued, run.run_id
             assert not run.is_paused, run.run_id

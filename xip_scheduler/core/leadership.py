@@ -14,6 +14,9 @@ Whoever waits measures silence on a monotonic clock of its own, from the moment 
 compared with another's, so wrong clocks cost time, never correctness (S18): a claim is a compare-and-swap on
 (term, beat), and a leader that was replaced is refused at its next commit, whatever it believes.
 
+Silence is what was listened to: who could not look for `silence_s`, because the database was away or it stood still
+itself, begins anew, for the leader may have had no way to renew either.
+
 A leader whose database sessions have all ended is most likely dead, and is given only `gone_s`. Two nodes that reach
 the database half of the time must not take over from one another in turns (L4: at most one takeover in each
 `silence_s`). So the hint counts only against a leader that has renewed for at least `silence_s`: its beat tells, and an
@@ -35,7 +38,7 @@ class LeaderTimes(msgspec.Struct, frozen=True):
     """
 
     silence_s: float = 5.0
-    gone_s: float = 1.0
+    gone_s: float = 0.75
     renewal_s: float = 0.25
 
     @property
@@ -67,6 +70,7 @@ class Candidate:
         self._last: Observation | None = None
         self._changed_s = 0.0
         self._seen_s = 0.0
+        self._looked_s = 0.0
 
     def observe(self, observation: Observation, now_s: float) -> bool:
         """
@@ -76,7 +80,9 @@ class Candidate:
             now_s: monotonic seconds of this process at the time of the look.
         """
         last = self._last
-        if last is None or (observation.term, observation.beat) != (last.term, last.beat):
+        has_looked_away = now_s - self._looked_s >= self._times.silence_s
+        self._looked_s = now_s
+        if last is None or has_looked_away or (observation.term, observation.beat) != (last.term, last.beat):
             self._changed_s = self._seen_s = now_s
         elif observation.has_session:
             self._seen_s = now_s

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
-from xip_scheduler.core.words import Priority, RunId
+from xip_scheduler.core.words import Epoch, Priority, RunId
 
 if TYPE_CHECKING:
     from xip_scheduler.core.fairness import Share
@@ -215,6 +216,7 @@ class LiveRun:
         deadline_after_s: as submitted, 0 for none; deadline_s: scheduler clock, infinite for none. A restart gives the
             whole span again: the clock of before means nothing now.
         is_paused: nothing of it is granted.
+        reclaimed_epoch: the last lease that was asked to make room for it (`reclaim`), 0 for none.
         share: of its tenant (`fairness`).
         retry_of: the run whose results it took over, "" for none.
     """
@@ -238,6 +240,7 @@ class LiveRun:
         "plan",
         "plan_digest",
         "priority",
+        "reclaimed_epoch",
         "retries",
         "retry_of",
         "run_id",
@@ -245,6 +248,7 @@ class LiveRun:
         "submitted_at_s",
         "submitted_s",
         "tenant",
+        "turns",
         "waits_for",
     )
 
@@ -284,6 +288,8 @@ class LiveRun:
         self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf
         self.retry_of = retry_of
         self.share: Share  # set by `RunQueue.begin`
+        self.turns: OrderedDict[RunId, LiveRun]  # the runs of equal rank, while it is queued
+        self.reclaimed_epoch = Epoch(0)
         self.is_paused = False
         self.is_queued = False
         self.message = ""

@@ -140,6 +140,7 @@ def paused(state: SchedulerState, event: RunPaused, actions: list[Action]) -> No
         queued = list(worker.leases.values())[worker.slot_count :]
         for lease in [lease for lease in queued if lease.run is run]:
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, lease.epoch))
+            run.share.unsettled_s -= lease.work_s
             state.lose_lease(lease, actions)
             state.settle(worker)
 

@@ -52,6 +52,7 @@ class Counters(msgspec.Struct):
     leases_trimmed: int = 0
     leases_duplicated: int = 0
     trims_asked: int = 0
+    leases_reclaimed: int = 0
     tiles_recorded: int = 0
     tiles_failed_once: int = 0
     tiles_given_up: int = 0
@@ -76,6 +77,7 @@ class SchedulerState:
         hungry: workers by appetite; that of NONE stays empty.
         is_uneven: in this grant round a worker was passed over because it is slow.
         look_next_s, look_due_s: before the one `tail` does not look again; at the other it must, None for never.
+        reclaim_next_s: before that `reclaim` does not look again.
         gathering_until_s: until then nothing is granted (`Limits.gathering_s`).
         slot_count: slots of active workers; active_count: such workers; fleets: such workers by what they announced.
     """
@@ -98,6 +100,7 @@ class SchedulerState:
         "look_due_s",
         "look_next_s",
         "queue",
+        "reclaim_next_s",
         "runs",
         "slot_count",
         "term",
@@ -121,6 +124,7 @@ class SchedulerState:
         self.epoch_end = epoch_next
         self.is_uneven = False
         self.look_next_s = 0.0
+        self.reclaim_next_s = 0.0
         self.look_due_s: float | None = None
         self.epoch_floor = 0
         self.gathering_until_s = 0.0
@@ -187,6 +191,7 @@ class SchedulerState:
             return
         self.counters.leases_trimmed += 1
         work_s = lease.work_s * tail_count / lease.open_count
+        lease.run.share.unsettled_s -= work_s
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
         lease.run.share.unsettled_s -= work_s

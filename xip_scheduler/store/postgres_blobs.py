@@ -15,10 +15,12 @@ runs.
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
@@ -26,6 +28,14 @@ from xip_core.errors import NotFoundError, StoreError
 from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES, BlobWriter, FileBlobs
 from xip_scheduler.store.postgres_reads import told
 from xip_scheduler.store.postgres_session import DatabaseAddress
+
+RECONNECT_PATIENCE_S = 30.0
+RECONNECT_PAUSE_S = 0.2
+
+USED_AGAIN_AFTER_S = 3600.0
+"""A blob is marked as used at most once in so long: far below the day for which an unused one is kept."""
+
+Result = TypeVar("Result")
 
 SESSIONS_MAX = 4
 """Transfers at a time; more wait. Each holds a chunk."""
@@ -41,39 +51,49 @@ class SharedBlobs(FileBlobs):
         super().__init__(directory)
         self._address = address
         self._idle: list[psycopg.Connection] = []
+        self._term = 0
         self._free = threading.BoundedSemaphore(SESSIONS_MAX)
+
+    def lead(self, term: int) -> None:
+        """From now on for the leader of *term*: nobody else removes blobs."""
+        self._term = term
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[psycopg.Connection]:
+    def _ask(self, action: Callable[[psycopg.Connection], Result]) -> Result:
+        """What *action* gives; done again on another session when its own was cut, so it must bear that.
+
+        Raises:
+            StoreError: the database refuses, or stays away for `RECONNECT_PATIENCE_S`.
+        """
+        deadline_s = time.monotonic() + RECONNECT_PATIENCE_S
         with self._free:
-            session: psycopg.Connection | None = None
-            try:
-                session = self._open()
-                yield session
-            except psycopg.Error as error:
-                raise StoreError(f"blobs cannot be read or kept: {told(error)}") from error
-            finally:
-                if session is not None and not session.closed:
+            while True:
+                session: psycopg.Connection | None = None
+                try:
+                    session = self._idle.pop() if self._idle else self._address.connect("xip-scheduler blobs")
+                    result = action(session)
+                except psycopg.Error as error:
+                    if session is not None:
+                        session.close()
+                    if not isinstance(error, psycopg.OperationalError) or time.monotonic() > deadline_s:
+                        raise StoreError(f"blobs cannot be read or kept: {told(error)}") from error
+                    time.sleep(RECONNECT_PAUSE_S)
+                except BaseException:
+                    if session is not None:
+                        session.close()
+                    raise
+                else:
                     self._idle.append(session)
+                    return result
 
-    def _open(self) -> psycopg.Connection:
-        """An idle session that still answers, or a new one."""
-        while self._idle:
-            session = self._idle.pop()
-            with contextlib.suppress(psycopg.OperationalError):
-                session.execute("SELECT")
-                return session
-            session.close()
-        return self._address.connect("xip-scheduler blobs")
-
-    def _stored_size_bytes(self, digest: str) -> int | None:
-        with self._session() as session:
-            found = session.execute("SELECT size_bytes FROM blob WHERE digest = %s", (digest,)).fetchone()
-        return None if found is None else int(found[0])
+    def _found(self, digest: str) -> tuple[int, float] | None:
+        """Size and time of last use of a stored blob."""
+        self._path(digest)
+        statement = "SELECT size_bytes, used_at_s FROM blob WHERE digest = %s"
+        return self._ask(lambda session: session.execute(statement, (digest,)).fetchone())
 
     def _fetch(self, digest: str) -> None:
         """Have a local copy.
@@ -84,26 +104,55 @@ class SharedBlobs(FileBlobs):
         """
         if super().has(digest):
             return
-        size_bytes = self._stored_size_bytes(digest)
-        if size_bytes is None:
-            raise NotFoundError(f"blob {digest}: not stored")
-        with super().writer(digest, size_bytes) as writer, self._session() as session:
-            position = 0
-            while chunk := session.execute(_CHUNK, (digest, position), binary=True).fetchone():
+        with super().writer(digest, self.size_bytes(digest)) as writer:
+            for position in itertools.count():
+                place = (digest, position)
+                chunk = self._ask(lambda session, place=place: session.execute(_CHUNK, place, binary=True).fetchone())  # type: ignore[misc]  # bound at once
+                if chunk is None:
+                    break
                 writer.write(chunk[0])
-                position += 1
             writer.commit()
 
     def has(self, digest: str) -> bool:
-        self._path(digest)
-        return self._stored_size_bytes(digest) is not None
+        found = self._found(digest)
+        now_s = time.time()
+        if found is not None and found[1] < now_s - USED_AGAIN_AFTER_S:
+            statement = "UPDATE blob SET used_at_s = %s WHERE digest = %s"
+            return self._ask(lambda session: session.execute(statement, (now_s, digest)).rowcount) == 1
+        return found is not None
 
     def size_bytes(self, digest: str) -> int:
-        self._path(digest)
-        size_bytes = self._stored_size_bytes(digest)
-        if size_bytes is None:
+        found = self._found(digest)
+        if found is None:
             raise NotFoundError(f"blob {digest}: not stored")
-        return size_bytes
+        return found[0]
+
+    def unused_since(self, time_s: float) -> Iterator[str]:
+        """Like `FileBlobs.unused_since`; uses are noted to `USED_AGAIN_AFTER_S`."""
+        statement = "SELECT digest FROM blob WHERE used_at_s < %s"
+        for (digest,) in self._ask(lambda session: session.execute(statement, (time_s,)).fetchall()):
+            yield digest
+
+    def remove(self, digests: Iterable[str], time_s: float) -> int:
+        """Like `FileBlobs.remove`, by the leader only.
+
+        Raises:
+            StoreError: another scheduler leads.
+        """
+        offered = list(digests)
+
+        def remove(session: psycopg.Connection) -> list[tuple[str]]:
+            with session.transaction():
+                found = session.execute("SELECT value FROM meta WHERE name = 'term' FOR SHARE").fetchone()
+                if found != (self._term,):
+                    raise StoreError(f"another scheduler leads: term must be {self._term} to remove blobs, got {found}")
+                statement = "DELETE FROM blob WHERE digest = ANY(%s) AND used_at_s < %s RETURNING digest"
+                return session.execute(statement, (offered, time_s)).fetchall()
+
+        removed = self._ask(remove)
+        for (digest,) in removed:
+            self._path(digest).unlink(missing_ok=True)
+        return len(removed)
 
     def get(self, digest: str) -> bytes:
         self._fetch(digest)
@@ -118,14 +167,19 @@ class SharedBlobs(FileBlobs):
 
     def store(self, path: Path, digest: str, size_bytes: int) -> None:
         """Bring a checked file into the database, whole or not at all; one that is there already is left alone."""
-        with self._session() as session, session.transaction(), path.open("rb") as file:
-            statement = "INSERT INTO blob (digest, size_bytes) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-            if not session.execute(statement, (digest, size_bytes)).rowcount:
-                return
-            position = 0
-            while chunk := file.read(CHUNK_SIZE_BYTES):
-                session.execute("INSERT INTO blob_chunk VALUES (%s, %s, %b)", (digest, position, chunk))
-                position += 1
+
+        def store(session: psycopg.Connection) -> None:
+            with session.transaction(), path.open("rb") as file:
+                statement = "INSERT INTO blob VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+                if not session.execute(statement, (digest, size_bytes, time.time())).rowcount:
+                    return
+                for position in itertools.count():
+                    chunk = file.read(CHUNK_SIZE_BYTES)
+                    if not chunk:
+                        return
+                    session.execute("INSERT INTO blob_chunk VALUES (%s, %s, %b)", (digest, position, chunk))
+
+        self._ask(store)
 
 
 _CHUNK = "SELECT content FROM blob_chunk WHERE digest = %s AND position = %s"

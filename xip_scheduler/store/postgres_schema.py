@@ -32,6 +32,7 @@ blob = sa.Table(
     metadata,
     sa.Column("digest", sa.Text, primary_key=True),
     sa.Column("size_bytes", schema.Whole, nullable=False),
+    sa.Column("used_at_s", sa.Double, nullable=False),  # seconds since the Unix epoch: stored, or last asked for
 )
 
 blob_chunk = sa.Table(

@@ -1,6 +1,7 @@
 """Is a stopped store what it should be? Looks at everything, changes nothing.
 
     python -m xip_scheduler.store.verify --data-dir DIR [--output table|json]        (xipctl store verify runs this)
+    python -m xip_scheduler.store.verify --store URL ...                             (PostgreSQL: `postgres_verify`)
 
     check             complains of
     file              pages that do not hang together, indexes that do not match, rows of runs that are not there
@@ -27,12 +28,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import msgspec
 
-from xip_core.errors import StoreError
+from xip_core.errors import RequestError, StoreError
 from xip_core.graph.plan import decode_plan
 from xip_scheduler.store import audit, schema
 from xip_scheduler.store.acknowledged import read_acknowledged
@@ -89,6 +90,12 @@ def verify_store(directory: Path) -> Report:
     return Report(str(directory), all(check.is_sound for check in checks), checks)
 
 
+class Database(Protocol):
+    """What the shared checks ask: rows of a statement without parameters."""
+
+    def execute(self, statement: str, /) -> Any: ...
+
+
 Complaints = Iterator[str | None]
 """What a check yields: None for each thing looked at, a sentence for each complaint."""
 
@@ -96,10 +103,15 @@ Complaints = Iterator[str | None]
 def _checked(
     name: str, check: Callable[[sqlite3.Connection, Path], Complaints], database: sqlite3.Connection, directory: Path
 ) -> Check:
+    return collected(name, check(database, directory))
+
+
+def collected(name: str, found: Complaints) -> Check:
+    """What a check *found*, as far as it could look."""
     looked_at = 0
     complaints: list[str] = []
     try:
-        for complaint in check(database, directory):
+        for complaint in found:
             if complaint is None:
                 looked_at += 1
             elif len(complaints) < COMPLAINTS_MAX:
@@ -133,7 +145,7 @@ def _acknowledged(database: sqlite3.Connection, directory: Path) -> Complaints:
         yield f"commit {acknowledged} was acknowledged, the store ends at commit {serial}"
 
 
-def _records(database: sqlite3.Connection, directory: Path) -> Complaints:
+def _records(database: Database) -> Complaints:
     epoch_end = database.execute("SELECT value FROM meta WHERE name = 'epoch_end'").fetchone()[0]
     rows = database.execute(
         "SELECT run_id, node_id, tile_begin, tile_end, epoch, coalesce(lag(tile_end) OVER"
@@ -150,7 +162,7 @@ def _records(database: sqlite3.Connection, directory: Path) -> Complaints:
             yield f"{where}: epoch must be below {epoch_end}, which are reserved, got {epoch}"
 
 
-def _tallies(database: sqlite3.Connection, directory: Path) -> Complaints:
+def _tallies(database: Database) -> Complaints:
     rows = database.execute(
         "SELECT run_key, node_id, tiles_done, cell_count, quarantined_count, 0 FROM node_tally UNION ALL"
         " SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count), 1"
@@ -165,12 +177,12 @@ def _tallies(database: sqlite3.Connection, directory: Path) -> Complaints:
             yield f"run {run_key}, node {node_id}: tiles, cells, quarantined must be {truth} as recorded, got {tally}"
 
 
-def _rows_of_audit(database: sqlite3.Connection) -> Iterator[AuditRow]:
+def _rows_of_audit(database: Database) -> Iterator[AuditRow]:
     for row in database.execute("SELECT * FROM audit ORDER BY audit_key"):
         yield AuditRow(*row)
 
 
-def _audit(database: sqlite3.Connection, directory: Path) -> Complaints:
+def _audit(database: Database) -> Complaints:
     yield from [None] * int(database.execute("SELECT count(*) FROM audit").fetchone()[0])
     yield from audit.broken_links(_rows_of_audit(database))
 
@@ -178,7 +190,7 @@ def _audit(database: sqlite3.Connection, directory: Path) -> Complaints:
 ENDS = ("finished", "cancelled")
 
 
-def _runs(database: sqlite3.Connection, directory: Path) -> Complaints:
+def runs_against_audit(database: Database, seal_of: Callable[[int], audit.Seal]) -> Complaints:
     """The audit's account of each run against its row and records. Runs older than the audit have no first row."""
     accepted: dict[int, tuple[str, dict[str, Any]]] = {}
     ended: dict[int, dict[str, Any]] = {}
@@ -214,7 +226,7 @@ def _runs(database: sqlite3.Connection, directory: Path) -> Complaints:
         if (state, bool(finished_at_s)) != (end["state"], True):
             yield f"run {run_id}: ended in state {end['state']}, got {state}"
         if not pruned_at_s:
-            found = msgspec.to_builtins(seal(database, run_key))
+            found = msgspec.to_builtins(seal_of(run_key))
             told_of = {name: end[name] for name in found}
             if told_of != found:
                 yield f"run {run_id}: its records have changed since it ended: {found}, then {told_of}"
@@ -248,26 +260,38 @@ def _blobs(database: sqlite3.Connection, directory: Path) -> Complaints:
                 yield f"run {run_id}: its input {digest_of_input} is not there"
 
 
+SHARED_CHECKS: dict[str, Callable[[Database], Complaints]] = {
+    "records": _records,
+    "tallies": _tallies,
+    "audit": _audit,
+}
+"""Those that ask with statements every database understands."""
+
+
+def _without_directory(check: Callable[[Database], Complaints]) -> Callable[[sqlite3.Connection, Path], Complaints]:
+    return lambda database, directory: check(database)
+
+
 CHECKS: dict[str, Callable[[sqlite3.Connection, Path], Complaints]] = {
     "file": _file,
     "version": _version,
     "acknowledged": _acknowledged,
-    "records": _records,
-    "tallies": _tallies,
-    "audit": _audit,
-    "runs": _runs,
+    **{name: _without_directory(check) for name, check in SHARED_CHECKS.items()},
+    "runs": lambda database, _: runs_against_audit(database, lambda run_key: seal(database, run_key)),
     "blobs": _blobs,
 }
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="Of a scheduler that is stopped.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Of a scheduler that is stopped.")
+@click.option("--store", metavar="URL", help="postgresql://USER@HOST:PORT/DATABASE; its scheduler may go on.")
+@click.option("--store-password-file", default="", metavar="PATH", help="File with the password of the store.")
 @click.option("--output", type=click.Choice(("table", "json")), default="table", show_default=True)
-def main(data_dir: Path, output: str) -> None:
-    """Check the store of a stopped scheduler; nothing is changed."""
+def main(data_dir: Path | None, store: str | None, store_password_file: str, output: str) -> None:
+    """Check the store of a scheduler; nothing is changed."""
     try:
-        report = verify_store(data_dir)
-    except (StoreError, OSError, sqlite3.Error) as error:
+        report = _verified(data_dir, store, store_password_file)
+    except (StoreError, RequestError, OSError, sqlite3.Error) as error:
         click.echo(f"store verify: {error}", err=True)
         sys.exit(1)
     if output == "json":
@@ -278,6 +302,19 @@ def main(data_dir: Path, output: str) -> None:
             for complaint in check.complaints:
                 click.echo(f"    {complaint}")
     sys.exit(0 if report.is_sound else 1)
+
+
+def _verified(data_dir: Path | None, store: str | None, store_password_file: str) -> Report:
+    if (data_dir is None) == (store is None):
+        raise RequestError("BAD_SETTING", "one of --data-dir and --store must be given")
+    if data_dir is not None:
+        return verify_store(data_dir)
+    from xip_scheduler.store.postgres_session import DatabaseAddress  # the driver is an extra
+    from xip_scheduler.store.postgres_verify import verify_database
+
+    address = DatabaseAddress(store or "", store_password_file)
+    address.check()
+    return verify_database(address)
 
 
 if __name__ == "__main__":

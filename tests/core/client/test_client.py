@@ -313,6 +313,27 @@ async def test_a_refusal_for_now_is_told_when_patience_ends():
     assert scheduler.calls.count("SubmitRun") == 1
 
 
+async def test_a_client_adds_a_tenth_to_an_overload_and_no_more():
+    """50 calls while every second one is refused: ten tries again at first, then one for ten calls answered (L6)."""
+    scheduler = ScriptedScheduler()
+    scheduler.retry_after_ms = "1"
+    refused_count = 0
+    async with serving(scheduler) as address, connect(address) as client:
+        run = await submit(client)
+        before = len(scheduler.calls)
+        for _ in range(50):
+            scheduler.faults["GetRun"] = [EXHAUSTED] * 99
+            try:
+                await client.run(run.run_id)
+            except OverloadedError:
+                refused_count += 1
+            scheduler.faults.clear()
+            await client.run(run.run_id)
+    tries_again = len(scheduler.calls) - before - 100
+    assert refused_count == 50
+    assert 10 <= tries_again <= 10 + 5
+
+
 @pytest.mark.parametrize("hint", ["", "soon", "-5", "1e99"])
 async def test_a_refusal_without_a_hint_that_makes_sense_is_told_at_once(hint):
     scheduler = ScriptedScheduler()

@@ -46,6 +46,13 @@ def test_a_new_term_begins_the_silence_anew_whatever_its_beat() -> None:
     assert claims_at_s(candidate, seen(term=8), 5.0, 50.0) == 10.0
 
 
+def test_who_could_not_look_for_a_silence_listens_for_another_one() -> None:
+    """The database was away for a minute: the leader could not renew either."""
+    candidate = Candidate(TIMES)
+    assert claims_at_s(candidate, LEADER, 0.0, 4.0) is None
+    assert claims_at_s(candidate, LEADER, 64.0, 100.0) == 69.0
+
+
 def test_a_goodbye_is_answered_at_once() -> None:
     assert Candidate(TIMES).observe(seen(is_released=True), 0.0)
 

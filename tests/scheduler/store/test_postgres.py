@@ -23,6 +23,7 @@ from xip_scheduler.store.postgres import PostgresStore
 from xip_scheduler.store.postgres_blobs import SharedBlobs
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
+from xip_scheduler.store.postgres_verify import verify_database
 from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally
 
 
@@ -187,11 +188,15 @@ def test_a_claim_on_what_has_changed_since_is_refused(database: DatabaseAddress)
     two.close()
 
 
-def test_the_leaders_sessions_are_seen_while_there_is_one(database: DatabaseAddress) -> None:
+def test_the_leaders_sessions_are_seen_while_there_is_one(database: DatabaseAddress, postgres: PrivateServer) -> None:
     row = LeaderRow(database)
     store = lead(database)
     assert row.observe().has_session
     store.close()
+    name = session_name(store.term)
+    gone = "SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s)"
+    with postgres.administrator() as watcher:  # the server ends a session a moment after its client
+        until(watcher, gone, (name,), 10)
     assert row.observe() == Observation(store.term, 0, is_released=True, has_session=False, holder="")
     row.close()
 
@@ -423,3 +428,82 @@ def test_blobs_go_on_after_their_sessions_were_cut(
             " WHERE application_name = 'xip-scheduler blobs'"
         )
     assert blobs.has(digest)
+
+
+def test_unused_blobs_are_removed_by_the_leader_only(blobs: SharedBlobs, database: DatabaseAddress) -> None:
+    digest = blobs.put(b"content")
+    assert list(blobs.unused_since(0.0)) == []
+    assert list(blobs.unused_since(1e12)) == [digest]
+    old, new = lead(database), lead(database)
+    blobs.lead(old.term)
+    with pytest.raises(StoreError, match="another scheduler leads"):
+        blobs.remove([digest], 1e12)
+    assert blobs.has(digest)
+    blobs.lead(new.term)
+    assert blobs.remove([digest], 0.0) == 0, "used since"
+    assert blobs.remove([digest], 1e12) == 1
+    assert not blobs.has(digest)
+    for store in (old, new):
+        store.close()
+
+
+def test_asking_for_a_blob_counts_as_use(blobs: SharedBlobs, postgres: PrivateServer) -> None:
+    digest = blobs.put(b"content")
+    with postgres.administrator(database_name(blobs._address)) as operator:
+        operator.execute("UPDATE blob SET used_at_s = 1")
+    assert list(blobs.unused_since(2.0)) == [digest]
+    assert blobs.has(digest)
+    assert list(blobs.unused_since(2.0)) == []
+
+
+# ---- verify
+
+
+def test_a_store_in_use_is_verified_and_found_sound(database: DatabaseAddress, tmp_path: Path) -> None:
+    blobs = SharedBlobs(tmp_path, database)
+    store = lead(database)
+    plan_digest = blobs.put(b"a plan")
+    store.commit(
+        Batch(
+            runs=[a_run("r1", plan_digest=plan_digest), a_run("r2", plan_digest=plan_digest)],
+            epoch_end=10,
+            records=[a_record(0), a_record(1, 5), a_record(0, run_id="r2")],
+            finished=[finished("r1")],
+        )
+    )
+    report = verify_database(database)
+    assert [complaint for check in report.checks for complaint in check.complaints] == []
+    looked_at = {check.name: check.looked_at for check in report.checks}
+    assert (looked_at["records"], looked_at["runs"], looked_at["blobs"]) == (3, 2, 1)
+    store.close()
+    blobs.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET cell_count = 11", "tallies"),
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET worker_key = 7", "runs"),
+        ("ALTER TABLE tile_record DISABLE TRIGGER ALL; UPDATE tile_record SET tile_end = 9", "records"),
+        ("UPDATE audit SET who = 'nobody' WHERE audit_key = 2", "audit"),
+        ("UPDATE run SET state = 9", "runs"),
+        ("UPDATE blob_chunk SET content = 'a plam'", "blobs"),
+        ("DELETE FROM blob", "blobs"),
+        ("UPDATE leader SET term = 77", "leader"),
+    ],
+)
+def test_verify_finds_what_was_changed_behind_our_back(
+    database: DatabaseAddress, postgres: PrivateServer, tmp_path: Path, damage: str, check: str
+) -> None:
+    blobs = SharedBlobs(tmp_path, database)
+    store = lead(database)
+    runs = [a_run("r1", plan_digest=blobs.put(b"a plan"))]
+    records = [a_record(0), a_record(1, 5)]
+    store.commit(Batch(runs=runs, epoch_end=10, records=records, finished=[finished("r1")]))
+    with postgres.administrator(database_name(database)) as operator:
+        operator.execute(damage)
+        report = verify_database(database)
+        operator.execute("ALTER TABLE tile_record ENABLE TRIGGER ALL")
+    assert check in [each.name for each in report.checks if not each.is_sound]
+    blobs.close()
+    store.close()
