@@ -105,6 +105,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     """A lease of the run whose turn it is; for a worker with busy slots only while more than a tail is left."""
     limits, slot_count = state.limits, state.slot_count
     first: tuple[LiveRun, NodeState, int, int] | None = None
+    spared: tuple[LiveRun, NodeState, int, int] | None = None
     lease_count, work_s = 0, 0.0
     for run in state.queue.candidates():
         if run.retries:
@@ -125,12 +126,12 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             pace = worker.paces[node.cost]
             if pace.tile_s > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
                 is_blocked = False
-                state.is_uneven = True
+                spared = spared or (run, node, begin, end)
                 continue
             if worker.appetite is IDLE:
-                return _carve(state, worker, run, node, begin, end, now_s, actions)
+                return _carve(state, worker, *(spared or (run, node, begin, end)), now_s, actions)
             is_blocked = False
-            first = first or (run, node, begin, end)
+            first = first or spared or (run, node, begin, end)
             lease_count += pending_count // (node.tiles_per_lease or 1)
             work_s += pending_count * node.cost.tile_s
             if lease_count >= slot_count and work_s >= slot_count * limits.lease_work_s_min:
@@ -139,6 +140,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             state.queue.leave(run)
     if first is not None and worker.queued_s < worker.slot_count * limits.prefetch_tail_s:
         return _carve(state, worker, *first, now_s, actions)
+    state.is_uneven = state.is_uneven or spared is not None
     return None
 
 

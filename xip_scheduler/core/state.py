@@ -191,7 +191,6 @@ class SchedulerState:
             return
         self.counters.leases_trimmed += 1
         work_s = lease.work_s * tail_count / lease.open_count
-        lease.run.share.unsettled_s -= work_s
         lease.work_s -= work_s
         lease.worker.queued_s -= work_s
         lease.run.share.unsettled_s -= work_s

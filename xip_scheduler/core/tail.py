@@ -18,7 +18,8 @@ answered with all that was asked for, and when an idle slot would end the work `
 `look_interval_s` apart, so that a lease is asked no more often than that, and tiles do not go back and forth.
 
 **Sparing.** A worker that would be at a single tile for longer than all the others need for the rest of the node gets
-none while a faster one is at work or idle: see `leaves_to_faster`.
+none while a faster one is at work or idle: see `leaves_to_faster`. Only when there is nothing else for it to do: while
+others have work no slot falls idle, and whose turn it is would have to wait (L2).
 
 **Duplicates.** Of a worker that has been silent for `duplicate_after_s` (two heartbeats are missing) the leases end
 early when slots wait for them: fence first, then lease again. So a duplicate is computed twice at most, never leased
