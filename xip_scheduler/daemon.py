@@ -185,7 +185,9 @@ class Scheduler:
         """Carry out what rests on a committed batch."""
         self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
         for ordered in orders.drains:
-            self._log.warning("worker is drained", worker_id=ordered.worker_id, reason=ordered.reason)
+            self._log.warning(
+                "worker is drained", worker_id=ordered.worker_id, reason=ordered.reason, evidence=ordered.evidence
+            )
             self._workers.drain(ordered)
         for judged in orders.judged:
             self._log.warning(

@@ -34,6 +34,7 @@ COMMANDS = {
     "pause": "Stop leasing work of a run; what runs is finished.",
     "resume": "Go on with a paused run.",
     "retry": "Compute what a final run lacks, in a new run.",
+    "repro": "Write the inputs of one cell, and evaluate it here.",
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",

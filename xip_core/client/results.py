@@ -104,11 +104,19 @@ class Results:
             raise IntegrityError(f"{where} does not fit its run: {error}") from None
 
     def add_quarantine(self, quarantine: Sequence[Quarantine]) -> None:
-        """The quarantine list; also marks the rows that were refused before anything was computed."""
-        self.quarantine = tuple(quarantine)
+        """The quarantine list; also marks the rows that were refused before anything was computed.
+
+        Cells of a tile that was given up come without their trade: nobody has read the rows. The book is here.
+        """
+        self.quarantine = tuple(self._with_trade(cells) for cells in quarantine)
         for cells in self.quarantine:
             if 0 <= cells.row < len(self.trade_ids):
                 self._status[cells.row, cells.scenario_begin : cells.scenario_end] = cells.reason
+
+    def _with_trade(self, cells: Quarantine) -> Quarantine:
+        if cells.trade_id or not 0 <= cells.row < len(self.trade_ids):
+            return cells
+        return msgspec.structs.replace(cells, trade_id=self.trade_ids[cells.row])
 
     def to_numpy(self) -> RunNumbers:
         """Everything received so far, as read-only views: no copy."""

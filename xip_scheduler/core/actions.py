@@ -159,11 +159,16 @@ class RevokeLease(msgspec.Struct, frozen=True, gc=False):
 
 
 class DrainWorker(msgspec.Struct, frozen=True, gc=False):
-    """Tell the worker to hand back what it has not begun and to leave: it fails at what others compute."""
+    """Tell the worker to hand back what it has not begun and to leave: it fails at what others compute.
+
+    Attributes:
+        reason: for everybody; evidence: for operators, it names runs.
+    """
 
     worker_id: WorkerId
     connection_id: ConnectionId
     reason: str
+    evidence: str
 
 
 class KernelJudged(msgspec.Struct, frozen=True, gc=False):

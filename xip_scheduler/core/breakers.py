@@ -74,7 +74,8 @@ class KernelBreaker:
         failing_workers: where.
         success_count: isolated tiles since it was guarded.
         stopped_until_s: scheduler clock.
-        reason: why it is not closed.
+        reason: why it is not closed, with the evidence; for operators.
+        summary: the same in counts, for tenants: evidence names runs of others (S13).
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class KernelBreaker:
         "stopped_until_s",
         "success_count",
         "successes_needed",
+        "summary",
     )
 
     def __init__(self, key: KernelKey, successes_needed: int) -> None:
@@ -101,6 +103,7 @@ class KernelBreaker:
         self.stopped_until_s = 0.0
         self.is_half_open = False
         self.reason = ""
+        self.summary = ""
 
 
 class BreakerView(msgspec.Struct, frozen=True):
@@ -180,7 +183,8 @@ def worker_died(state: SchedulerState, lease: Lease, tile: int, message: str, ac
     breaker.failures.clear()
     breaker.failing_workers.clear()
     evidence = [death.sentence for death in breaker.deaths.values()]
-    _judge(state, breaker, BreakerState.GUARDED, _shown(f"{len(evidence)} workers died", evidence), actions)
+    breaker.summary = f"{len(evidence)} workers died at tiles of it"
+    _judge(state, breaker, BreakerState.GUARDED, _shown(breaker.summary, evidence), actions)
     return True
 
 
@@ -200,6 +204,7 @@ def failed_isolated(
     what = f"{len(breaker.failures)} tiles in a row failed alone in a process of their own"
     evidence = _shown(what, list(breaker.failures.values()))
     reason = f"{breaker.reason}; then {evidence}"
+    breaker.summary = f"{breaker.summary}, then {what}"
     breaker.stopped_until_s = now_s + state.limits.kernel_cool_down_s
     breaker.is_half_open = False
     _judge(state, breaker, BreakerState.STOPPED, reason, actions)
@@ -258,15 +263,15 @@ def _mark(state: SchedulerState, worker_id: WorkerId, tile: TileKey, now_s: floa
     if len(marks) < state.limits.worker_marks_max or share < state.limits.worker_marks_share:
         return
     tiles = ", ".join(f"run {run_id} node {node_id} tile {number}" for run_id, node_id, number in marks)
-    reason = f"failed at {len(marks)} tiles that others computed: {tiles}"
+    reason = f"failed at {len(marks)} tiles that others then computed, {share:.0%} of what it tried meanwhile"
     drained = state.breakers.drained
     drained[worker_id] = reason
     while len(drained) > DRAINED_MAX:
         del drained[next(iter(drained))]
-    drain(state, worker, reason, actions)
+    drain(state, worker, reason, tiles, actions)
 
 
-def drain(state: SchedulerState, worker: Worker, reason: str, actions: list[Action]) -> None:
+def drain(state: SchedulerState, worker: Worker, reason: str, evidence: str, actions: list[Action]) -> None:
     """The worker gets nothing more, and is told to leave."""
     state.breakers.marks.pop(worker.worker_id, None)
     state.counters.workers_drained += 1
@@ -275,7 +280,7 @@ def drain(state: SchedulerState, worker: Worker, reason: str, actions: list[Acti
     worker.is_draining = True
     worker.drain_reason = reason
     state.settle(worker)
-    actions.append(DrainWorker(worker.worker_id, worker.connection_id, reason))
+    actions.append(DrainWorker(worker.worker_id, worker.connection_id, reason, evidence))
 
 
 def _judge(

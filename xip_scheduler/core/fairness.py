@@ -24,6 +24,8 @@ in order of submission. First in, first out would end the earlier run sooner, bu
 somebody's 10 million tiles; with turns it waits for one lease per other run. Batch may starve behind interactive runs
 of its own tenant: that is what the tenant asked for.
 
+Shares are soft state: after a restart all tenants begin at equal tags.
+
 Only runs that may have something to grant are in the queue: a run leaves when it has nothing ready or is paused, and
 comes back when one of its tiles is recorded or returned. Cost of a grant: one search and one move in a sorted list of
 the tenants with something ready (0.3 us at 1,000 of them), however many runs wait.
@@ -172,8 +174,8 @@ class RunQueue:
         share.enter(run)
         if not share.is_placed:
             if share.start <= self._virtual:  # what it was overcharged before it went away has not kept it waiting
-                share.start = self._virtual
                 share.unsettled_s = max(share.unsettled_s, 0.0)
+            share.start = max(share.start, self._virtual)
             self._place(share)
 
     def leave(self, run: LiveRun) -> None:

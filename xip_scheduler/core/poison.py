@@ -183,8 +183,8 @@ def _give_up_rest(
     rest = node.done.gaps(0, node.tile_count)
     if rest:
         name, version = breaker.key
-        # Not the breaker's reason: its evidence may be of another tenant's run (S13); the operators' log has it.
-        sentence = f"given up because kernel {name}@{version} is stopped: it ended processes or failed too often"
+        # Counts, not the evidence, which names runs of other tenants (S13); the operators' log has it.
+        sentence = f"given up because kernel {name}@{version} is stopped: {breaker.summary}"
         give_up(state, run, node, rest, FailureReason.KERNEL_STOPPED, sentence, actions)
 
 

@@ -58,7 +58,7 @@ def attached(state: SchedulerState, event: WorkerAttached, now_s: float, actions
     state.settle(worker)
     reason = state.breakers.drained.get(worker.worker_id)
     if reason is not None:
-        drain(state, worker, reason, actions)
+        drain(state, worker, reason, "before it attached again", actions)
 
 
 def _is_same(lease: Lease, held: HeldLease) -> bool:

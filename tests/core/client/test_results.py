@@ -9,7 +9,7 @@ from tests.core.client.server import BOOK, MARKET, PV, QUARANTINE, SCENARIOS, re
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.client.results import PENDING, Results
 from xip_core.errors import IntegrityError, RequestError
-from xip_core.model.result import ResultBlock
+from xip_core.model.result import Quarantine, ResultBlock
 
 
 def a_table() -> Results:
@@ -122,3 +122,9 @@ def test_scenarios_without_names_are_refused(scenarios):
 def test_a_line_that_is_no_trade_is_labelled_by_its_number(line):
     good = b'{"id":"T1","type":"bond"}'
     assert [label.id for label in trade_labels(good + b"\n" + line + b"\n")] == ["T1", "line 2"]
+
+
+def test_cells_of_a_tile_that_was_given_up_are_named_by_their_trade() -> None:
+    results = Results(["S1", "F1", "E1"], ["base", "rates up", "crash"])
+    results.add_quarantine([Quarantine(1, 0, 3, "", 10, "given up"), Quarantine(7, 0, 3, "", 2, "not a trade")])
+    assert [cells.trade_id for cells in results.to_numpy().quarantine] == ["F1", ""]

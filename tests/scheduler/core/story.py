@@ -109,7 +109,7 @@ def describe(action: Action) -> str:
         case TrimLease():
             return f"TrimLease {action.worker_id}#{action.connection_id} epoch={action.epoch} end={action.tile_end}"
         case DrainWorker():
-            return f"DrainWorker {action.worker_id}#{action.connection_id} {action.reason}"
+            return f"DrainWorker {action.worker_id}#{action.connection_id} {action.reason}: {action.evidence}"
         case KernelJudged():
             return f"KernelJudged {action.kernel}@{action.version} {action.state}: {action.reason}"
         case RunChanged():
