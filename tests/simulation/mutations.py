@@ -79,7 +79,7 @@ MUTATIONS = (
     Mutation("detach forgets to give back", WORKERS + "_lose", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
     Mutation("leases never expire", WORKERS + "expire", "if lease.deadline_s > now_s:", "if True:"),
     Mutation("returned lease stays lost", WORKERS + "lease_returned", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
-    Mutation("detach of an old connection counts", WORKERS + "detached", "or worker.connection_id != event.connection_id", "", first_seed=180),
+    Mutation("detach of an old connection counts", WORKERS + "detached", "or worker.connection_id != event.connection_id", "", first_seed=60),
     Mutation("silent worker stays silent", STATE + "hear", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
@@ -168,7 +168,6 @@ MUTATIONS = (
     Mutation("trimmed lease keeps its length", STATE + "shorten_lease", "lease.tile_end = tile_end", "pass"),
     Mutation("answer to a trim is not read", TAIL + "lease_kept", "state.shorten_lease(lease, event.tile_end, actions)", "pass"),
     Mutation("slot does not hear of the trim", CURSOR + "TileCursor.trim", "self.tile_end = min(self.tile_end, max(tile_end, self._next_tile))\n        report(LeaseBound(self.epoch, self.tile_end))", "report(LeaseBound(self.epoch, min(self.tile_end, max(tile_end, self._next_tile))))"),
-    Mutation("hello shortens nothing", WORKERS + "attached", "state.shorten_lease(known, held.tile_end, actions)", "pass"),
     Mutation("trim of a queued lease is agreed to and forgotten", WORKER + "_shorten", "held.lease = msgspec.structs.replace(lease, tile_end=tile_end)", "pass"),
     # backups and damage
     Mutation("restored epochs go on where they were", DISK + "ModelStore.open_term", "RESTORED_EPOCHS_MIN + disk.chance.randrange(RESTORED_EPOCHS)", "0"),
