@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xip_core.cli.summary import Extreme, QuarantineLine, Summary, TradeLine
     from xip_core.kernels.declarations import Kernel
-    from xip_core.model.result import Run, WorkerInfo
+    from xip_core.model.result import BreakerInfo, Run, WorkerInfo
 
 WIDTH_MIN = 100  # of output that goes to a file or a pipe, where nobody can make the window wider
 WIDTH_MAX = 10_000  # nobody's table; bounds what rich measures
@@ -187,6 +187,15 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
             f"[yellow]draining[/] {_escape(worker.drain_reason)}".rstrip() if worker.is_draining else "",
         )
     _show(console(), table)
+
+
+def print_breakers(breakers: Sequence[BreakerInfo]) -> None:
+    """Nothing where every kernel is leased as usual."""
+    out = console()
+    for breaker in breakers:
+        style = "red" if breaker.state == "stopped" else "yellow"
+        text = f"{_escape(breaker.kernel)}@{_escape(breaker.version)}  [dim]{_escape(breaker.reason)}[/]"
+        out.print(f"[{style}]kernel {_escape(breaker.state)}[/]  {text}", soft_wrap=True)
 
 
 def print_kernels(kernels: Sequence[Kernel]) -> None:
