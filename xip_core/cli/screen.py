@@ -338,6 +338,10 @@ def _duration(duration_s: float) -> str:
 
 
 def _escape(text: str) -> str:
-    """*text* of others as it may stand on a terminal: no markup, and no control character that acts there."""
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return shown.replace("[", "\\[")
+    """*text* of others as it may stand in rich's markup: none of its own, and printable."""
+    return printable(text).replace("[", "\\[")
+
+
+def printable(text: str) -> str:
+    """*text* of others as it may stand on a terminal: no control character acts there."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
