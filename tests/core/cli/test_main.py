@@ -44,6 +44,11 @@ def test_every_command_has_help(name):
     assert "--output" in done.stdout
 
 
+def test_every_command_is_in_the_document_about_them():
+    told = (REPOSITORY / "docs" / "client.md").read_text()
+    assert [name for name in COMMANDS if f"`xipctl {name}" not in told] == []
+
+
 def test_an_unreachable_scheduler_is_one_sentence_with_what_to_start():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
