@@ -159,7 +159,15 @@ def test_a_run_of_a_kernel_that_no_worker_has_waits_and_says_for_what(grid: Grid
     assert grid.client.run(run.run_id).message == (
         "waits for a worker that has desk.absent@4+desk-kernels-1.0: no attached one does"
     )
-    assert grid.client.cancel(run.run_id).state is RunState.CANCELLED
+    command = [sys.executable, "-m", "xip_core.cli", "watch", run.run_id, f"--scheduler={grid.address}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        line = watching.stderr.readline()
+        assert grid.client.cancel(run.run_id, "nobody will have it").state is RunState.CANCELLED
+        _, rest = watching.communicate(timeout=RUN_LIMIT_S)
+    assert line.endswith(", waits for a worker that has desk.absent@4+desk-kernels-1.0: no attached one does\n")
+    assert rest.endswith(", nobody will have it\n")
+    assert watching.returncode == 1
 
 
 @pytest.mark.parametrize(
