@@ -35,7 +35,7 @@ def workers_killed_at_random(arena: Arena) -> Figures:
     arena.scheduler()
     workers = [arena.worker() for _ in range(2)]
     kill_count = 0
-    round_count = 40 if arena.is_nightly else 6
+    round_count = 40 if arena.is_nightly else 4
     with arena.client() as client:
         for _ in range(round_count):
             runs = [arena.submit(client) for _ in range(2)]
@@ -160,16 +160,32 @@ def stop_until_re_leased(arena: Arena, options: tuple[str, ...], limit_s: float)
         zombie.process.send_signal(signal.SIGSTOP)
         begun_s = time.monotonic()
         arena.worker(slot_count=2)
+        re_leased_s = last_grant_s(client, run) - begun_s
         arena.complete(client, run)
         ended_s = time.monotonic() - begun_s
-        assert ended_s <= limit_s, f"{ended_s:.1f} s from the stop to the end of the run"
+        assert re_leased_s <= limit_s, f"{re_leased_s:.1f} s from the stop to the last lease of the run"
         zombie.process.send_signal(signal.SIGCONT)
         after = arena.submit(client)
         arena.complete(client, after)  # with the zombie's hands too: it is an honest worker again
         assert client.run(run.run_id).state is RunState.COMPLETED
         assert zombie.process.poll() is None, zombie.lines
     stop_gently(zombie, scheduler)
-    return {"leased again and computed after": f"{ended_s:.1f} s"}
+    return {"leased again after": f"{re_leased_s:.1f} s", "computed after": f"{ended_s:.1f} s"}
+
+
+def last_grant_s(client: SyncClient, run: Run) -> float:
+    """Wait for the end of the run; when its last lease was granted, seen within the interval of a look."""
+    newest = (0, 0.0)
+
+    def is_final() -> bool:
+        nonlocal newest
+        seen = client.run(run.run_id)
+        if seen.epoch_last != newest[0]:
+            newest = (seen.epoch_last, time.monotonic())
+        return seen.state.is_final
+
+    until(is_final, 60.0, "the work of the stopped worker must be leased again and done")
+    return newest[1]
 
 
 def stop_gently(*daemons: Daemon) -> None:
