@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 import grpc.aio
 import msgspec
 
-from xip_core.errors import NotFoundError, RequestError, UnavailableError
+from xip_core.errors import NotFoundError, RequestError, StoreError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
@@ -260,6 +260,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             self._log.info("run paused", run_id=run.run_id, reason=request.reason[:REASON_LENGTH_MAX])
             await self._driver.submit(RunPaused(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
+        else:
+            await self._confirm()
         return run_pb2.PauseRunResponse(run=convert.run_to_wire(run))
 
     async def ResumeRun(  # noqa: N802 - the name is the wire's
@@ -270,6 +272,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             self._log.info("run resumed", run_id=run.run_id)
             await self._driver.submit(RunResumed(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
+        else:
+            await self._confirm()
         return run_pb2.ResumeRunResponse(run=convert.run_to_wire(run))
 
     async def CancelRun(  # noqa: N802 - the name is the wire's
@@ -282,6 +286,18 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             await self._driver.submit(RunCancelled(RunId(request.run_id), reason, caller.get().peer))
             run = await self._run(request.run_id)
         return run_pb2.CancelRunResponse(run=convert.run_to_wire(run))
+
+    async def _confirm(self) -> None:
+        """
+        An answer that changed nothing rests on memory; a commit would have noticed a successor.
+
+        Raises:
+            UnavailableError: another scheduler leads.
+        """
+        try:
+            await self._store.check_term()
+        except StoreError:
+            raise UnavailableError("another scheduler leads; try the next address") from None
 
     # ---- look
 
