@@ -341,6 +341,9 @@ class AskedElsewhere:
     async def done_intervals(self, run_id: str) -> list[DoneInterval]:
         return list(self._store.done_intervals(run_id))
 
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        return self._store.attempts(run_id)
+
     async def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
         return self._store.tallies_within(run_id, spans)
 

@@ -105,9 +105,9 @@ MUTATIONS = (
     Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
     Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
     # failures
-    Mutation("attempts not counted", RETRIES + "Retry.add", "standing.append(attempt)", "standing = [attempt]"),
+    Mutation("attempts not counted", RETRIES + "standing", "found.append(attempt)", "found = [attempt]"),
     Mutation("deaths blame nobody", WORKERS + "_lose", "if is_suspicious:", "if False:"),
-    Mutation("failed tile forgotten", STATE + "keep_retry", "retry.run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
+    Mutation("failed tile forgotten", STATE + "keep_retry", "run.retries[retry.node.node_id, retry.tile] = retry", "pass"),
     Mutation("whoever failed may never try again", GRANTING + "_may_try", ">= state.fleets.count(", "> state.fleets.count("),
     Mutation("attempts not persisted", JOURNAL + "Journal.sort", "batch.attempts.append", "bool"),
     Mutation("withdrawal not recorded", POISON + "acquit", "_record(state, retry, withdrawal, actions)", "retry.add((withdrawal,), state.limits.attempts_max)"),

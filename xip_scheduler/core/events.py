@@ -21,6 +21,7 @@ import msgspec
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
+from xip_scheduler.core.retries import Attempt
 from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, WorkerId
 
 
@@ -31,12 +32,15 @@ class TakenOver(msgspec.Struct, frozen=True, gc=False):
         done: per node, by node id: ascending, disjoint, merged half-open intervals of tiles with output.
         cells_done, cells_quarantined: sums over their records.
         payload: quarantine of these tiles, for the store.
+        attempts: (node_id, tile, attempt), at most one for each of the others that was poison: it counts in the new run
+            as well, so the tile begins isolated and a retry costs no three workers more (S16).
     """
 
     done: tuple[tuple[tuple[int, int], ...], ...]
     cells_done: int
     cells_quarantined: int
     payload: object = None
+    attempts: tuple[tuple[int, int, Attempt], ...] = ()
 
 
 class RunSubmitted(msgspec.Struct, frozen=True, gc=False):

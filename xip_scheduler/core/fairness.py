@@ -125,14 +125,26 @@ class RunQueue:
         runs: those that may have something to grant; for others to read only.
         waiting: the interactive ones of these that never had a lease.
         shares: of tenants with live runs, and of some that had.
+        retry_count: tiles of the queued runs that wait for another worker.
     """
 
-    __slots__ = ("_charge_s_min", "_order", "_sequence", "_virtual", "_weights", "runs", "shares", "waiting")
+    __slots__ = (
+        "_charge_s_min",
+        "_order",
+        "_sequence",
+        "_virtual",
+        "_weights",
+        "retry_count",
+        "runs",
+        "shares",
+        "waiting",
+    )
 
     def __init__(self, weights: Mapping[str, float] | None = None, charge_s_min: float = 0.005) -> None:
         self.runs: dict[RunId, LiveRun] = {}
         self.waiting: dict[RunId, LiveRun] = {}
         self.shares: dict[str, Share] = {}
+        self.retry_count = 0
         self._weights = weights or {}
         self._charge_s_min = charge_s_min
         self._order: list[tuple[float, int, Share]] = []  # by start tag; equal ones in the order they got it
@@ -167,6 +179,7 @@ class RunQueue:
         if run.is_queued or run.is_paused:
             return
         run.is_queued = True
+        self.retry_count += len(run.retries)
         self.runs[run.run_id] = run
         if run.first_lease_s is None and run.priority is Priority.INTERACTIVE:
             self.waiting[run.run_id] = run
@@ -182,15 +195,13 @@ class RunQueue:
         if not run.is_queued:
             return
         run.is_queued = False
+        self.retry_count -= len(run.retries)
         del self.runs[run.run_id]
         self.waiting.pop(run.run_id, None)
         share = run.share
         share.leave(run)
         if not share:
             self._displace(share)
-
-    def has_retries(self) -> bool:
-        return any(run.retries for run in self.runs.values())
 
     # --- turns
 
@@ -259,6 +270,7 @@ class RunQueue:
         assert all(share.is_placed is bool(share) for share in self.shares.values())
         assert {run.run_id for share in ready for run in share.in_order()} == self.runs.keys()
         assert self.waiting.keys() <= self.runs.keys(), "runs that are not queued wait for their first lease"
+        assert self.retry_count == sum(len(run.retries) for run in self.runs.values())
         for run in self.runs.values():
             assert run.is_queued, run.run_id
             assert not run.is_paused, run.run_id

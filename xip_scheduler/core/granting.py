@@ -65,7 +65,7 @@ def grant(state: SchedulerState, now_s: float, actions: list[Action]) -> None:
                 _send(state, lease, now_s, actions)
                 continue
             passed_over_count += 1
-            is_personal = state.queue.has_retries()
+            is_personal = state.queue.retry_count > 0
             if passed_over_count >= len(pool) or not (is_personal or state.is_uneven or state.fleets.is_mixed):
                 break
             if state.is_uneven and passed_over_count >= SPARED_MAX and not is_personal:

@@ -12,9 +12,23 @@ costs one worker process; no tile is tried again after `attempts_max` attempts, 
 
 Every attempt is durable (`RecordAttempt`), in the batch that decides on it, so a restart of the scheduler forgives
 nothing. An attempt is **withdrawn**, by another record, when a worker thought dead comes back with the very lease: it
-has not died of the tile. A recorded tile makes its attempts void. What cannot be known is a worker that dies while no
-scheduler runs: such a death counts for no tile, so the bound is `attempts_max` deaths and one for each restart that
-fell between a death and its record.
+has not died of the tile. A recorded tile makes its attempts void. A retry of the run takes one attempt over for each
+tile that was poison (`take_attempts_over`): it begins isolated there, with a try less. What cannot be known is a worker
+that dies while no scheduler runs: such a death counts for no tile, so the bound is `attempts_max` deaths and one for
+each restart that fell between a death and its record.
+
+**Death during isolation** counts like any other, though the child contains most of what a tile can do and the worker
+may have been killed from outside. From here the two look alike: a tile that takes the memory of the whole host, or
+forks until nothing answers, reaches beyond its child, and such a tile must be given up after `attempts_max` workers
+(S16). Every rule that spares innocent tiles by not counting such a death allows one more; to lease the tile further
+until a child died would lose a worker each time. So three kills from outside while workers are at one tile give
+that tile up, and a retry of the run computes it. What can be told apart is not counted: a worker
+that had other work beside it (`blame`), one that left in order, one that comes back.
+
+**One death, one attempt**: the tile at the head has it. Those behind it are suspects as well (`NodeState.suspect`),
+because results of the last 2 ms are not heard, and are leased isolated, but have no attempt and are not durable: that
+they were evaluated at all is unlikely, an attempt each would give innocent tiles up, and what a restart forgets costs
+one worker more at most, which then is an attempt at the right tile and within its `attempts_max`.
 
 Sizes: 0.3 kB per attempt at a tile that is not decided; tiles that never failed cost nothing.
 """
@@ -220,6 +234,23 @@ def hand_over(lease: Lease, retry: Retry) -> None:
     if retry.tried:
         lease.retry = retry
         lease.is_isolated = retry.is_isolated
+
+
+def take_attempts_over(
+    state: SchedulerState, run: LiveRun, attempts: tuple[RestoredAttempt, ...], actions: list[Action]
+) -> None:
+    """A retry begins with what is known of the poison in the run before: the attempt is recorded as its own."""
+    for node_id, tile, attempt in attempts:
+        node = run.nodes[node_id]
+        if tile in node.done:
+            continue
+        if node.needs and node.ready_until(tile, tile + 1) == tile:
+            node.suspect(tile, tile + 1)  # a sum that must wait for its tiles; retries are leased at once
+            continue
+        node.pending.take(tile, tile + 1)
+        retry = run.histories[node_id, tile] = Retry(run, node, tile)
+        _record(state, retry, attempt, actions)
+        state.keep_retry(retry)
 
 
 def restore_attempts(state: SchedulerState, run: LiveRun, attempts: tuple[RestoredAttempt, ...]) -> None:

@@ -22,6 +22,7 @@ from xip_core.errors import FailureReason
 from xip_core.graph.plan import Node, Plan
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.intervals import IntervalSet
+from xip_scheduler.core.retries import CONTAINED_REASONS
 from xip_scheduler.core.run_state import Intervals, NodeState, build_nodes
 
 CURABLE = frozenset(
@@ -44,11 +45,13 @@ class Remainder(msgspec.Struct, frozen=True):
         done: per node, by node id: tiles to be taken over.
         kept: positions of the quarantine entries that belong to them.
         open_count: tiles to be computed; 0 when a retry would change nothing.
+        poison: (node_id, tile, reason) of those that were computed but for a row refused in a child process.
     """
 
     done: tuple[Intervals, ...]
     kept: tuple[int, ...]
     open_count: int
+    poison: tuple[tuple[int, int, int], ...] = ()
 
 
 def remainder_of(plan: Plan, computed: Sequence[Intervals], quarantine: Sequence[QuarantineEntry]) -> Remainder:
@@ -59,10 +62,14 @@ def remainder_of(plan: Plan, computed: Sequence[Intervals], quarantine: Sequence
     """
     rows = _RowTiles(plan, {entry[0] for entry in quarantine})
     curable: list[set[int]] = [set() for _ in plan.nodes]
+    contained: dict[tuple[int, int], int] = {}
     for row, scenario_begin, scenario_end, reason in quarantine:
         if reason in CURABLE:
             for node_id, tile in rows.tiles(row, scenario_begin, scenario_end):
                 curable[node_id].add(tile)
+                if reason in CONTAINED_REASONS:
+                    contained[node_id, tile] = reason
+    done = [IntervalSet(intervals) for intervals in computed]
     nodes = build_nodes(plan, CostModel())
     for node in sorted(nodes, key=lambda node: node.depth):
         candidates = _without(computed[node.node_id], sorted(curable[node.node_id]))
@@ -76,6 +83,7 @@ def remainder_of(plan: Plan, computed: Sequence[Intervals], quarantine: Sequence
         done=tuple(tuple(node.done) for node in nodes),
         kept=tuple(kept),
         open_count=sum(node.tile_count - node.done.count for node in nodes),
+        poison=tuple((*key, reason) for key, reason in sorted(contained.items()) if key[1] in done[key[0]]),
     )
 
 

@@ -37,6 +37,22 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     is_suspect: bool
 
 
+def standing(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Those that no later one has withdrawn."""
+    found: list[Attempt] = []
+    for attempt in attempts:
+        if attempt.reason == WITHDRAWN:
+            found.pop()
+        else:
+            found.append(attempt)
+    return found
+
+
+def is_poison(attempt: Attempt) -> bool:
+    """Is the tile not to be evaluated in a worker's own process again?"""
+    return attempt.is_suspect or attempt.reason in CONTAINED_REASONS
+
+
 class Retry:
     """A tile that is not decided and has been tried.
 
@@ -64,12 +80,6 @@ class Retry:
     def add(self, attempts: Iterable[Attempt], attempts_max: int) -> None:
         """Remember further attempts, and what follows for the next one."""
         self.attempts = (*self.attempts, *attempts)
-        standing: list[Attempt] = []
-        for attempt in self.attempts:
-            if attempt.reason == WITHDRAWN:
-                standing.pop()
-            else:
-                standing.append(attempt)
-        self.tried = tuple(attempt.worker_id for attempt in standing)
-        is_contained = any(attempt.is_suspect or attempt.reason in CONTAINED_REASONS for attempt in standing)
-        self.is_isolated = is_contained or len(standing) >= attempts_max - 1
+        stand = standing(self.attempts)
+        self.tried = tuple(attempt.worker_id for attempt in stand)
+        self.is_isolated = any(map(is_poison, stand)) or len(stand) >= attempts_max - 1

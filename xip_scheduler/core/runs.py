@@ -15,7 +15,13 @@ from xip_scheduler.core.actions import Action, PersistRun, RecordPaused, RevokeL
 from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
 from xip_scheduler.core.failures import cells_of_tiles
 from xip_scheduler.core.kernels import look_again
-from xip_scheduler.core.poison import RestoredAttempt, restore_attempts, stop_where_stopped, undecided_attempts
+from xip_scheduler.core.poison import (
+    RestoredAttempt,
+    restore_attempts,
+    stop_where_stopped,
+    take_attempts_over,
+    undecided_attempts,
+)
 from xip_scheduler.core.results import close_run, finish_run
 from xip_scheduler.core.run_state import Intervals, LiveRun, build_nodes
 from xip_scheduler.core.state import SchedulerState
@@ -88,6 +94,8 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
         run.cells_done = event.taken_over.cells_done
         run.cells_quarantined = event.taken_over.cells_quarantined
     _enter(state, run)
+    if event.taken_over is not None:
+        take_attempts_over(state, run, event.taken_over.attempts, actions)
     if run.open_count == 0:
         finish_run(state, run, actions)
     else:

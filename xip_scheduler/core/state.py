@@ -211,8 +211,10 @@ class SchedulerState:
 
     def keep_retry(self, retry: Retry) -> None:
         """The tile waits for another worker."""
-        retry.run.retries[retry.node.node_id, retry.tile] = retry
-        self.queue.enter(retry.run)
+        run = retry.run
+        run.retries[retry.node.node_id, retry.tile] = retry
+        self.queue.retry_count += run.is_queued
+        self.queue.enter(run)
 
     def find_retries(self, run: LiveRun, node: NodeState, begin: int, end: int) -> list[Retry]:
         """Retries waiting among tiles [begin, end) of a node, by tile."""
@@ -221,6 +223,7 @@ class SchedulerState:
 
     def take_retry(self, retry: Retry) -> None:
         del retry.run.retries[retry.node.node_id, retry.tile]
+        self.queue.retry_count -= retry.run.is_queued
 
     # --- workers
 

@@ -11,9 +11,11 @@ import asyncio
 from xip_core.errors import RequestError
 from xip_core.graph.plan import Plan, digest_of
 from xip_scheduler.core.events import TakenOver
+from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.remainder import Remainder, remainder_of
+from xip_scheduler.core.retries import Attempt, is_poison, standing
 from xip_scheduler.core.run_state import Intervals
-from xip_scheduler.core.words import RunState
+from xip_scheduler.core.words import RunState, WorkerId
 from xip_scheduler.store.protocol import QuarantineRow, StoredRun
 from xip_scheduler.store.thread import StoreThread
 
@@ -47,7 +49,25 @@ async def taken_over(store: StoreThread, stored: StoredRun, plan: Plan) -> Taken
         (row.row, row.scenario_begin, row.scenario_end, row.reason, row.message, row.trade_id)
         for row in map(quarantine.__getitem__, remainder.kept)
     )
-    return TakenOver(remainder.done, cells_done, cells_quarantined, kept)
+    attempts = await _attempts(store, stored.run_id, remainder)
+    return TakenOver(remainder.done, cells_done, cells_quarantined, kept, attempts)
+
+
+async def _attempts(store: StoreThread, run_id: str, remainder: Remainder) -> tuple[tuple[int, int, Attempt], ...]:
+    """The last attempt at each poison tile that is not taken over; one of nobody where only rows of it were refused."""
+    made: dict[tuple[int, int], list[Attempt]] = {}
+    for _, node_id, tile, _, worker_id, reason, message, is_suspect in await store.attempts(run_id):
+        made.setdefault((node_id, tile), []).append(Attempt(WorkerId(worker_id), reason, message, is_suspect))
+    found = {
+        (node_id, tile): Attempt(WorkerId(""), reason, f"a row of it was refused in run {run_id}", False)
+        for node_id, tile, reason in remainder.poison
+    }
+    for key, attempts in made.items():
+        poison = [attempt for attempt in standing(attempts) if is_poison(attempt)]
+        if poison:
+            found[key] = poison[-1]
+    done = [IntervalSet(intervals) for intervals in remainder.done]
+    return tuple((*key, found[key]) for key in sorted(found) if key[1] not in done[key[0]])
 
 
 def _check(stored: StoredRun) -> None:

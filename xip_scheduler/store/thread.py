@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from xip_scheduler.store.protocol import (
+    Attempt,
     Batch,
     Detail,
     DoneInterval,
@@ -62,6 +63,9 @@ class StoreThread:
 
     async def done_intervals(self, run_id: str) -> list[DoneInterval]:
         return await self._call(lambda: list(self._store.done_intervals(run_id)))
+
+    async def attempts(self, run_id: str) -> list[Attempt]:
+        return await self._call(self._store.attempts, run_id)
 
     async def outputs(
         self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int

@@ -139,6 +139,24 @@ async def test_a_tile_that_was_given_up_is_computed_in_the_retry(served: Served)
     assert (await state_of(served, answer.run.run_id)).state == run_pb2.RUN_STATE_COMPLETED
 
 
+async def test_a_tile_that_was_poison_begins_isolated_in_the_retry_and_after_a_restart(settings: Settings) -> None:
+    served = Served(settings)
+    run = await served.submit(tile_count=1)
+    for number in range(2):
+        async with ProtocolWorker(served.channel, worker_id=f"w{number}") as worker:
+            lease = await worker.lease()
+            assert lease.isolated is (number > 0), "the worker before left at the tile"
+    await cancel(served, run.run_id)
+    again = (await retry(served, run.run_id)).run
+    for worker_id in ("w2", "w3"):
+        await served.close()
+        served = Served(settings)
+        async with ProtocolWorker(served.channel, worker_id=worker_id) as worker:
+            lease = await worker.lease()
+            assert (lease.run_id, lease.isolated) == (again.run_id, True)
+    await served.close()
+
+
 async def test_crossing_repeats_of_a_retry_make_one_run(served: Served) -> None:
     run = await served.submit()
     await cancel(served, run.run_id)
