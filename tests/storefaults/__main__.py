@@ -87,7 +87,10 @@ def power_losses(printer: Printer, stories: list[Story], count: int, seed: int) 
         printer.section(f"power loss, story {record.story.name}", figures.images, figures.complaints)
     for record in records:
         figures = power.losses(record, count // len(stories), seed, LIE)
-        more = f", {figures.refused} refused, {figures.lost} lost together with the witness"
+        more = (
+            f", {figures.refused} refused, {figures.mixed} found by verify or readers,"
+            f" {figures.silent} by nobody, {figures.lost} lost together with the witness"
+        )
         printer.section(f"lying syncs, story {record.story.name}", figures.images, figures.complaints, more)
 
 
