@@ -127,6 +127,7 @@ class Scheduler:
         self._workers = WorkerService(
             self.driver,
             core.workers,
+            core.breakers,
             worker_pb2.Welcome(
                 term=store.term,
                 heartbeat_interval_s=settings.heartbeat_interval_s,

@@ -141,6 +141,7 @@ def test_scheduler_and_worker_told_to_stop_in_the_same_moment_end_in_order_and_t
     assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
 
 
+@pytest.mark.long
 def test_a_standby_that_takes_over_inside_a_run_changes_no_number(
     tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers, database: DatabaseAddress
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_row_that_kills_its_process_costs_one_worker_and_no_neighbour(
     assert missing.min(axis=1).sum() == 1
 
 
+@pytest.mark.long
 def test_a_row_that_never_ends_is_quarantined_and_the_worker_stuck_in_it_replaces_itself(
     tmp_path: Path, daemons: contextlib.ExitStack, healthy: RunNumbers
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_row_that_never_ends_is_quarantined_and_the_worker_stuck_in_it_replace
         assert len(client.workers()) == 2
 
 
+@pytest.mark.long
 def test_a_row_that_never_ends_and_keeps_the_gil_is_quarantined_and_its_worker_ends_itself(
     tmp_path: Path, daemons: contextlib.ExitStack, healthy: RunNumbers
 ) -> None:

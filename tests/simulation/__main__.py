@@ -35,6 +35,8 @@ def run_seeds(seeds: range, mutation_name: str) -> list[Outcome]:
         outcomes = [run_seed(seed) for seed in seeds]
     for outcome in outcomes:
         outcome.story = []
+        if outcome.violation:
+            print(f"seed {outcome.seed}: {outcome.violation}", file=sys.stderr, flush=True)
     return outcomes
 
 

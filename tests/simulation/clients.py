@@ -38,6 +38,7 @@ class Clients:
         self.tasks: set[asyncio.Task[None]] = set()
         self.wanted: dict[str, None] = {}
         self.replies_to_lose = 0
+        self._found_paused: set[str] = set()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.world.loop.create_task(coroutine)
@@ -114,6 +115,18 @@ class Clients:
 
     async def resume(self, request: Request) -> None:
         await self.call(lambda node: node.resume(request.run_id))
+
+    def find_paused(self) -> None:
+        """A pause whose caller gave it up may be carried out after the resume: somebody sees it, and resumes again."""
+        ghost = self.world.ghost
+        for run_id in sorted(ghost.paused - ghost.final.keys() - self._found_paused):
+            self._found_paused.add(run_id)
+            self.world.probe("paused after the resume")
+            self.spawn(self._resume_found(run_id))
+
+    async def _resume_found(self, run_id: str) -> None:
+        await self.resume(self.world.requests[run_id])
+        self._found_paused.discard(run_id)
 
     async def retry(self, old: Request) -> None:
         """Compute what a final run lacks, as a new run; refused where that is nothing."""

@@ -241,6 +241,11 @@ class ModelStore:
         disk.acknowledged_count = len(disk.entries)
         return entry.term
 
+    def check_term(self) -> None:
+        """Raises StoreError: another term rules."""
+        if self.term != self.disk.tables.term:
+            raise StoreError(f"term {self.term} is over, term {self.disk.tables.term} rules")
+
     def write(self, entry: Entry) -> None:
         """The first half of a commit. Raises StoreError when nothing of it will be kept."""
         self.disk.write(entry)

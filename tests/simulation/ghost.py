@@ -205,7 +205,8 @@ class Ghost:
             self.probes["adopted after a restart"] += 1
         self.demand(grant.tile_begin < tile_end <= grant.tile_end, "S2", f"{grant} is kept up to {tile_end}")
         for tile in grant.tiles():
-            if tile[2] < tile_end and tile not in self.decided and tile not in self.current:
+            # A newer grant may come back after an older one came back and was lost again; never the other way round.
+            if tile[2] < tile_end and tile not in self.decided and serial > self.current.get(tile, -1):
                 self.current[tile] = serial
 
     # ---- what becomes durable
@@ -421,7 +422,9 @@ class Ghost:
         self.decided = {tile: serial for tile, serial in self.decided.items() if tile in stored}
         self.paused = {run_id for run_id, is_paused in tables.paused.items() if is_paused}
         self.crashes.clear()
-        self.attempt_counts = Counter(row[:3] for rows in tables.attempts.values() for row in rows)
+        # Entries that no start has looked at yet are counted by the next one.
+        checked = [entry for entry in self.disk.entries if entry.is_checked]
+        self.attempt_counts = Counter(attempt[:3] for entry in checked for attempt in entry.batch.attempts)
 
     def lost(self, entries: list[Entry]) -> None:
         """Unsynced entries went with the power."""

@@ -437,11 +437,22 @@ class SchedulerNode:
         view = await self._view(run_id)
         if view is not None and not view.is_paused:
             await self.driver.submit(RunPaused(RunId(run_id), DESK))
+        else:
+            self._confirm()
 
     async def resume(self, run_id: str) -> None:
         view = await self._view(run_id)
         if view is not None and view.is_paused:
             await self.driver.submit(RunResumed(RunId(run_id), DESK))
+        else:
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """As `RunService._confirm`: an answer that changed nothing rests on memory."""
+        try:
+            self.store.check_term()
+        except StoreError as error:
+            raise UnavailableError("another scheduler leads") from error
 
     async def cancel(self, run_id: str) -> bool:
         """True when the run is final now, False for NOT_FOUND."""

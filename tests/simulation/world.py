@@ -45,6 +45,9 @@ from xip_worker.events import (
 )
 from xip_worker.messages import DRAIN_ORDERED_GRACE_S
 
+PAUSE_FOUND_AFTER_S = 60.0
+"""After the heal: calls of before have been answered, given up or carried out by then."""
+
 HEALED_BOUND_S = 300.0
 """L1: lease durations, detection and attempts at poison tiles; all the work at the slowest host comes on top."""
 
@@ -173,6 +176,8 @@ class World:
     def look(self) -> None:
         """Watch the schedulers."""
         self.succession.look(self.seats, self.ghost.term, LOOK_INTERVAL_S)
+        if self.loop.now_s > FAULTS_END_S + PAUSE_FOUND_AFTER_S:
+            self.clients.find_paused()
         self.loop.call_later(LOOK_INTERVAL_S, self.look)
 
     @property

@@ -1,11 +1,14 @@
 """Progress of a run: a live bar on a terminal, a plain line a second elsewhere, nothing where it would be in the way.
 
+What a run says beside its counts (it waits for a worker with some kernel, it will miss its deadline) is a line at once.
+
 Always on stderr, so stdout is the result alone. Rates are averages over the last seconds, not since the start: the
 first leases wait for workers that are still importing.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import deque
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from xip_core.model.result import Run
 
 LINE_INTERVAL_S = 1.0
+DIGITS = re.compile(r"\d+")
 WIDE_WIDTH = 120  # characters of a window that shows every digit beside a bar of 28
 RATE_WINDOW_S = 3.0
 
@@ -48,6 +52,7 @@ class RunProgress:
         self._is_quiet = is_quiet and not self._is_terminal
         self._rate = Rate()
         self._line_at_s = 0.0
+        self._said = ""
         self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
@@ -64,11 +69,21 @@ class RunProgress:
         self._rate.add(now_s, run.cells_done)
         if self._is_terminal:
             self._live().show(run, self._rate.cells_per_s())
-        elif not self._is_quiet and (run.state.is_final or now_s - self._line_at_s >= LINE_INTERVAL_S):
-            self._line_at_s = now_s
-            from xip_core.cli.screen import run_line
+        elif not self._is_quiet:
+            self._show_line(run, now_s)
 
-            click.echo(run_line(run), err=True)
+    def _show_line(self, run: Run, now_s: float) -> None:
+        """A line when it is time for one, or at once when the run has something else to say."""
+        from xip_core.cli.screen import is_late, printable, run_line
+
+        said = DIGITS.sub("", run.message)  # how late a run is changes all the time, and that is no news
+        is_news = said != self._said
+        self._said = said
+        if not (is_news or run.state.is_final or now_s - self._line_at_s >= LINE_INTERVAL_S):
+            return
+        self._line_at_s = now_s
+        words = f", {printable(run.message)}" if is_news and said and not is_late(run) else ""
+        click.echo(run_line(run) + words, err=True)
 
     def _live(self) -> Bar:
         if self._bar is None:

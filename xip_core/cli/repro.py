@@ -5,12 +5,16 @@
 
 CELL is a trade, or TRADE@SCENARIO; of a run of a kernel over a table it is the number of a row. The directory holds
 `book.jsonl` (one line), `market.json` and `scenarios.json` (the base and, where named, the one scenario), or
-`table.block` (one row), as they travel; and `repro.json`: reason, sentence, kernels and versions, digests.
+`table.block` (one row), as they travel; and `repro.json`: what was asked of the row, reason, sentence, kernels and
+versions, digests.
+
+The row is evaluated with the kernels that are installed here; where these are others than the run had, it is said.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xip_core.cli.options import call, scheduler_option
+from xip_core.cli.options import call, output_option, scheduler_option
 
 if TYPE_CHECKING:
     from xip_core.client.client import Client
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 TIME_LIMIT_S = 20.0
 MEMORY_LIMIT_BYTES = 1 << 30
 ABOUT = "repro.json"
+ANSWER = "\nxip-repro-answer "
+"""Before the child's answer on its stdout: kernels may write there too."""
 
 
 @click.command("repro")
@@ -38,6 +44,7 @@ ABOUT = "repro.json"
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Directory to write.  [default: RUN-CELL]")
 @click.option("--time-limit-s", type=click.FloatRange(0.1), default=TIME_LIMIT_S, show_default=True)
 @scheduler_option
+@output_option("table", "json")
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,6 +53,7 @@ def command(
     to: Path | None,
     time_limit_s: float,
     scheduler: str | None,
+    output: str,
 ) -> None:
     """
     Write the inputs of one row of a run, or evaluate what was written, isolated.
@@ -55,7 +63,7 @@ def command(
     """
     if cell is None:
         reason, message = evaluate_again(Path(run_or_directory), time_limit_s)
-        click.echo(f"{reason or 'OK'}: {message}")
+        _print({"reason": reason, "message": message}, f"{reason or 'OK'}: {message}", output)
         context.exit(3 if reason else 0)
     directory = to or Path(f"{run_or_directory}-{cell}".replace("/", "_").replace("@", "-"))
     directory.mkdir(parents=True, exist_ok=True)
@@ -65,8 +73,18 @@ def command(
         return await write(client, run_or_directory, wanted, directory)
 
     about = call(scheduler, fetch)
-    click.echo(f"{directory}: {about['reason'] or 'not quarantined'}: {about['message']}")
-    click.echo(f"evaluate it here, in a process of its own: xipctl repro {directory}")
+    said = f"{about['reason']}: {about['message']}" if about["reason"] else "not quarantined"
+    next_step = f"evaluate it here, in a process of its own: xipctl repro {shlex.quote(str(directory))}"
+    _print(about | {"directory": str(directory)}, f"{directory}: {said}\n{next_step}", output)
+
+
+def _print(document: dict[str, Any], words: str, output: str) -> None:
+    if output == "json":
+        from xip_core.cli.data import print_json
+
+        print_json(document)
+    else:
+        click.echo(words)
 
 
 def evaluate_again(
@@ -84,7 +102,9 @@ def evaluate_again(
         raise InputError("must be a directory that `xipctl repro RUN CELL` has written", str(directory))
     arguments = (sys.executable, *program, str(directory), str(MEMORY_LIMIT_BYTES))
     try:
-        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=time_limit_s, check=False)
+        ended = subprocess.run(
+            arguments, capture_output=True, text=True, errors="replace", timeout=time_limit_s, check=False
+        )
     except subprocess.TimeoutExpired:
         return "TIMED_OUT", f"the row was not done after {time_limit_s:g} s, which is its limit"
     if ended.returncode < 0:
@@ -92,9 +112,12 @@ def evaluate_again(
         return "CRASHED", f"the row ended its process by signal {-ended.returncode} ({name})"
     if ended.returncode > 0:
         words = ended.stderr.strip().rpartition("\n")[2]
-        return "CRASHED", f"the row ended its process with exit code {ended.returncode}: {words}"
-    answer = json.loads(ended.stdout.strip().rpartition("\n")[2])
-    return answer["reason"], answer["message"]
+        return "CRASHED", f"the row ended its process with exit code {ended.returncode}: {words}".removesuffix(": ")
+    _, sign, answer = ended.stdout.rpartition(ANSWER)
+    if not sign:
+        return "CRASHED", "the row ended its process with exit code 0 before it was done"
+    said = json.loads(answer)
+    return said["reason"], said["message"]
 
 
 async def write(client: Client, run_id: str, cell: str, directory: Path) -> dict[str, Any]:
@@ -121,6 +144,10 @@ async def write(client: Client, run_id: str, cell: str, directory: Path) -> dict
         "message": said.message if said else "",
         "kernel": plan.nodes[0].kernel,
         "kernels": sorted({pair for node in plan.nodes for pair in node.kernels}),
+        "outputs": plan.outputs,
+        "measures": plan.measures,
+        "as_of": plan.as_of,
+        "base_currency": plan.base_currency,
         "plan": run.plan_digest,
         "book": run.book_digest,
         "market": run.market_digest,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xip_core.cli.summary import Extreme, QuarantineLine, Summary, TradeLine
     from xip_core.kernels.declarations import Kernel
-    from xip_core.model.result import Run, WorkerInfo
+    from xip_core.model.result import BreakerInfo, Run, WorkerInfo
 
 WIDTH_MIN = 100  # of output that goes to a file or a pipe, where nobody can make the window wider
 WIDTH_MAX = 10_000  # nobody's table; bounds what rich measures
@@ -189,6 +189,15 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
     _show(console(), table)
 
 
+def print_breakers(breakers: Sequence[BreakerInfo]) -> None:
+    """Nothing where every kernel is leased as usual."""
+    out = console()
+    for breaker in breakers:
+        style = "red" if breaker.state == "stopped" else "yellow"
+        text = f"{_escape(breaker.kernel)}@{_escape(breaker.version)}  [dim]{_escape(breaker.reason)}[/]"
+        out.print(f"[{style}]kernel {_escape(breaker.state)}[/]  {text}", soft_wrap=True)
+
+
 def print_kernels(kernels: Sequence[Kernel]) -> None:
     table = _table("kernel", "version", "what it prices", "columns", "outputs", left=3)
     for kernel in kernels:
@@ -329,6 +338,10 @@ def _duration(duration_s: float) -> str:
 
 
 def _escape(text: str) -> str:
-    """*text* of others as it may stand on a terminal: no markup, and no control character that acts there."""
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return shown.replace("[", "\\[")
+    """*text* of others as it may stand in rich's markup: none of its own, and printable."""
+    return printable(text).replace("[", "\\[")
+
+
+def printable(text: str) -> str:
+    """*text* of others as it may stand on a terminal: no control character acts there."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

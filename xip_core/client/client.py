@@ -15,7 +15,7 @@ from xip_core.client.connection import Connection, Patience, ResponseStream, Stu
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
-from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
+from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
@@ -363,9 +363,15 @@ class Client:
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
         """The workers attached now."""
+        return tuple(convert.worker_info_from_wire(worker) for worker in (await self._list_workers()).workers)
+
+    async def breakers(self) -> tuple[BreakerInfo, ...]:
+        """The kernel versions that are not leased as usual now, because workers died of them; none nearly always."""
+        return tuple(convert.breaker_info_from_wire(breaker) for breaker in (await self._list_workers()).breakers)
+
+    async def _list_workers(self) -> worker_pb2.ListWorkersResponse:
         request = worker_pb2.ListWorkersRequest()
-        answer = await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
-        return tuple(convert.worker_info_from_wire(worker) for worker in answer.workers)
+        return await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
 
 
 def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:

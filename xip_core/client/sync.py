@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
-from xip_core.model.result import Quarantine, ResultBlock, Run, WorkerInfo
+from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, Priority, RunSpec
 
 if TYPE_CHECKING:
@@ -198,6 +198,10 @@ class SyncClient:
     @_documented
     def workers(self) -> tuple[WorkerInfo, ...]:
         return self._wait(self._client.workers())
+
+    @_documented
+    def breakers(self) -> tuple[BreakerInfo, ...]:
+        return self._wait(self._client.breakers())
 
     def _wait(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         if self._loop.is_closed():

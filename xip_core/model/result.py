@@ -4,6 +4,7 @@
     Quarantine      cells without a number, and why
     ResultBlock     the arrays of one tile, with the cursor that resumes the stream after it
     WorkerInfo      one attached worker daemon
+    BreakerInfo     a kernel version that is not leased as usual
 
 All values are immutable. Arrays inside a `ResultBlock` are read-only views of the bytes received.
 """
@@ -186,3 +187,17 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     is_draining: bool
     speed: float = 0.0
     drain_reason: str = ""
+
+
+class BreakerInfo(msgspec.Struct, frozen=True):
+    """A kernel version that is not leased as usual, because workers died of it.
+
+    Attributes:
+        state: "guarded": evaluated in child processes only; "stopped": not at all, for now.
+        reason: in counts.
+    """
+
+    kernel: str
+    version: str
+    state: str
+    reason: str

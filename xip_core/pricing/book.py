@@ -9,7 +9,7 @@ Numbers are those of a run with the same book, snapshot and scenarios, to the by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -84,7 +84,7 @@ def calculate(
         RequestError: the book is empty, or the scenarios do not fit the snapshot.
     """
     blobs = [b"\n".join(map(encode_trade, trades)), encode_snapshot(snapshot), encode_scenarios(scenarios)]
-    inputs = _Inputs({digest_of(blob): blob for blob in blobs})
+    by_digest = {digest_of(blob): blob for blob in blobs}
     book_digest, market_digest, scenarios_digest = map(digest_of, blobs)
     work = RiskWork(
         book_digest=book_digest,
@@ -94,13 +94,28 @@ def calculate(
         base_currency=snapshot.base_currency,
         as_of=snapshot.as_of.isoformat(),
     )
-    return _collect(plan_run(RunSpec(name="calculate", work=work), inputs.blob), inputs, trades)
+    return calculate_work(work, by_digest, tuple(trade.id for trade in trades))
 
 
-def _collect(plan: Plan, inputs: _Inputs, trades: Sequence[Trade]) -> Calculation:
+def calculate_work(work: RiskWork, blobs: Mapping[str, bytes], trade_ids: tuple[str, ...]) -> Calculation:
+    """
+    What a run of *work* computes, from its blobs as they were uploaded: lines that are no trades fail as they do there.
+
+    Args:
+        blobs: book, market and scenarios by digest.
+        trade_ids: a name for each line of the book.
+
+    Raises:
+        RequestError: as `calculate`.
+    """
+    inputs = _Inputs(blobs)
+    return _collect(plan_run(RunSpec(name="calculate", work=work), inputs.blob), inputs, trade_ids)
+
+
+def _collect(plan: Plan, inputs: _Inputs, trade_ids: tuple[str, ...]) -> Calculation:
     scenario_count = max(node.scenario_count for node in plan.nodes)
-    pv = np.full((len(trades), scenario_count), np.nan)
-    status = np.zeros((len(trades), scenario_count), dtype=np.uint8)
+    pv = np.full((len(trade_ids), scenario_count), np.nan)
+    status = np.zeros((len(trade_ids), scenario_count), dtype=np.uint8)
     measures: Columns = {}
     failures: dict[str, Failure] = {}
     for quarantined in plan.quarantine:
@@ -118,16 +133,16 @@ def _collect(plan: Plan, inputs: _Inputs, trades: Sequence[Trade]) -> Calculatio
             pv[np.ix_(rows, columns)] = detail.pop("pv")
             status[np.ix_(rows, columns)] = detail.pop("status")
             for name, values in detail.items():
-                measures.setdefault(name, np.full(len(trades), np.nan))[rows] = values
+                measures.setdefault(name, np.full(len(trade_ids), np.nan))[rows] = values
             for cells in value.quarantine:
                 failures.setdefault(cells.trade_id, Failure(FailureReason(cells.reason), cells.message))
-    return Calculation(tuple(trade.id for trade in trades), pv, status, measures, failures)
+    return Calculation(trade_ids, pv, status, measures, failures)
 
 
 class _Inputs:
     """TileData of a plan that is evaluated in this process."""
 
-    def __init__(self, blobs: dict[str, bytes]) -> None:
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
         self._blobs = blobs
         self._memo: dict[tuple[object, ...], object] = {}
         self.outputs: dict[tuple[int, int], Columns] = {}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
-from xip_core.model.result import NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
+from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
 from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
@@ -415,3 +415,13 @@ def worker_info_from_wire(message: worker_pb2.Worker) -> WorkerInfo:
         speed=message.speed,
         drain_reason=message.drain_reason,
     )
+
+
+def breaker_info_to_wire(breaker: BreakerInfo) -> worker_pb2.KernelBreaker:
+    return worker_pb2.KernelBreaker(
+        kernel=breaker.kernel, version=breaker.version, state=breaker.state, reason=breaker.reason
+    )
+
+
+def breaker_info_from_wire(message: worker_pb2.KernelBreaker) -> BreakerInfo:
+    return BreakerInfo(message.kernel, message.version, message.state, message.reason)

@@ -107,12 +107,13 @@ class KernelBreaker:
 
 
 class BreakerView(msgspec.Struct, frozen=True):
-    """A kernel version that is not leased as usual, and why."""
+    """A kernel version that is not leased as usual, and why: for operators, and in counts for everybody (S13)."""
 
     kernel: str
     version: str
     state: str
     reason: str
+    summary: str
 
 
 class Breakers:
@@ -143,7 +144,10 @@ class Breakers:
         return breaker
 
     def views(self) -> list[BreakerView]:
-        return [BreakerView(*breaker.key, breaker.state.value, breaker.reason) for breaker in self.guarded.values()]
+        return [
+            BreakerView(*breaker.key, breaker.state.value, breaker.reason, breaker.summary)
+            for breaker in self.guarded.values()
+        ]
 
 
 def kernel_of(node: NodeState) -> KernelKey:
@@ -201,10 +205,16 @@ def failed_isolated(
     is_enough = breaker.is_half_open or len(breaker.failures) >= state.limits.kernel_failures_max
     if not is_enough or len(breaker.failing_workers) < workers_wanted:
         return None
-    what = f"{len(breaker.failures)} tiles in a row failed alone in a process of their own"
+    count = len(breaker.failures)
+    tiles = "1 tile" if count == 1 else f"{count} tiles in a row"
+    what = f"{tiles} failed alone in a process of {'its' if count == 1 else 'their'} own"
     evidence = _shown(what, list(breaker.failures.values()))
-    reason = f"{breaker.reason}; then {evidence}"
-    breaker.summary = f"{breaker.summary}, then {what}"
+    if breaker.is_half_open:  # not appended: a kernel may be broken for a thousand cool-downs
+        reason = f"tried again after its cool-down, {evidence}"
+        breaker.summary = f"tried again after its cool-down, {what}"
+    else:
+        reason = f"{breaker.reason}; then {evidence}"
+        breaker.summary = f"{breaker.summary}, then {what}"
     breaker.stopped_until_s = now_s + state.limits.kernel_cool_down_s
     breaker.is_half_open = False
     _judge(state, breaker, BreakerState.STOPPED, reason, actions)

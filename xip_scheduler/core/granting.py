@@ -14,7 +14,8 @@ work shorter than the round trip it saves is still queued. The tail of one run w
 slot would fall idle, and the small run would wait for the large one's end.
 
 Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
-alive, even when every tile fails), then the deepest node with a ready tile at its head.
+alive, even when every tile fails), then the deepest node with a ready tile at its head. Retries of a run whose turn it
+is not wait like everything else of it: at the tail, where nothing is queued behind a busy slot, nor are they (L2).
 
 Cost: a round makes one grant per step and ends at the first worker that gets nothing for a reason that holds for all.
 Only when what is left are retries which that worker has tried already, or kernels that it does not have, are all the
@@ -108,10 +109,15 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     spared: tuple[LiveRun, NodeState, int, int] | None = None
     lease_count, work_s = 0, 0.0
     for run in state.queue.candidates():
-        if run.retries:
-            for retry in itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX):
-                if _may_try(state, worker, retry):
-                    return _lease_of_retry(state, worker, retry, now_s, actions)
+        retry = _retry_for(state, worker, run) if run.retries else None
+        if retry is not None:
+            first = first or spared
+            if first is None:
+                return _lease_of_retry(state, worker, retry, now_s, actions)
+            if worker.appetite is IDLE:
+                return _carve(state, worker, *first, now_s, actions)
+            lease_count += 1
+            work_s += retry.node.cost.tile_s
         is_blocked = True
         for node in run.grant_order:
             pending_count = node.pending.count
@@ -142,6 +148,11 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
         return _carve(state, worker, *first, now_s, actions)
     state.is_uneven = state.is_uneven or spared is not None
     return None
+
+
+def _retry_for(state: SchedulerState, worker: Worker, run: LiveRun) -> Retry | None:
+    retries = itertools.islice(run.retries.values(), RETRIES_LOOKED_AT_MAX)
+    return next((retry for retry in retries if _may_try(state, worker, retry)), None)
 
 
 def _may_try(state: SchedulerState, worker: Worker, retry: Retry) -> bool:

@@ -3,7 +3,9 @@
 A run passes four doors before it is answered: the request id (is it a repeat?), admission (is there room?), the planner
 (does it make sense?), the driver (is it durable?). What is refused at a door leaves nothing behind but blobs.
 
-Repeats of one request that cross each other pass the doors one after the other.
+Repeats of one request that cross each other pass the doors one after the other. What is through the first door is
+carried to its end though its caller gives up: its place among the live runs, its request id and the run it takes over
+are given back when the core has the new run, not when nobody waits for the answer any more.
 """
 
 from __future__ import annotations
@@ -13,16 +15,16 @@ import base64
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import grpc.aio
 import msgspec
 
-from xip_core.errors import NotFoundError, RequestError, UnavailableError
+from xip_core.errors import NotFoundError, RequestError, StoreError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
@@ -67,6 +69,7 @@ QUARANTINE_SIZE_LIMIT_BYTES = 3 << 20
 """Rows in one answer and their size, below the 4 MiB of a message; `cells_quarantined` tells the whole count."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Answer = TypeVar("Answer")
 
 
 class CoreQueries(msgspec.Struct, frozen=True):
@@ -103,10 +106,13 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
         self.held: Counter[str] = Counter()  # final runs that somebody is about to go on from
         self._submissions: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._submitting: set[asyncio.Task[Any]] = set()
         self._log = logger("runs")
 
     def close(self) -> None:
         self._planner.shutdown(wait=False, cancel_futures=True)
+        for task in self._submitting:
+            task.cancel()
 
     async def warm_up(self) -> None:
         """Load the planner before the first run needs it (0.2 s)."""
@@ -123,13 +129,31 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         _check_text("name", request.spec.name)
         _check_order(request.spec)
         spec = request.spec.SerializeToString(deterministic=True)
-        async with self._submissions.setdefault((tenant, request_id), asyncio.Lock()):
-            known = await self._store.find_request(tenant, request_id)
-            if known is None:
-                run_id = await self._accept(request, spec)
-            else:
-                run_id = _same_run(known, digest_of(spec))
-        return run_pb2.SubmitRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+        run_id, is_new = await self._alone(tenant, request_id, lambda: self._submitted(request, spec))
+        return run_pb2.SubmitRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=is_new)
+
+    async def _alone(self, tenant: str, request_id: str, pass_doors: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What *pass_doors* returns, while nobody else is at the request; it goes on when the caller is cancelled."""
+        lock = self._submissions.setdefault((tenant, request_id), asyncio.Lock())
+        await lock.acquire()
+
+        async def to_the_end() -> Answer:
+            try:
+                return await pass_doors()
+            finally:
+                lock.release()
+
+        task = asyncio.create_task(to_the_end())
+        self._submitting.add(task)
+        task.add_done_callback(self._submitting.discard)
+        return await asyncio.shield(task)
+
+    async def _submitted(self, request: run_pb2.SubmitRunRequest, spec: bytes) -> tuple[RunId, bool]:
+        """The run of the request, and whether it is new."""
+        known = await self._store.find_request(request.spec.tenant, request.request_id)
+        if known is not None:
+            return _same_run(known, digest_of(spec)), False
+        return await self._accept(request, spec), True
 
     async def _accept(self, request: run_pb2.SubmitRunRequest, spec: bytes) -> RunId:
         """Plan and store a new run."""
@@ -173,26 +197,33 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self, request: run_pb2.RetryRunRequest, context: Context
     ) -> run_pb2.RetryRunResponse:
         _check_text("request_id", request.request_id, length_min=1)
-        self.held[request.run_id] += 1
-        try:
-            run_id, known = await self._retried(request)
-        finally:
-            self.held[request.run_id] -= 1
-            self.held += Counter()  # forgets those that nobody holds
-        return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=known is None)
+        with self._holding(request.run_id):
+            old = await self._store.run(request.run_id)
+            if old is None:
+                raise unknown_run(request.run_id)
+            run_id, is_new = await self._alone(
+                old.tenant, request.request_id, lambda: self._retried(old, request.request_id)
+            )
+        return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=is_new)
 
-    async def _retried(self, request: run_pb2.RetryRunRequest) -> tuple[RunId, StoredRun | None]:
-        """The new run, and what was stored under its request id before."""
-        old = await self._store.run(request.run_id)
-        if old is None:
-            raise unknown_run(request.run_id)
-        async with self._submissions.setdefault((old.tenant, request.request_id), asyncio.Lock()):
-            known = await self._store.find_request(old.tenant, request.request_id)
+    @contextmanager
+    def _holding(self, run_id: str) -> Iterator[None]:
+        self.held[run_id] += 1
+        try:
+            yield
+        finally:
+            self.held[run_id] -= 1
+            self.held += Counter()  # forgets those that nobody holds
+
+    async def _retried(self, old: StoredRun, request_id: str) -> tuple[RunId, bool]:
+        """The run that goes on from *old*, and whether it is new."""
+        with self._holding(old.run_id):
+            known = await self._store.find_request(old.tenant, request_id)
             if known is not None:
-                return _same_run(known, retry_hash(old.run_id)), known
+                return _same_run(known, retry_hash(old.run_id)), False
             if old.pruned_at_s:
                 raise pruned_run(old.run_id)
-            return await self._retry(old, request.request_id), None
+            return await self._retry(old, request_id), True
 
     async def _retry(self, old: StoredRun, request_id: str) -> RunId:
         """Store a new run that begins with what *old* has."""
@@ -229,6 +260,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             self._log.info("run paused", run_id=run.run_id, reason=request.reason[:REASON_LENGTH_MAX])
             await self._driver.submit(RunPaused(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
+        else:
+            await self._confirm()
         return run_pb2.PauseRunResponse(run=convert.run_to_wire(run))
 
     async def ResumeRun(  # noqa: N802 - the name is the wire's
@@ -239,6 +272,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             self._log.info("run resumed", run_id=run.run_id)
             await self._driver.submit(RunResumed(RunId(request.run_id), caller.get().peer))
             run = await self._run(request.run_id)
+        else:
+            await self._confirm()
         return run_pb2.ResumeRunResponse(run=convert.run_to_wire(run))
 
     async def CancelRun(  # noqa: N802 - the name is the wire's
@@ -251,6 +286,18 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             await self._driver.submit(RunCancelled(RunId(request.run_id), reason, caller.get().peer))
             run = await self._run(request.run_id)
         return run_pb2.CancelRunResponse(run=convert.run_to_wire(run))
+
+    async def _confirm(self) -> None:
+        """
+        An answer that changed nothing rests on memory; a commit would have noticed a successor.
+
+        Raises:
+            UnavailableError: another scheduler leads.
+        """
+        try:
+            await self._store.check_term()
+        except StoreError:
+            raise UnavailableError("another scheduler leads; try the next address") from None
 
     # ---- look
 

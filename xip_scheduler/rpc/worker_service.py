@@ -22,10 +22,11 @@ from typing import Any
 import grpc.aio
 
 from xip_core.errors import FailureReason, RequestError, UnavailableError
-from xip_core.model.result import WorkerInfo
+from xip_core.model.result import BreakerInfo, WorkerInfo
 from xip_core.wire import convert
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
 from xip_scheduler.core.actions import DrainWorker, GrantLease, RevokeLease, TrimLease
+from xip_scheduler.core.breakers import BreakerView
 from xip_scheduler.core.events import (
     Event,
     HeartbeatReceived,
@@ -184,7 +185,7 @@ class WorkerConnection:
 class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     """
     Args:
-        worker_views: the core's view of attached workers.
+        worker_views, breaker_views: the core's views of attached workers, and of kernels that are not leased as usual.
         signatures: learns what workers say of kernels that other packages added to them.
 
     Attributes:
@@ -195,11 +196,13 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self,
         driver: Driver,
         worker_views: Callable[[], Iterable[WorkerView]],
+        breaker_views: Callable[[], Iterable[BreakerView]],
         welcome: worker_pb2.Welcome,
         signatures: KernelSignatures,
     ) -> None:
         self._driver = driver
         self._worker_views = worker_views
+        self._breaker_views = breaker_views
         self._welcome = welcome
         self._signatures = signatures
         self._connections: dict[ConnectionId, WorkerConnection] = {}
@@ -385,7 +388,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             connection = self._connections.get(view.connection_id)
             if connection is not None:
                 workers.append(convert.worker_info_to_wire(_worker_info(view, connection, now_s)))
-        return worker_pb2.ListWorkersResponse(workers=workers)
+        breakers = [convert.breaker_info_to_wire(_breaker_info(view)) for view in self._breaker_views()]
+        return worker_pb2.ListWorkersResponse(workers=workers, breakers=breakers)
 
 
 async def _read_hello(requests: AsyncIterator[worker_pb2.AttachRequest]) -> worker_pb2.Hello:
@@ -455,6 +459,11 @@ def _worker_info(view: WorkerView, connection: WorkerConnection, now_s: float) -
         drain_reason=view.drain_reason,
         speed=view.speed,
     )
+
+
+def _breaker_info(view: BreakerView) -> BreakerInfo:
+    """For every tenant: the evidence behind the counts names runs of others (S13) and stays in the log."""
+    return BreakerInfo(view.kernel, view.version, view.state, view.summary)
 
 
 def _end_on_failure(connection: WorkerConnection) -> Callable[[asyncio.Task[None]], None]:

@@ -202,6 +202,9 @@ class PostgresStore(PostgresReads):
         self._driver.execute("COMMIT", prepare=False)
         self._audit_head = head
 
+    def check_term(self) -> None:
+        self._read(self._check_fence)
+
     def _check_fence(self) -> None:
         found = self._driver.execute("SELECT value FROM meta WHERE name = 'term' FOR SHARE").fetchone()
         if found != (self._term,):

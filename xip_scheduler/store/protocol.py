@@ -300,6 +300,13 @@ class Store(Protocol):
     def attempts(self, run_id: str) -> list[Attempt]:
         """Failed attempts of a run, by node, tile and number."""
 
+    def check_term(self) -> None:
+        """Make sure that nothing was written here under a later term.
+
+        Raises:
+            StoreError: another scheduler leads, so what this one remembers may be of the past.
+        """
+
     def size_bytes(self) -> int:
         """What rows and indexes take; space that was freed and waits for new rows does not count."""
 

@@ -85,9 +85,8 @@ class SqliteStore:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(directory)
         except OSError as error:
-            raise StoreError(
-                f"data directory {directory} must be a directory this process may write: {error.strerror}"
-            ) from error
+            sentence = f"data directory {directory} must be a directory this process may write: {error.strerror}"
+            raise StoreError(sentence) from error
         path = directory / DATABASE_NAME
         with contextlib.ExitStack() as undo:
             undo.callback(self._lock.release)
@@ -98,8 +97,7 @@ class SqliteStore:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 self._acknowledged = Acknowledged(directory)
                 undo.callback(self._acknowledged.close)
-                acknowledged = self._acknowledged.serial
-                opened = open_term(self._driver, self._connection, path, acknowledged, is_restored)
+                opened = open_term(self._driver, self._connection, path, self._acknowledged.serial, is_restored)
             except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:  # above all a full disk
                 raise StoreError(f"{path}: cannot be written: {error}") from error
             except UNREADABLE as error:
@@ -439,6 +437,9 @@ class SqliteStore:
             .offset(offset)
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
+
+    def check_term(self) -> None:
+        """Nobody else can have written: the directory is locked."""
 
     def size_bytes(self) -> int:
         return int(self._driver.execute(_USED_BYTES).fetchone()[0])

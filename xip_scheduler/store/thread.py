@@ -74,6 +74,9 @@ class StoreThread:
     async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
         return await self._call(self._store.quarantine, run_id, limit, offset)
 
+    async def check_term(self) -> None:
+        await self._call(self._store.check_term)
+
     async def size_bytes(self) -> int:
         return await self._call(self._store.size_bytes)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from xip_core.cli.options import duration
-from xip_core.model.result import RunState
+from xip_core.model.result import BreakerInfo, RunState
 from xip_core.model.run_spec import Priority
 
 
@@ -97,7 +97,25 @@ def test_durations_are_read_with_their_units(text, duration_s):
 def test_workers_are_listed(xipctl):
     row = next(line for line in xipctl("workers").out.splitlines() if "host-a" in line)
     assert row.split() == ["w1", "host-a", "42", "2", "v4", "1", "99", "64", "MB", "0:00:03", "0.2", "s", "ago"]
-    assert json.loads(xipctl("workers", "-o", "json").out)[0]["memory_bytes"] == 64 << 20
+    document = json.loads(xipctl("workers", "-o", "json").out)
+    assert (document["workers"][0]["memory_bytes"], document["breakers"]) == (64 << 20, [])
+    assert "kernel" not in xipctl("workers").out
+
+
+def test_kernels_that_are_not_leased_as_usual_stand_under_the_workers(xipctl, server):
+    server.scheduler.breakers = [
+        BreakerInfo("desk.twice", "1+desk-1.0", "stopped", "3 workers died at tiles of it, then 5 tiles failed"),
+        BreakerInfo("terms.rows", "1", "guarded", "3 workers died at tiles of it"),
+    ]
+    lines = xipctl("workers").out.splitlines()
+    assert lines[-2:] == [
+        "kernel stopped  desk.twice@1+desk-1.0  3 workers died at tiles of it, then 5 tiles failed",
+        "kernel guarded  terms.rows@1  3 workers died at tiles of it",
+    ]
+    shown = json.loads(xipctl("workers", "-o", "json").out)["breakers"]
+    assert [(breaker["kernel"], breaker["state"]) for breaker in shown] == [
+        ("desk.twice", "stopped"), ("terms.rows", "guarded"),
+    ]  # fmt: skip
 
 
 def test_kernels_are_listed_and_described(xipctl):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from xip_core.cli.progress import Rate, figures, stage_of
+from xip_core.cli import progress
+from xip_core.cli.progress import Rate, RunProgress, figures, stage_of
 from xip_core.model.result import Run, RunState
 
 
@@ -43,3 +45,30 @@ def test_the_rate_is_that_of_the_last_seconds():
     for second in range(10):
         rate.add(float(second), 0 if second < 6 else 100 * (second - 6))
     assert rate.cells_per_s() == 100.0
+
+
+def test_a_plain_line_comes_at_once_when_the_run_has_something_else_to_say(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 1e9)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 1.0)  # so no line is due by time alone
+    run = a_run(cells_done=0, worker_count=0, slot_count=0)
+    waits = "waits for a worker that has desk.absent@4: no attached one does"
+    late = "will miss its deadline of 60 s by about {} s at its present share"
+    with RunProgress(is_quiet=False) as shown:
+        for message in ("", waits, waits, "", late.format(7), late.format(12), "stopped by\x1b[2J the test"):
+            shown.show(msgspec.structs.replace(run, message=message, deadline_after_s=60.0))
+        final = msgspec.structs.replace(run, state=RunState.FAILED, message="nothing was computed")
+        shown.show(final)
+    head = "run r1 running: 0 of 508,000 cells (0%), no worker: start one with xip-worker"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{head}, {waits}",
+        head,
+        f"{head}, {late.format(7)}",
+        f"{head}, stopped by\\x1b[2J the test",
+        "run r1 failed: 0 of 508,000 cells (0%), nothing was computed",
+    ]
+
+
+def test_a_quiet_progress_says_nothing_of_it(capsys):
+    with RunProgress(is_quiet=True) as shown:
+        shown.show(msgspec.structs.replace(a_run(), message="waits for a worker"))
+    assert capsys.readouterr().err == ""

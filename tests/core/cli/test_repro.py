@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,9 @@ import pytest
 
 from tests.core.pricing.flat_market import a_snapshot
 from tests.core.pricing.test_properties import every_product, scenarios
-from xip_core.cli.repro import ABOUT, evaluate_again, write
+from xip_core.cli import repro
+from xip_core.cli.main import run_command
+from xip_core.cli.repro import ABOUT, ANSWER, evaluate_again, write
 from xip_core.errors import FailureReason, InputError, RequestError
 from xip_core.graph.plan import digest_of
 from xip_core.graph.planner import plan_run
@@ -84,6 +87,7 @@ async def test_a_cell_that_is_not_in_the_run_is_refused(tmp_path: Path) -> None:
         ("import ctypes; ctypes.string_at(0)", "CRASHED", "signal 11 (SIGSEGV)"),
         ("import ctypes; ctypes.CDLL(None).pause()", "TIMED_OUT", "not done after 0.5 s"),
         ("import sys; sys.exit(3)", "CRASHED", "exit code 3"),
+        ("import os; os._exit(0)", "CRASHED", "exit code 0 before it was done"),
     ],
 )
 def test_what_the_row_does_to_its_process_is_said_as_the_grid_says_it(
@@ -97,3 +101,37 @@ def test_what_the_row_does_to_its_process_is_said_as_the_grid_says_it(
 def test_another_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="xipctl repro RUN CELL"):
         evaluate_again(tmp_path)
+
+
+def test_the_answer_is_found_behind_what_the_kernel_prints(tmp_path: Path) -> None:
+    (tmp_path / ABOUT).write_text("{}")
+    answer = json.dumps({"reason": "NUMERICAL", "message": "no number"})
+    program = f"import os; os.write(1, bytes(range(256))); print({ANSWER + answer!r})"
+    assert evaluate_again(tmp_path, 5.0, ("-c", program)) == ("NUMERICAL", "no number")
+
+
+async def test_json_holds_what_the_words_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = FinishedRun()
+    directory = tmp_path / "cell"
+    monkeypatch.setattr(repro, "call", lambda _, action: asyncio.run(action(client)))
+    cell, to = client.trades[0].id, f"--to={directory}"
+    code = await asyncio.to_thread(run_command, ["repro", "r", cell, to, "-o", "json"])
+    written = json.loads(capsys.readouterr().out)
+    assert (code, written["directory"], written["cell"], written["reason"]) == (0, str(directory), cell, "")
+    assert written == json.loads((directory / ABOUT).read_text()) | {"directory": str(directory)}
+    code = await asyncio.to_thread(run_command, ["repro", str(directory), "-o", "json"])
+    again = json.loads(capsys.readouterr().out)
+    assert (code, again["reason"]) == (0, "")
+    assert again["message"].startswith("pv [")
+
+
+async def test_versions_that_the_run_did_not_have_are_named(tmp_path: Path) -> None:
+    client = FinishedRun()
+    about = await write(client, "r", client.trades[0].id, tmp_path)  # type: ignore[arg-type]  # a fake
+    name, version = about["kernels"][0]
+    (tmp_path / ABOUT).write_text(json.dumps(about | {"kernels": [[name, "0"], ["desk.absent", "4"]]}))
+    reason, message = evaluate_again(tmp_path)
+    assert reason == ""
+    assert message.endswith(f" (here with {name} {version}, the run had 0; desk.absent none, the run had 4)")

@@ -15,7 +15,7 @@ import numpy as np
 
 from xip_core.errors import FailureReason, NotFoundError, RequestError, XipError
 from xip_core.graph.plan import digest_of
-from xip_core.model.result import NodeProgress, Quarantine, Run, RunState, WorkerInfo
+from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, Run, RunState, WorkerInfo
 from xip_core.model.run_spec import RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.status import REASON_KEY, RETRY_AFTER_KEY, status_of
@@ -94,6 +94,7 @@ class ScriptedScheduler(
         self.is_corrupt = False
         self.watch_ends_early = 0
         self.retry_after_ms = ""
+        self.breakers: list[BreakerInfo] = []
 
     async def _enter(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.calls.append(method)
@@ -262,7 +263,8 @@ class ScriptedScheduler(
     async def ListWorkers(self, request, context):  # noqa: N802  # named by the protocol
         await self._enter("ListWorkers", context)
         worker = WorkerInfo("w1", "host-a", 42, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 64 << 20, False)
-        return worker_pb2.ListWorkersResponse(workers=[convert.worker_info_to_wire(worker)])
+        breakers = [convert.breaker_info_to_wire(breaker) for breaker in self.breakers]
+        return worker_pb2.ListWorkersResponse(workers=[convert.worker_info_to_wire(worker)], breakers=breakers)
 
 
 async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: XipError) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
-from xip_core.model.result import NodeProgress, Quarantine, Run, RunState, WorkerInfo
+from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, Run, RunState, WorkerInfo
 from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
 from xip_core.wire import convert
 from xip_core.wire.v1 import common_pb2, run_pb2
@@ -187,5 +187,7 @@ def test_quarantine_and_workers_survive_the_wire():
     worker = WorkerInfo("w1", "host", 12, 2, "v4", "0.1.0", 1, 99, 3.5, 0.25, 1 << 26, True, 0.75)
     assert convert.quarantine_from_wire(convert.quarantine_to_wire(quarantine)) == quarantine
     assert convert.worker_info_from_wire(convert.worker_info_to_wire(worker)) == worker
+    breaker = BreakerInfo("desk.twice", "1+desk-1.0", "stopped", "3 workers died at tiles of it")
+    assert convert.breaker_info_from_wire(convert.breaker_info_to_wire(breaker)) == breaker
     assert convert.reason_name(5) == "MISSING_DATA"
     assert convert.reason_name(77) == "77"

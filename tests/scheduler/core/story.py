@@ -143,6 +143,8 @@ class Story:
             self.core = Core(Limits(tenant_weights=weights))
             return []
         if word == "show":
+            if rest == ["breakers"]:
+                return [f"{view.kernel}@{view.version} {view.state}: {view.summary}" for view in self.core.breakers()]
             if "run" not in options:
                 return self._show_worker(options["worker"])
             return self._show(options["run"], with_eta="eta" in rest[0].split())

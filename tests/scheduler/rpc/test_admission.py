@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -14,9 +16,12 @@ from tests.scheduler.rpc.protocol_worker import ProtocolWorker
 from xip_core.errors import OverloadedError
 from xip_core.wire.status import reason_of, retry_after_s_of
 from xip_core.wire.v1 import run_pb2
+from xip_scheduler.core.events import Event
 from xip_scheduler.driver import INBOX_EVENTS_MAX
 from xip_scheduler.rpc.admission import COMMIT_PATIENCE_S, PLANNING_MAX, Admission
 from xip_scheduler.settings import Settings
+
+PATIENCE_S = 5.0
 
 
 class Pressure:
@@ -104,6 +109,34 @@ async def test_a_refusal_says_when_to_come_again(narrow: Settings) -> None:
     assert retry_after_s_of(error.trailing_metadata()) == 5.0
     assert await submit(served, "calm", "q0") is None, "a tenant that floods leaves room for another"
     assert await submit(served, "flood", "q0") is None, "a repeat of a known request adds nothing"
+    await served.close()
+
+
+async def test_a_call_that_is_cancelled_keeps_its_place_until_the_core_has_the_run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(msgspec.structs.replace(settings, live_runs_max=1))
+    driver = served.scheduler.driver
+    hand_over, is_waiting, goes_on = driver.submit, asyncio.Event(), asyncio.Event()
+
+    async def hand_over_late(event: Event) -> None:
+        is_waiting.set()
+        await goes_on.wait()
+        await hand_over(event)
+
+    monkeypatch.setattr(driver, "submit", hand_over_late)
+    service: Any = served.scheduler._runs  # over the wire nobody knows when the server has seen the cancel
+    call = asyncio.create_task(service.SubmitRun(probe_request(1, "q0"), None))
+    await is_waiting.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    error = await asyncio.wait_for(submit(served, "other", "q1"), PATIENCE_S)
+    assert error is not None, "the run that is still on its way to the core was forgotten"
+    assert reason_of(error.trailing_metadata()) == "TOO_MANY_RUNS"
+    goes_on.set()
+    assert await submit(served, "desk", "q0") is None
+    assert served.scheduler.core.live_run_count() == 1
     await served.close()
 
 

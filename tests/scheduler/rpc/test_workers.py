@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -203,3 +204,20 @@ async def test_the_tail_of_a_lease_is_asked_back_and_leased_to_an_idle_worker(se
             described = await worker_of(served, "w1")
             assert described is not None
             assert described.speed == pytest.approx(1.0)
+
+
+async def test_a_kernel_that_workers_die_of_is_listed_with_counts_and_without_names(served: Served) -> None:
+    run = await served.submit(tile_count=1000)
+    assert not (await served.workers.ListWorkers(worker_pb2.ListWorkersRequest())).breakers
+    async with contextlib.AsyncExitStack() as dying:
+        for name in ("a", "b", "c"):
+            worker = await dying.enter_async_context(ProtocolWorker(served.channel, name))
+            await worker.lease()
+    async with asyncio.timeout(PATIENCE_S):
+        while not (listed := (await served.workers.ListWorkers(worker_pb2.ListWorkersRequest())).breakers):
+            pass
+    (breaker,) = listed
+    assert (breaker.kernel, breaker.version, breaker.state) == ("probe.noop", "1", "guarded")
+    assert breaker.reason == "3 workers died at tiles of it"
+    (view,) = served.scheduler.core.breakers()
+    assert run.run_id in view.reason, "the evidence names runs, so it is for operators"

@@ -141,6 +141,17 @@ def test_a_leader_that_was_replaced_commits_nothing_more(database: DatabaseAddre
     new.close()
 
 
+def test_a_leader_that_was_replaced_vouches_for_nothing(database: DatabaseAddress) -> None:
+    old = lead(database)
+    old.check_term()
+    new = lead(database)
+    with pytest.raises(StoreError, match="another scheduler leads"):
+        old.check_term()
+    new.check_term()
+    old.close()
+    new.close()
+
+
 def test_a_goodbye_of_a_replaced_leader_does_not_release_the_new_one(database: DatabaseAddress) -> None:
     old, new = lead(database), lead(database)
     old.close()
