@@ -10,7 +10,7 @@ import pytest
 from xip_core.errors import StoreError
 from xip_scheduler import driver as driver_module
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, ReserveEpochs
-from xip_scheduler.core.events import Event, HeartbeatReceived, Tick
+from xip_scheduler.core.events import Event, HeartbeatReceived, LeasesSent, Tick
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
@@ -155,6 +155,21 @@ async def test_a_tick_comes_at_the_deadline_and_after_what_was_received_before(b
     await bench.driver.put(Delivery([heartbeat()], 102.0))
     await bench.until(lambda: len(bench.core.handled) == 2)
     assert bench.core.handled == [(heartbeat(), 102.0), (Tick(), 104.0)]
+
+
+async def test_leases_that_waited_for_a_slow_commit_count_from_when_they_were_sent(bench: Bench) -> None:
+    """A heartbeat cannot have named them: without this a sync longer than a lease would end them all."""
+    bench.core.answer = lambda event: [RECORD, GRANT] if isinstance(event, HeartbeatReceived) else []
+    bench.store.go.clear()
+    await bench.driver.put(Delivery([heartbeat(1)], 100.0))
+    await bench.store.entered.wait()
+    await bench.driver.put(Delivery([heartbeat(2)], 110.0))
+    bench.now_s = 120.0
+    bench.store.go.set()
+    await bench.until(lambda: len(bench.core.handled) == 3)
+    assert bench.core.handled == [
+        (heartbeat(1), 100.0), (heartbeat(2), 110.0), (LeasesSent((Epoch(1),)), 120.0)
+    ]  # fmt: skip
 
 
 async def test_a_deadline_is_kept_without_any_event() -> None:

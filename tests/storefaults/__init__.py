@@ -6,7 +6,10 @@
     kill      SIGKILL before every call that changes a file
     power     what a power loss may leave: unsynced writes dropped in random subsets of 512-byte sectors
     damage    flipped bits, swapped pages, cut files, syncs that did nothing
-    trouble   a full disk, EIO from a sync, a slow disk
+    trouble   a full disk, EIO from a sync
+    served    a whole scheduler as a process, whose store's thread strace watches
+    grid      kill -9 of a whole scheduler that is fed over gRPC
+    slow      syncs longer than a lease, under a whole scheduler
 
 After each fault the store is opened as the next start would open it. What it then holds must be the state after the
 commits that were acknowledged, or after one more: the commit under way may or may not have happened.

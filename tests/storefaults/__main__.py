@@ -1,4 +1,4 @@
-"""    python -m tests.storefaults [--points N] [--images N] [--damages N] [--from SEED] [--jobs N] [--require-all]
+"""    python -m tests.storefaults [--points N] [--grid-points N] [--images N] [--from SEED] [--require-all]
 
 Prints what was tried and ends with 1 if anything acknowledged was lost, any start that should have served was refused,
 or any damage was found by nobody. Where strace is missing or may not trace, it says what it could not run; with
@@ -8,6 +8,7 @@ or any damage was found by nobody. Where strace is missing or may not trace, it 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import tempfile
 import time
@@ -16,10 +17,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.storefaults import damage, kill, power, tracing, trouble
+from tests.storefaults import damage, grid, kill, power, slow, tracing, trouble
 from tests.storefaults.kill import Story
 
-NEED_STRACE = ("kill -9 before every change of a file", "power loss", "lying syncs", "disk full, EIO", "damaged files")
+NEED_STRACE = (
+    "kill -9 before every change of a file",
+    "kill -9 of a whole scheduler",
+    "slow syncs",
+    "power loss",
+    "lying syncs",
+    "disk full, EIO",
+    "damaged files",
+)
 
 LIE = 0.3
 """Share of the syncs that do nothing where the disk lies."""
@@ -40,12 +49,35 @@ class Printer:
         self.complaints += found
 
 
+SHARES = {"new": 0.4, "again": 0.4, "upgrade": 0.2}
+"""Of the kill points; each start of an upgraded store takes five times as long, and it has a quarter of the points."""
+
+
 def kill_points(printer: Printer, stories: list[Story], count: int, jobs: int) -> None:
     for story in stories:
         every = kill.points(story)
-        chosen = kill.spread(every, count // len(stories))
+        chosen = kill.spread(every, round(SHARES[story.name] * count))
         found = kill.check_all(chosen, jobs)
         printer.section(f"kill -9, story {story.name}", len(chosen), found, f", of {len(every)} points")
+
+
+def scheduler_kills(printer: Printer, count: int, jobs: int) -> None:
+    async def kill_each() -> None:
+        every = await grid.places()
+        chosen = grid.spread(every, count)
+        found = await grid.check_all(chosen, jobs)
+        printer.section("kill -9 of a whole scheduler", len(chosen), found, f", of {len(every)} points")
+
+    asyncio.run(kill_each())
+
+
+def slow_syncs(printer: Printer, delay_s: float) -> None:
+    figures = asyncio.run(slow.check(delay_s, rounds=3))
+    more = (
+        f", of {delay_s:g} s each: reads within {figures.read_longest_s:.2f} s,"
+        f" the loop within {figures.probe_longest_s:.3f} s"
+    )
+    printer.section("slow syncs", figures.syncs, figures.complaints, more)
 
 
 def power_losses(printer: Printer, stories: list[Story], count: int, seed: int) -> None:
@@ -55,7 +87,10 @@ def power_losses(printer: Printer, stories: list[Story], count: int, seed: int) 
         printer.section(f"power loss, story {record.story.name}", figures.images, figures.complaints)
     for record in records:
         figures = power.losses(record, count // len(stories), seed, LIE)
-        more = f", {figures.refused} refused, {figures.lost} lost together with the witness"
+        more = (
+            f", {figures.refused} refused, {figures.mixed} found by verify or readers,"
+            f" {figures.silent} by nobody, {figures.lost} lost together with the witness"
+        )
         printer.section(f"lying syncs, story {record.story.name}", figures.images, figures.complaints, more)
 
 
@@ -89,6 +124,8 @@ def _told(finders: Counter[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=510, help="kill points, spread over all there are")
+    parser.add_argument("--grid-points", type=int, default=40, help="kill points of a whole scheduler")
+    parser.add_argument("--delay", type=float, default=0.8, help="seconds of a slow sync")
     parser.add_argument("--images", type=int, default=300, help="power losses, and as many with lying syncs")
     parser.add_argument("--troubles", type=int, default=30, help="places of each kind of error")
     parser.add_argument("--damages", type=int, default=40, help="of each kind of damage")
@@ -99,6 +136,8 @@ def main() -> None:
     printer = Printer()
     parts: list[Callable[[list[Story]], None]] = [
         lambda stories: kill_points(printer, stories, arguments.points, arguments.jobs),
+        lambda stories: scheduler_kills(printer, arguments.grid_points, arguments.jobs),
+        lambda stories: slow_syncs(printer, arguments.delay),
         lambda stories: power_losses(printer, stories, arguments.images, arguments.seed),
         lambda stories: disk_troubles(printer, stories, arguments.troubles, arguments.jobs),
         lambda stories: damages(printer, stories[1], arguments.damages, arguments.seed),

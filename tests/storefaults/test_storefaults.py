@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.storefaults import damage, kill, power, tracing, trouble
+from tests.storefaults import damage, grid, kill, power, slow, tracing, trouble
 from tests.storefaults.kill import Story
 from tests.storefaults.script import make_script, states
 
@@ -81,3 +81,25 @@ def test_a_planted_flaw_of_the_commit_is_caught(stories: dict[str, Story], flaw:
     assert kill.check_all(writes[middle - 100 : middle + 100 : 12], jobs=2)  # four batches: one of them has a run
 
 
+@needs_strace
+async def test_nothing_a_whole_scheduler_acknowledged_is_lost_by_kill_nine() -> None:
+    places = [place for place in await grid.places() if place.call in ("pwrite64", "fdatasync")]
+    assert await grid.check_all(grid.spread(places, 2), jobs=2) == []
+
+
+@needs_strace
+async def test_a_scheduler_that_answers_before_it_commits_is_caught_by_kill_nine() -> None:
+    assert await grid.check(grid.Place("pwrite64", 400), flaw="early acknowledgement")
+
+
+@needs_strace
+async def test_syncs_longer_than_a_lease_end_none_and_stop_no_answer() -> None:
+    figures = await slow.check(delay_s=0.3, rounds=1)
+    assert figures.complaints == []
+    assert figures.heartbeats > 20
+
+
+@needs_strace
+async def test_a_scheduler_that_answers_before_it_commits_is_caught_by_a_slow_sync() -> None:
+    figures = await slow.check(delay_s=0.1, rounds=1, flaw="early acknowledgement")
+    assert any("before it was durable" in complaint for complaint in figures.complaints)

@@ -1,4 +1,4 @@
-"""A disk that is full, that fails a sync, or that is slow.
+"""A disk that is full, or that fails a sync.
 
 A writer whose commit is refused must end at once, as the scheduler does: it says so, keeps what it acknowledged, and
 asks the disk for nothing more, above all no second sync. When the trouble is over, the next start goes on.

@@ -21,8 +21,8 @@ from xip_scheduler.store.sqlite import SqliteStore
 EXIT_REFUSED = 3
 """The store could not be opened, or a commit was refused: what the scheduler would have ended with."""
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.storefaults.writer"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.storefaults.writer", "tests.storefaults.served"])
 
 
 class Writer:
@@ -36,8 +36,8 @@ class Writer:
         start, self._start = os.pipe()
         arguments = (str(directory), seed, first, last, flaw)
         with os.fdopen(said, "wb") as said_file, os.fdopen(start, "rb") as start_file:
-            self.process: ForkServerProcess = _context.Process(
-                target=_main, args=(*arguments, _Pipe(said_file.fileno()), _Pipe(start_file.fileno()))
+            self.process: ForkServerProcess = CONTEXT.Process(
+                target=_main, args=(*arguments, Passed(said_file.fileno()), Passed(start_file.fileno()))
             )
             self.process.start()
         self.said = b""
@@ -68,8 +68,8 @@ class Writer:
         return -1 if not lines else 0 if lines[-1] == "open" else int(lines[-1])
 
 
-class _Pipe:
-    """A descriptor that travels to the forked process."""
+class Passed:
+    """A descriptor that travels to the forked process, where it is a number."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor

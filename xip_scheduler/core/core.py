@@ -30,6 +30,7 @@ from xip_scheduler.core.events import (
     HeartbeatReceived,
     LeaseKept,
     LeaseReturned,
+    LeasesSent,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -122,6 +123,9 @@ class Core:
                 return True
             case HeartbeatReceived():
                 workers.heartbeat(state, event, now_s, actions)
+                return True
+            case LeasesSent():
+                workers.leases_sent(state, event, now_s)
                 return True
             case Tick():
                 workers.expire(state, now_s, actions)

@@ -145,6 +145,16 @@ class WorkerDraining(msgspec.Struct, frozen=True, gc=False):
     worker_id: WorkerId
 
 
+class LeasesSent(msgspec.Struct, frozen=True, gc=False):
+    """Leases were sent late, because the batch that granted them took long to commit: their time begins now.
+
+    Their workers could not name them in a heartbeat before. Without this a disk that is slower than a lease would end
+    every lease before it is known to anybody.
+    """
+
+    epochs: tuple[Epoch, ...]
+
+
 class HeartbeatReceived(msgspec.Struct, frozen=True, gc=False):
     """A worker is alive, and so far with each lease it holds.
 
@@ -225,6 +235,7 @@ Event = (
     | WorkerDetached
     | WorkerDraining
     | HeartbeatReceived
+    | LeasesSent
     | TilesReported
     | TileFailed
     | LeaseKept

@@ -18,7 +18,14 @@ from __future__ import annotations
 
 from xip_scheduler.core.actions import Action, RevokeLease
 from xip_scheduler.core.breakers import drain
-from xip_scheduler.core.events import HeartbeatReceived, HeldLease, LeaseReturned, WorkerAttached, WorkerDetached
+from xip_scheduler.core.events import (
+    HeartbeatReceived,
+    HeldLease,
+    LeaseReturned,
+    LeasesSent,
+    WorkerAttached,
+    WorkerDetached,
+)
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.poison import acquit, blame, hand_over, take_back_stalled
@@ -175,6 +182,13 @@ def heartbeat(state: SchedulerState, event: HeartbeatReceived, now_s: float, act
             actions.append(RevokeLease(worker.worker_id, worker.connection_id, epoch))
     if event.stalled:
         take_back_stalled(state, worker, event.stalled, actions)
+
+
+def leases_sent(state: SchedulerState, event: LeasesSent, now_s: float) -> None:
+    for epoch in event.epochs:
+        lease = state.leases.get(epoch)
+        if lease is not None:
+            state.renew(lease, now_s)
 
 
 def lease_returned(state: SchedulerState, event: LeaseReturned, now_s: float, actions: list[Action]) -> None:

@@ -19,6 +19,7 @@ from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import (
     HeartbeatReceived,
     LeaseReturned,
+    LeasesSent,
     RunCancelled,
     Tick,
     TileFailed,
@@ -49,6 +50,14 @@ def test_a_clock_that_runs_backwards_neither_expires_nor_shortens_a_lease() -> N
     core.handle(an_attachment(), 3.0)
     assert core.next_deadline_s() == 100.0 + core.lease_duration_s
     assert core.handle(Tick(), 100.0 + core.lease_duration_s - 0.1) == []
+
+
+def test_a_lease_counts_from_when_it_was_sent() -> None:
+    core = Core()
+    core.handle(a_submission(), 5.0)
+    (grant,) = grants_of(core.handle(an_attachment(), 7.0))
+    assert core.handle(LeasesSent((grant.epoch, Epoch(99))), 50.0) == [], "also where one has ended since"
+    assert core.next_deadline_s() == 50.0 + core.lease_duration_s
 
 
 def test_events_of_strangers_change_nothing() -> None:

@@ -25,6 +25,7 @@ from xip_scheduler.core.events import (
     HeldLease,
     LeaseKept,
     LeaseReturned,
+    LeasesSent,
     RunCancelled,
     RunPaused,
     RunResumed,
@@ -202,6 +203,8 @@ class Grid:
     def beat(self, worker: str, number: int) -> None:
         named = list(self.held[worker])[number % 2 :]
         self.handle(HeartbeatReceived(WorkerId(worker), tuple((Epoch(epoch), 0) for epoch in named)))
+        if number % 3 == 0:  # a commit was slow; some of its leases may have ended since
+            self.handle(LeasesSent(tuple(Epoch(epoch) for epoch in (*named, number))))
 
     def fall_silent(self, worker: str, number: int) -> None:
         """Two heartbeats of one worker are missing; all others beat."""
