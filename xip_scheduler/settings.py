@@ -38,7 +38,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         leader_silence_s: a leader that does not renew for so long is replaced by one that stands by.
         metrics_port: port of the Prometheus endpoint on the same host; 0 for none.
         insecure: allow an address other than loopback, without encryption or identity.
-        lease_duration_s: a worker silent for so long loses its leases.
+        lease_duration_s: a worker silent for so long loses its leases. Of the 16 s within which the work of a silent
+            machine must be leased again, two are left for a scheduler with much else to do.
         heartbeat_interval_s: how often workers are told to speak; below a third of the lease, so that two may be lost.
         stalled_after_s: a tile whose kernel has not looked up for so long is taken back and tried in isolation.
         gathering_s: after a restart with live runs nothing is leased for so long, so that workers can come back and say
@@ -66,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leader_silence_s: float = 5.0
     metrics_port: int = 0
     insecure: bool = False
-    lease_duration_s: float = 15.0
+    lease_duration_s: float = 14.0
     heartbeat_interval_s: float = 4.0
     stalled_after_s: float = 60.0
     gathering_s: float = 2.5

@@ -34,7 +34,7 @@ SERVER_OPTIONS = (
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),  # per connection; one desk application has a few
     ("grpc.server_handshake_timeout_ms", 2_000),  # a socket that says nothing is closed
-    ("grpc.keepalive_time_ms", 10_000),  # notices a vanished peer in 15 s, below the shortest lease
+    ("grpc.keepalive_time_ms", 10_000),  # notices a vanished peer in 15 s, about one lease
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may ping every 5 s, not faster
