@@ -95,6 +95,7 @@ class Ghost:
         self.era = 0
         self.was_put_back = False
         self.arrivals: dict[str, int] = {}
+        self.served: set[str] = set()  # tenants that were granted a lease by this term
         self.live: dict[str, str] = {}
         self.live_runs_max = self.tenant_live_runs_max = 0
         self.attempt_counts: Counter[tuple[str, int, int]] = Counter()
@@ -168,7 +169,11 @@ class Ghost:
             self.demand(is_alone, "S16", f"suspects {standing} are not isolated: {order}")
 
     def _count_turn(self, tenant: str) -> None:
-        """L2: whoever comes with work that every worker can do waits for one grant of each other tenant at most."""
+        """L2: who comes with work that every worker can do waits for one grant of each other tenant at most.
+
+        Counted for a tenant that was granted nothing before: another may owe the others what it had ahead of them.
+        """
+        self.served.add(tenant)
         if self.arrivals.pop(tenant, None) is not None and self.arrivals:
             self.probes["two tenants waited for their first turn"] += 1
         for waiting in self.arrivals:
@@ -184,7 +189,8 @@ class Ghost:
             elif type(action) is PersistRun:
                 is_idle = action.tenant not in self.live.values()
                 self.live[action.run_id] = action.tenant
-                if is_idle and not action.retry_of and self.requests[action.run_id].is_quick:
+                is_new = is_idle and action.tenant not in self.served
+                if is_new and not action.retry_of and self.requests[action.run_id].is_quick:
                     self.arrivals[action.tenant] = 0
                     self.probes["tenant came"] += 1
             elif type(action) is RecordRunState:
@@ -442,6 +448,7 @@ class Ghost:
         self.current.clear()
         self._excuse(now_s)
         self.arrivals.clear()
+        self.served.clear()
         self.live = {run.run_id: run.tenant for run in self.disk.tables.runs.values() if run.run_id not in self.final}
         tables = self.disk.tables
         self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")

@@ -17,7 +17,8 @@ Bound (L2). A charge is at least `charge_s_min`; let C be the largest. Between t
 something ready, any other tenant i gets at most C/charge_s_min * w_i/w_t + 1 grants: its tag passes t's after so many.
 So t gets one within k * sum(w)/w_t + n grants, with k = C/charge_s_min and n the tenants; and the first lease of a
 tenant that comes waits for one grant per tenant at most, whoever floods: its tag is virtual time, and the others' are
-no smaller. Grants to workers that lack the kernels of t do not count.
+no smaller. Who was charged ahead of the others and comes back while they still wait lets them have as much first; once
+nobody has had to wait, nobody owes anything. Grants to workers that lack the kernels of t do not count.
 
 Inside a tenant: interactive before batch, then the nearest deadline (none is the farthest), then turns, a lease each,
 in order of submission. First in, first out would end the earlier run sooner, but a desk's small run would wait behind
@@ -130,6 +131,7 @@ class RunQueue:
 
     __slots__ = (
         "_charge_s_min",
+        "_latest",
         "_order",
         "_sequence",
         "_virtual",
@@ -150,6 +152,7 @@ class RunQueue:
         self._order: list[tuple[float, int, Share]] = []  # by start tag; equal ones in the order they got it
         self._sequence = 0
         self._virtual = 0.0
+        self._latest = 0.0  # the largest tag of all
 
     # --- runs of tenants
 
@@ -186,6 +189,8 @@ class RunQueue:
         share = run.share
         share.enter(run)
         if not share.is_placed:
+            if not self._order:
+                self._virtual = self._latest
             if share.start <= self._virtual:  # what it was overcharged before it went away has not kept it waiting
                 share.unsettled_s = max(share.unsettled_s, 0.0)
             share.start = max(share.start, self._virtual)
@@ -232,17 +237,21 @@ class RunQueue:
             self.waiting.pop(run.run_id, None)
         share.charged_s += charge_s
         start, virtual = share.start, self._virtual
-        if not share.is_placed:
-            share.start = max(start, virtual) + charge_s / share.weight
-            return
         if start > virtual:
-            self._virtual = virtual = start
+            virtual = start
+        start = virtual + charge_s / share.weight
+        if start > self._latest:
+            self._latest = start
+        if not share.is_placed:
+            share.start = start
+            return
+        self._virtual = virtual
         if len(self._order) > 1:
             self._displace(share)
-            share.start = virtual + charge_s / share.weight
+            share.start = start
             self._place(share)
         else:
-            share.start = virtual + charge_s / share.weight
+            share.start = start
         if run.is_queued and len(run.turns) > 1:  # it has had its turn: behind those of equal rank
             run.turns.move_to_end(run.run_id)
 
