@@ -221,10 +221,6 @@ class PostgresReads:
         )
         return [(run_id, *row) for row in rows]
 
-    def size_bytes(self) -> int:
-        """0: the files of a table do not shrink when its rows go, so their size says nothing about what is kept."""
-        return 0
-
     def oldest_final_run(self) -> tuple[str, float] | None:
         return self._read(lambda: pruning.oldest_final_run(self._connection))
 

@@ -46,9 +46,9 @@ def prune(connection: sa.Connection, run_ids: Iterable[str], at_s: float) -> Non
             raise StoreError(f"run {run_id}: only a final run can be pruned, and only once")
 
 
-def erase(connection: sa.Connection, run_id: str) -> None:
+def erase(connection: sa.Connection, run_id: str) -> int:
     """
-    Remove some rows of a pruned run, inside the caller's transaction.
+    Remove some rows of a pruned run, inside the caller's transaction; the bytes of blocks among them.
 
     Raises:
         StoreError: the run is not pruned.
@@ -62,8 +62,13 @@ def erase(connection: sa.Connection, run_id: str) -> None:
         keys = list(table.primary_key.columns)
         chosen = sa.select(*keys).where(table.c.run_key == found).limit(row_count)
         statement = sa.delete(table).where(sa.tuple_(*keys).in_(chosen))
-        if connection.execute(statement).rowcount:
-            return
+        if "block" in table.c:
+            sizes = connection.execute(statement.returning(sa.func.length(table.c.block))).scalars().all()
+            if sizes:
+                return sum(sizes)
+        elif connection.execute(statement).rowcount:
+            return 0
+    return 0
 
 
 def erasable_run(connection: sa.Connection) -> str | None:

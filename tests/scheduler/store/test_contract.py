@@ -7,7 +7,7 @@ import pytest
 from tests.scheduler.store.builders import a_batch_with_run, a_record, a_run, finished
 from tests.scheduler.store.conftest import StoreHarness
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally, QuarantineRow, Store, Takeover
+from xip_scheduler.store.protocol import Batch, DoneInterval, FinishedRun, NodeTally, QuarantineRow, Store, Takeover
 
 
 def test_a_new_store_is_empty_and_has_reserved_no_epoch(store: Store) -> None:
@@ -392,6 +392,19 @@ def test_only_a_final_run_is_pruned_and_only_a_pruned_one_erased(store: Store) -
     with pytest.raises(StoreError, match="must be pruned"):
         store.commit(Batch(erased=["r1"]))
     assert list(store.done_intervals("r1")) == [DoneInterval(0, 0, 1)]
+
+
+def test_the_size_follows_what_is_kept(store: Store) -> None:
+    before = store.size_bytes()
+    a_final_run(store)
+    store.commit(Batch(runs=[a_run("r2")], records=[a_record(0, run_id="r2")], outputs=[("r2", 0, 0, b"o" * 200_000)]))
+    store.commit(Batch(details=[("r2", 0, 0, b"d" * 400_000)]))
+    assert 590_000 <= store.size_bytes() - before <= 700_000  # pages that were half empty take some
+    store.commit(Batch(finished=[FinishedRun("r2", 2, "", 300.0)]))
+    store.commit(Batch(at_s=900.0, pruned=["r2"]))
+    while store.erasable_run() is not None:
+        store.commit(Batch(erased=["r2"]))
+    assert store.size_bytes() - before <= 100_000
 
 
 def test_pruning_one_run_leaves_the_others(store: Store) -> None:
