@@ -107,6 +107,21 @@ def test_workers_join_and_leave_during_a_run(
     assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("worker_count", [2, 8])
+def test_the_number_of_workers_changes_no_number(
+    worker_count: int, tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    for worker in [kept(daemons, start_worker(address)) for _ in range(worker_count)]:
+        worker.wait_for_log("attached")
+    with connect_sync(address) as client:
+        run = submit_sample(client, f"on-{worker_count}")
+        assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
+    assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
 def test_a_cancelled_run_stays_cancelled_and_frees_the_workers(tmp_path: Path, daemons: contextlib.ExitStack) -> None:
     scheduler, address = start_scheduler(tmp_path)
     kept(daemons, scheduler)
