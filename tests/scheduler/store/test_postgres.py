@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -12,33 +11,20 @@ import msgspec
 import psycopg
 import pytest
 
+from tests.postgres.claims import database_name, lead
 from tests.postgres.cluster import until, until_blocked
 from tests.postgres.proxy import Fault, Proxy, says
 from tests.postgres.server import PASSWORD, PrivateServer
 from tests.scheduler.store.builders import a_batch_with_run, a_record, a_run, finished
-from xip_core.errors import IntegrityError, NotFoundError, RequestError, StoreError
+from xip_core.errors import RequestError, StoreError
 from xip_scheduler.core.leadership import Observation
 from xip_scheduler.store import audit, schema
-from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES
 from xip_scheduler.store.postgres import PostgresStore
 from xip_scheduler.store.postgres_blobs import SharedBlobs
 from xip_scheduler.store.postgres_leader import LeaderRow
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
 from xip_scheduler.store.postgres_verify import verify_database
 from xip_scheduler.store.protocol import Batch, DoneInterval, NodeTally
-
-
-def lead(address: DatabaseAddress, through: DatabaseAddress | None = None) -> PostgresStore:
-    """Take the lead whoever has it, and commit by way of *through*."""
-    leader = LeaderRow(address)
-    leader.prepare()
-    term = leader.claim(leader.observe())
-    assert term is not None
-    return PostgresStore(through or address, term, leader)
-
-
-def database_name(address: DatabaseAddress) -> str:
-    return address.url.rpartition("/")[2].partition("?")[0]
 
 
 @pytest.fixture
@@ -371,103 +357,6 @@ def test_a_wrong_password_is_told_without_it(database: DatabaseAddress, tmp_path
 def test_a_password_file_that_is_missing_is_named(database: DatabaseAddress) -> None:
     with pytest.raises(StoreError, match="store_password_file /absent must be readable"):
         DatabaseAddress(database.url, "/absent").connect("test")
-
-
-# ---- blobs
-
-
-@pytest.fixture
-def blobs(database: DatabaseAddress, tmp_path: Path) -> Iterator[SharedBlobs]:
-    blobs = SharedBlobs(tmp_path / "one", database)
-    yield blobs
-    blobs.close()
-
-
-def test_a_blob_is_found_by_a_scheduler_on_another_disk(
-    blobs: SharedBlobs, database: DatabaseAddress, tmp_path: Path
-) -> None:
-    content = bytes(range(256)) * 8192 + b"tail"
-    digest = blobs.put(content)
-    assert blobs.put(content) == digest
-    other = SharedBlobs(tmp_path / "two", database)
-    assert other.has(digest)
-    assert other.size_bytes(digest) == len(content)
-    assert [len(chunk) for chunk in other.chunks(digest)] == [CHUNK_SIZE_BYTES, CHUNK_SIZE_BYTES, 4]
-    assert other.get(digest) == content
-    other.close()
-
-
-def test_an_absent_blob_is_not_found_even_where_a_copy_was_kept(blobs: SharedBlobs, postgres: PrivateServer) -> None:
-    absent = hashlib.blake2b(b"absent", digest_size=32).hexdigest()
-    assert not blobs.has(absent)
-    for read in (blobs.get, blobs.size_bytes, lambda digest: next(blobs.chunks(digest))):
-        with pytest.raises(NotFoundError, match=absent):
-            read(absent)
-    digest = blobs.put(b"content")
-    with postgres.administrator(database_name(blobs._address)) as operator:
-        operator.execute("DELETE FROM blob")
-    assert not blobs.has(digest), "the database is the truth, the file a copy"
-    assert blobs.put(b"content") == digest
-    assert blobs.has(digest)
-
-
-def test_a_blob_damaged_in_the_database_is_refused(
-    blobs: SharedBlobs, database: DatabaseAddress, postgres: PrivateServer, tmp_path: Path
-) -> None:
-    digest = blobs.put(b"content")
-    with postgres.administrator(database_name(database)) as operator:
-        operator.execute("UPDATE blob_chunk SET content = 'c0ntent'")
-    other = SharedBlobs(tmp_path / "two", database)
-    with pytest.raises(IntegrityError, match=digest):
-        other.get(digest)
-    other.close()
-
-
-def test_an_upload_that_is_not_what_was_announced_is_stored_nowhere(blobs: SharedBlobs) -> None:
-    absent = hashlib.blake2b(b"absent", digest_size=32).hexdigest()
-    with blobs.writer(absent, 4) as writer:
-        writer.write(b"else")
-        with pytest.raises(IntegrityError, match="content has digest"):
-            writer.commit()
-    assert not blobs.has(absent)
-
-
-def test_blobs_go_on_after_their_sessions_were_cut(
-    blobs: SharedBlobs, database: DatabaseAddress, postgres: PrivateServer
-) -> None:
-    digest = blobs.put(b"content")
-    with postgres.administrator(database_name(database)) as operator:
-        operator.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE application_name = 'xip-scheduler blobs'"
-        )
-    assert blobs.has(digest)
-
-
-def test_unused_blobs_are_removed_by_the_leader_only(blobs: SharedBlobs, database: DatabaseAddress) -> None:
-    digest = blobs.put(b"content")
-    assert list(blobs.unused_since(0.0)) == []
-    assert list(blobs.unused_since(1e12)) == [digest]
-    old, new = lead(database), lead(database)
-    blobs.lead(old.term)
-    with pytest.raises(StoreError, match="another scheduler leads"):
-        blobs.remove([digest], 1e12)
-    assert blobs.has(digest)
-    blobs.lead(new.term)
-    assert blobs.remove([digest], 0.0) == 0, "used since"
-    assert blobs.remove([digest], 1e12) == 1
-    assert not blobs.has(digest)
-    for store in (old, new):
-        store.close()
-
-
-def test_asking_for_a_blob_counts_as_use(blobs: SharedBlobs, postgres: PrivateServer) -> None:
-    digest = blobs.put(b"content")
-    with postgres.administrator(database_name(blobs._address)) as operator:
-        operator.execute("UPDATE blob SET used_at_s = 1")
-    assert list(blobs.unused_since(2.0)) == [digest]
-    assert blobs.has(digest)
-    assert list(blobs.unused_since(2.0)) == []
 
 
 # ---- verify
