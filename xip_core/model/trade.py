@@ -16,6 +16,9 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     equity_option      European                                    option        equity
     commodity_forward                                              terms         commodity
     commodity_option   European on the forward                     option        commodity
+    commodity_swap     fixed or floating prices, also averaged     terms         commodity
+    commodity_swaption European                                    swaption      commodity
+    commodity_average_option  on the average price                 average       commodity
 
 The **row program** is the shape a trade takes when it is resolved (xip_core/pricing/program.py). It follows from the
 type alone, so a planner reads two fields of a trade (`decode_head`) and leaves the rest to workers.
@@ -32,6 +35,14 @@ import datetime as dt
 import msgspec
 
 from xip_core.errors import CellError, FailureReason
+from xip_core.model.trade_commodity import (
+    CommodityAverageOption,
+    CommodityFixedLeg,
+    CommodityFloatingLeg,
+    CommodityLeg,
+    CommoditySwap,
+    CommoditySwaption,
+)
 from xip_core.model.trade_legs import FixedLeg, FloatingLeg, Leg, OvernightLeg
 from xip_core.model.trade_records import (
     Convention,
@@ -52,8 +63,14 @@ __all__ = [
     "Bond",
     "CapFloor",
     "Cds",
+    "CommodityAverageOption",
+    "CommodityFixedLeg",
+    "CommodityFloatingLeg",
     "CommodityForward",
+    "CommodityLeg",
     "CommodityOption",
+    "CommoditySwap",
+    "CommoditySwaption",
     "Convention",
     "DayCount",
     "EquityForward",
@@ -299,6 +316,9 @@ Trade = (
     | EquityOption
     | CommodityForward
     | CommodityOption
+    | CommoditySwap
+    | CommoditySwaption
+    | CommodityAverageOption
 )
 
 
@@ -322,6 +342,9 @@ PROGRAM_OF: dict[str, str] = {
     "equity_option": "option",
     "commodity_forward": "terms",
     "commodity_option": "option",
+    "commodity_swap": "terms",
+    "commodity_swaption": "swaption",
+    "commodity_average_option": "average",
 }
 """Row program by trade type."""
 
@@ -338,6 +361,9 @@ ASSET_CLASS_OF: dict[str, str] = {
     "equity_option": "equity",
     "commodity_forward": "commodity",
     "commodity_option": "commodity",
+    "commodity_swap": "commodity",
+    "commodity_swaption": "commodity",
+    "commodity_average_option": "commodity",
 }
 """Asset class by trade type."""
 
