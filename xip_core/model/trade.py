@@ -16,7 +16,7 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     equity_option      European                                    option        equity
     commodity_forward                                              terms         commodity
     commodity_option   European on the forward                     option        commodity
-    commodity_swap     fixed or floating prices, also averaged     terms         commodity
+    commodity_swap     fixed or floating prices, also averaged     average       commodity
     commodity_swaption European                                    swaption      commodity
     commodity_average_option  on the average price                 average       commodity
 
@@ -342,7 +342,7 @@ PROGRAM_OF: dict[str, str] = {
     "equity_option": "option",
     "commodity_forward": "terms",
     "commodity_option": "option",
-    "commodity_swap": "terms",
+    "commodity_swap": "average",
     "commodity_swaption": "swaption",
     "commodity_average_option": "average",
 }

@@ -8,8 +8,9 @@ P_i = w_i F_i, the covariance of two logarithms is the smaller v, so
 and the option is Black's on E[A] with sigma^2 T = log(1 + x). Written with x, no variance means no volatility exactly.
 The slope is d sigma / d s when every volatility moves by s, with d v_i = 2 sqrt(v_i t_i) s; reported vegas need it.
 
-Error: the average is not lognormal. For a year of days at 11 % volatility the price is within 1e-5 of the forward, at
-60 % within 2e-3 (tests/core/pricing/test_averages.py compares with the exact second and third moments).
+Error: the average is not lognormal. For 50 prices and strikes of 0.8 to 1.5 forwards the price is off by at most 4e-3
+of the forward at 60 % volatility and 2.3e-4 at 20 %, averaging over a year from today, and by 5e-6 at 11 %, averaging
+over the sixth year (Monte-Carlo with the geometric average as control; one case is a test).
 
 Source: E. Levy, Pricing European average rate currency options, J. of International Money and Finance 11 (1992);
 S. Turnbull, L. Wakeman, A quick algorithm for pricing European average options, J. Financial and Quantitative Analysis
@@ -17,6 +18,8 @@ S. Turnbull, L. Wakeman, A quick algorithm for pricing European average options,
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +48,7 @@ def average_volatilities(columns: Columns, market: Floats) -> tuple[Floats, Floa
     bounds = columns["average_ptr"].tolist()
     volatilities = np.empty((len(bounds) - 1, market.shape[1]))
     slopes = np.empty_like(volatilities)
-    for option, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for option, (begin, end) in enumerate(pairwise(bounds)):
         own = slice(begin, end)
         years = columns["option_time"][columns["average_option"][option]]
         found = _matched(prices[own], variances[own], growths[own], times[own], years)
@@ -55,6 +58,8 @@ def average_volatilities(columns: Columns, market: Floats) -> tuple[Floats, Floa
 
 def _matched(prices: Floats, variances: Floats, growths: Floats, times: Floats, years: float) -> tuple[Floats, Floats]:
     """Volatility and slope of one option, (S,) each, from its observations, (N, S)."""
+    if years <= 0.0:  # the last price is today's
+        return np.zeros(prices.shape[1]), np.zeros(prices.shape[1])
     # Sums from the last observation to the first: accumulate adds in order, whatever the shapes.
     tails = np.add.accumulate(prices[::-1], axis=0)[::-1]
     pairs = prices * (2.0 * tails - prices)
