@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -177,6 +177,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     quotes: dict[str, float | str]
     fixings: dict[str, dict[dt.date, float]] = msgspec.field(default_factory=dict)
     indices: tuple[RateIndex, ...] = ()
+    fx_indices: tuple[FxIndex, ...] = ()
     curves: tuple[CurveDefinition, ...] = ()
     discount_curves: dict[str, str] = msgspec.field(default_factory=dict)
     fx_spots: tuple[FxSpot, ...] = ()
@@ -275,6 +276,7 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     """Sentences on what cannot be meant; the first one refuses the snapshot. Quotes are not looked at."""
     groups = {
         "rate index": [i.name for i in snapshot.indices],
+        "FX index": [i.name for i in snapshot.fx_indices],
         "curve": [c.name for c in snapshot.curves],
         "FX spot": [f"{f.foreign_currency}{f.domestic_currency}" for f in snapshot.fx_spots],
         "equity": [e.name for e in snapshot.equities],

@@ -33,146 +33,68 @@ from typing import Literal
 import msgspec
 
 from xip_core.errors import CellError, FailureReason
+from xip_core.model.legs import (
+    Convention,
+    CpiLeg,
+    DayCount,
+    FixedLeg,
+    FloatingLeg,
+    FxReset,
+    Leg,
+    OvernightLeg,
+    Schedule,
+    ScheduleRule,
+    StubRate,
+    TradeRecord,
+    YearOnYearLeg,
+)
 from xip_core.model.unreadable import UNREADABLE
 
-Convention = Literal["following", "modified_following", "preceding", "modified_preceding", "unadjusted"]
-DayCount = Literal["A360", "A365F", "30/360", "30E/360", "30U/360", "ACT/ACT ISDA", "ACT/ACT ICMA"]
-ScheduleRule = Literal["forward", "backward", "zero", "imm", "cds2015"]
+__all__ = (
+    "ASSET_CLASS_OF",
+    "PROGRAM_OF",
+    "Bond",
+    "CapFloor",
+    "Cds",
+    "CommodityForward",
+    "CommodityOption",
+    "Convention",
+    "CpiLeg",
+    "DayCount",
+    "EquityForward",
+    "EquityOption",
+    "FixedLeg",
+    "FloatingLeg",
+    "Fra",
+    "FxForward",
+    "FxOption",
+    "FxReset",
+    "Leg",
+    "OptionType",
+    "OvernightLeg",
+    "Position",
+    "Premium",
+    "Schedule",
+    "ScheduleRule",
+    "Settlement",
+    "StubRate",
+    "Swap",
+    "Swaption",
+    "Trade",
+    "TradeHead",
+    "YearOnYearLeg",
+    "decode_head",
+    "decode_trade",
+    "encode_trade",
+)  # fmt: skip
+"""Legs are defined in model.legs and are part of this module's names."""
+
 Position = Literal["long", "short"]
 OptionType = Literal["call", "put"]
 Settlement = Literal["physical", "cash"]
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What every struct of a trade is."""
-
-
-class Schedule(_Record, frozen=True, kw_only=True):
-    """Period boundaries: either a rule (start, end, tenor) or the dates themselves.
-
-    Attributes:
-        calendar: a name, or several joined by commas, of xip_core.model.calendars.
-        term_convention: for the last date; None means like the others.
-        end_of_month: keep to month ends when the start is one.
-        first_date, last_date: ends of a stub at the front and at the back.
-        dates: explicit boundaries, adjusted by *convention* (no rule field may be given then).
-    """
-
-    start: dt.date | None = None
-    end: dt.date | None = None
-    tenor: str = ""
-    calendar: str = "WeekendsOnly"
-    convention: Convention = "modified_following"
-    term_convention: Convention | None = None
-    rule: ScheduleRule = "forward"
-    end_of_month: bool = False
-    first_date: dt.date | None = None
-    last_date: dt.date | None = None
-    dates: tuple[dt.date, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.dates:
-            if self.start or self.end or self.tenor:
-                raise ValueError("a schedule has either dates or start, end and tenor, got both")
-            if len(self.dates) < 2 or any(a >= b for a, b in zip(self.dates, self.dates[1:], strict=False)):
-                raise ValueError("schedule dates must be at least two and ascending")
-        elif self.start is None or self.end is None or not self.tenor:
-            raise ValueError("a schedule needs dates, or start, end and tenor")
-        elif self.start >= self.end:
-            raise ValueError(f"schedule start must be before its end, got {self.start} and {self.end}")
-
-
-class _Leg(_Record, frozen=True, kw_only=True):
-    """What every leg has.
-
-    Attributes:
-        payer: the owner of the book pays this leg.
-        notionals: one, or one per period; the last continues.
-        payment_lag_days: business days of *payment_calendar* after the period's end.
-        payment_calendar: "" means the schedule's.
-        initial_exchange, final_exchange: the notional is exchanged at the start and at the end.
-        amortising_exchange: the difference of two periods' notionals is exchanged between them.
-    """
-
-    payer: bool
-    currency: str
-    notionals: tuple[float, ...]
-    day_count: DayCount
-    schedule: Schedule
-    payment_convention: Convention = "following"
-    payment_lag_days: int = 0
-    payment_calendar: str = ""
-    initial_exchange: bool = False
-    final_exchange: bool = False
-    amortising_exchange: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.notionals:
-            raise ValueError("a leg needs at least one notional")
-        if self.payment_lag_days < 0:
-            raise ValueError(f"payment_lag_days must be >= 0, got {self.payment_lag_days}")
-
-
-class FixedLeg(_Leg, frozen=True, kw_only=True, tag="fixed", tag_field="type"):
-    """Coupons of a known rate; *rates* is one, or one per period (the last continues)."""
-
-    rates: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.rates:
-            raise ValueError("a fixed leg needs at least one rate")
-
-
-class FloatingLeg(_Leg, frozen=True, kw_only=True, tag="floating", tag_field="type"):
-    """Coupons gearing * index + spread, fixed in advance of each period.
-
-    Attributes:
-        index: such as "EUR-EURIBOR-6M"; the period's forward is the par coupon of its accrual period.
-        spreads, gearings, caps, floors: one, or one per period (the last continues). A cap or floor applies to the
-            whole coupon rate.
-        fixing_days: business days between fixing and period start; None means the index's own.
-    """
-
-    index: str
-    spreads: tuple[float, ...] = (0.0,)
-    gearings: tuple[float, ...] = (1.0,)
-    fixing_days: int | None = None
-    caps: tuple[float, ...] = ()
-    floors: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.spreads or not self.gearings:
-            raise ValueError("spreads and gearings of a floating leg must not be empty lists")
-
-
-class OvernightLeg(_Leg, frozen=True, kw_only=True, tag="overnight", tag_field="type"):
-    """Coupons of an overnight index, compounded daily or averaged over the period, plus a spread.
-
-    Attributes:
-        averaged: arithmetic average instead of compounding.
-        lookback_days: business days by which the observed fixings precede the accrual days.
-    """
-
-    index: str
-    spreads: tuple[float, ...] = (0.0,)
-    gearings: tuple[float, ...] = (1.0,)
-    averaged: bool = False
-    lookback_days: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.spreads or not self.gearings:
-            raise ValueError("spreads and gearings of an overnight leg must not be empty lists")
-        if self.lookback_days < 0:
-            raise ValueError(f"lookback_days must be >= 0, got {self.lookback_days}")
-
-
-Leg = FixedLeg | FloatingLeg | OvernightLeg
-
-
-class Premium(_Record, frozen=True, kw_only=True):
+class Premium(TradeRecord, frozen=True, kw_only=True):
     """One payment for the option, made by its holder."""
 
     amount: float
@@ -180,7 +102,7 @@ class Premium(_Record, frozen=True, kw_only=True):
     pay_date: dt.date
 
 
-class _Trade(_Record, frozen=True, kw_only=True, tag_field="type"):
+class _Trade(TradeRecord, frozen=True, kw_only=True, tag_field="type"):
     """What every trade has; book, desk and counterparty are labels that pricing ignores."""
 
     id: str

@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.model.dates import DayNumbers
-from xip_core.model.market_instruments import RateIndex
+from xip_core.model.market_instruments import FxIndex, RateIndex
 
 Refs = tuple[tuple[int, float], ...]
 """(factor, weight) pairs, factors ascending and distinct."""
@@ -87,6 +87,10 @@ class MarketLayout(Protocol):
     @property
     def indices(self) -> Mapping[str, RateIndex]:
         """Conventions of the rate indices by name."""
+
+    @property
+    def fx_indices(self) -> Mapping[str, FxIndex]:
+        """Published FX rates by name."""
 
     def time_years(self, date: dt.date) -> float:
         """Act/365F from the as-of date."""

@@ -29,7 +29,7 @@ from xip_core.errors import CalibrationError, CellError, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market import Snapshot
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
 from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
@@ -126,6 +126,7 @@ class SnapshotLayout:
         self.objects: dict[str, MarketObject] = market_objects(snapshot)
         self.order = build_order(self.objects)
         self.indices: dict[str, RateIndex] = {index.name: index for index in snapshot.indices}
+        self.fx_indices: dict[str, FxIndex] = {index.name: index for index in snapshot.fx_indices}
         self.broken: dict[str, str] = {}
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}

@@ -19,7 +19,7 @@ import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of, day_number
-from xip_core.model.market_instruments import RateIndex
+from xip_core.model.market_instruments import FxIndex, RateIndex
 from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, VolatilityRef, ref_arrays
 from xip_core.pricing.program import PointArrays, Uses
 
@@ -160,6 +160,13 @@ class TileMarket:
         index = self.layout.indices.get(name)
         if index is None:
             raise CellError(FailureReason.MISSING_DATA, f"no rate index {name} in the snapshot")
+        return index
+
+    def fx_index(self, name: str) -> FxIndex:
+        """Conventions of a published FX rate."""
+        index = self.layout.fx_indices.get(name)
+        if index is None:
+            raise CellError(FailureReason.MISSING_DATA, f"no FX index {name} in the snapshot")
         return index
 
     def time_years(self, day: int) -> float:

@@ -60,9 +60,8 @@ def read_leg(fields: Fields) -> trades.Leg:
 def _shared(fields: Fields) -> dict[str, Any]:
     """The fields every leg has."""
     notionals = fields.child("Notionals")
-    notionals.refuse("FXReset", "a notional reset to the FX rate")
     exchanges = notionals.child("Exchanges", required=False)
-    shared = {
+    shared: dict[str, Any] = {
         "payer": fields.flag("Payer", False),
         "currency": fields.text("Currency"),
         "notionals": tuple(float(text) for text in notionals.plain_texts("Notional")),
@@ -76,8 +75,21 @@ def _shared(fields: Fields) -> dict[str, Any]:
         "amortising_exchange": exchanges.flag("NotionalAmortizingExchange", False),
     }
     exchanges.done()
+    if notionals.has("FXReset"):
+        shared["fx_reset"] = _read_fx_reset(notionals.child("FXReset"))
     notionals.done()
     return shared
+
+
+def _read_fx_reset(fields: Fields) -> trades.FxReset:
+    reset = trades.FxReset(
+        foreign_currency=fields.text("ForeignCurrency"),
+        foreign_amount=fields.number("ForeignAmount"),
+        index=fields.text("FXIndex"),
+        fixing_days=fields.integer("FixingDays", 0),
+    )
+    fields.done()
+    return reset
 
 
 def _payment_lag_days(text: str) -> int:

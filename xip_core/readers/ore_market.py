@@ -28,10 +28,10 @@ from xip_core.model.market import (
     Snapshot,
     quote_value,
 )
-from xip_core.model.market_instruments import CurveDefinition, RateIndex
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, RateIndex
 from xip_core.model.market_objects import curve_parents, market_objects
 from xip_core.readers.ore_curves import CurveReader, UnsupportedCurveError
-from xip_core.readers.ore_files import find_file, read_lines, read_xml
+from xip_core.readers.ore_files import find_file, read_lines, read_xml, text_of
 from xip_core.readers.ore_indices import rate_index
 from xip_core.readers.ore_surfaces import SurfaceReader
 
@@ -59,19 +59,22 @@ def read_ore_market(
     surfaces = SurfaceReader(config, conventions, quotes, str(config_path))
     indices, curves = _read_curves(CurveReader(config, conventions, str(config_path)), todays)
     curve_names = {curve.name for curve in curves}
+    discount_curves = {
+        currency: curve
+        for currency, curve in todays.pairs("DiscountingCurves", "DiscountingCurve", "currency")
+        if curve in curve_names
+    }
+    fx_indices = tuple(_fx_indices(conventions, set(discount_curves)))
     fixings = _read_fixings(find_file(directory, *_fixing_names(directory)), as_of)
     snapshot = Snapshot(
         as_of=as_of,
         base_currency=base_currency,
         quotes=quotes,
-        fixings={index.name: fixings[index.name] for index in indices if index.name in fixings},
+        fixings={index.name: fixings[index.name] for index in (*indices, *fx_indices) if index.name in fixings},
         indices=indices,
+        fx_indices=fx_indices,
         curves=curves,
-        discount_curves={
-            currency: curve
-            for currency, curve in todays.pairs("DiscountingCurves", "DiscountingCurve", "currency")
-            if curve in curve_names
-        },
+        discount_curves=discount_curves,
         fx_spots=tuple(_fx_spots(todays, base_currency)),
         equities=tuple(_equities(surfaces, todays, curve_names)),
         commodities=tuple(
@@ -201,6 +204,21 @@ def _closed(found: dict[str, CurveDefinition], indices: dict[str, RateIndex]) ->
         if not lost:
             return usable
         usable -= lost
+
+
+def _fx_indices(conventions: Element, currencies: set[str]) -> Iterator[FxIndex]:
+    """Published FX rates ("FX-ECB-EUR-USD") between currencies that have a discount curve."""
+    for element in conventions.findall("FX"):
+        parts = text_of(element, "Id").split("-")
+        if len(parts) == 4 and parts[0] == "FX" and {parts[2], parts[3]} <= currencies:
+            calendars = [part.strip() for part in text_of(element, "AdvanceCalendar", "NullCalendar").split(",")]
+            yield FxIndex(
+                name="-".join(parts),
+                foreign_currency=parts[2],
+                domestic_currency=parts[3],
+                calendar=",".join(calendars),
+                spot_days=int(text_of(element, "SpotDays", "0")),
+            )
 
 
 def _fx_spots(todays: _TodaysMarket, base_currency: str) -> Iterator[FxSpot]:
