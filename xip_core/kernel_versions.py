@@ -45,6 +45,7 @@ KERNEL_VERSIONS = {
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 
 OPERATION_VERSIONS = {
+    "average": "2",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -62,6 +63,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "average": _OPTION_KERNELS,
     "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

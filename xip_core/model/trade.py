@@ -16,6 +16,9 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     equity_option      European                                    option        equity
     commodity_forward                                              terms         commodity
     commodity_option   European on the forward                     option        commodity
+    commodity_swap     fixed or floating prices, also averaged     average       commodity
+    commodity_swaption European                                    swaption      commodity
+    commodity_average_option  on the average price                 average       commodity
 
 The **row program** is the shape a trade takes when it is resolved (xip_core/pricing/program.py). It follows from the
 type alone, so a planner reads two fields of a trade (`decode_head`) and leaves the rest to workers.
@@ -28,36 +31,55 @@ and decodes in 3 us, its head in 0.6 us.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
 
 import msgspec
 
 from xip_core.errors import CellError, FailureReason
-from xip_core.model.legs import (
-    Convention,
+from xip_core.model.trade_commodity import (
+    CommodityAverageOption,
+    CommodityFixedLeg,
+    CommodityFloatingLeg,
+    CommodityLeg,
+    CommoditySwap,
+    CommoditySwaption,
+)
+from xip_core.model.trade_legs import (
     CpiLeg,
-    DayCount,
     FixedLeg,
     FloatingLeg,
     FxReset,
     Leg,
     OvernightLeg,
+    StubRate,
+    YearOnYearLeg,
+)
+from xip_core.model.trade_records import (
+    Convention,
+    DayCount,
+    OptionType,
+    Position,
+    Premium,
     Schedule,
     ScheduleRule,
-    StubRate,
-    TradeRecord,
-    YearOnYearLeg,
+    Settlement,
+    TradeTerms,
 )
 from xip_core.model.unreadable import UNREADABLE
 
-__all__ = (
+__all__ = [
     "ASSET_CLASS_OF",
     "PROGRAM_OF",
     "Bond",
     "CapFloor",
     "Cds",
+    "CommodityAverageOption",
+    "CommodityFixedLeg",
+    "CommodityFloatingLeg",
     "CommodityForward",
+    "CommodityLeg",
     "CommodityOption",
+    "CommoditySwap",
+    "CommoditySwaption",
     "Convention",
     "CpiLeg",
     "DayCount",
@@ -86,32 +108,10 @@ __all__ = (
     "decode_head",
     "decode_trade",
     "encode_trade",
-)  # fmt: skip
-"""Legs are defined in model.legs and are part of this module's names."""
-
-Position = Literal["long", "short"]
-OptionType = Literal["call", "put"]
-Settlement = Literal["physical", "cash"]
+]
 
 
-class Premium(TradeRecord, frozen=True, kw_only=True):
-    """One payment for the option, made by its holder."""
-
-    amount: float
-    currency: str
-    pay_date: dt.date
-
-
-class _Trade(TradeRecord, frozen=True, kw_only=True, tag_field="type"):
-    """What every trade has; book, desk and counterparty are labels that pricing ignores."""
-
-    id: str
-    book: str = ""
-    desk: str = ""
-    counterparty: str = ""
-
-
-class Swap(_Trade, frozen=True, kw_only=True, tag="swap"):
+class Swap(TradeTerms, frozen=True, kw_only=True, tag="swap"):
     """Legs of any kind in any currencies."""
 
     legs: tuple[Leg, ...]
@@ -121,7 +121,7 @@ class Swap(_Trade, frozen=True, kw_only=True, tag="swap"):
             raise ValueError("a swap needs at least one leg")
 
 
-class Fra(_Trade, frozen=True, kw_only=True, tag="fra"):
+class Fra(TradeTerms, frozen=True, kw_only=True, tag="fra"):
     """Forward rate agreement, settled in advance: notional * accrual * (fixing - strike) / (1 + fixing * accrual)."""
 
     currency: str
@@ -137,7 +137,7 @@ class Fra(_Trade, frozen=True, kw_only=True, tag="fra"):
             raise ValueError(f"FRA start must be before its end, got {self.start} and {self.end}")
 
 
-class CapFloor(_Trade, frozen=True, kw_only=True, tag="cap_floor"):
+class CapFloor(TradeTerms, frozen=True, kw_only=True, tag="cap_floor"):
     """Caps and floors on the coupons of a floating leg; with both, a collar (long cap, short floor).
 
     Attributes:
@@ -158,7 +158,7 @@ class CapFloor(_Trade, frozen=True, kw_only=True, tag="cap_floor"):
             raise ValueError("the leg of a cap_floor has no caps or floors of its own")
 
 
-class Swaption(_Trade, frozen=True, kw_only=True, tag="swaption"):
+class Swaption(TradeTerms, frozen=True, kw_only=True, tag="swaption"):
     """Right to enter the swap of *legs*: a payer swaption where the fixed leg is paid.
 
     Attributes:
@@ -173,7 +173,7 @@ class Swaption(_Trade, frozen=True, kw_only=True, tag="swaption"):
     premiums: tuple[Premium, ...] = ()
 
 
-class Bond(_Trade, frozen=True, kw_only=True, tag="bond"):
+class Bond(TradeTerms, frozen=True, kw_only=True, tag="bond"):
     """A bond held (leg.payer false) or issued.
 
     Attributes:
@@ -194,7 +194,7 @@ class Bond(_Trade, frozen=True, kw_only=True, tag="bond"):
     security: str = ""
 
 
-class Cds(_Trade, frozen=True, kw_only=True, tag="cds"):
+class Cds(TradeTerms, frozen=True, kw_only=True, tag="cds"):
     """Protection against the default of one name; bought where the premium leg is paid.
 
     Attributes:
@@ -221,7 +221,7 @@ class Cds(_Trade, frozen=True, kw_only=True, tag="cds"):
             raise ValueError("an upfront_fee needs an upfront_date")
 
 
-class FxForward(_Trade, frozen=True, kw_only=True, tag="fx_forward"):
+class FxForward(TradeTerms, frozen=True, kw_only=True, tag="fx_forward"):
     """The bought amount is received and the sold amount paid on the value date."""
 
     value_date: dt.date
@@ -234,7 +234,7 @@ class FxForward(_Trade, frozen=True, kw_only=True, tag="fx_forward"):
         _check_pair(self.bought_currency, self.bought_amount, self.sold_currency, self.sold_amount)
 
 
-class FxOption(_Trade, frozen=True, kw_only=True, tag="fx_option"):
+class FxOption(TradeTerms, frozen=True, kw_only=True, tag="fx_option"):
     """European: right to exchange *sold_amount* for *bought_amount* (call) or the reverse (put) at expiry."""
 
     expiry: dt.date
@@ -250,7 +250,7 @@ class FxOption(_Trade, frozen=True, kw_only=True, tag="fx_option"):
         _check_pair(self.bought_currency, self.bought_amount, self.sold_currency, self.sold_amount)
 
 
-class EquityForward(_Trade, frozen=True, kw_only=True, tag="equity_forward"):
+class EquityForward(TradeTerms, frozen=True, kw_only=True, tag="equity_forward"):
     """*quantity* shares at *strike* on the maturity date."""
 
     name: str
@@ -261,7 +261,7 @@ class EquityForward(_Trade, frozen=True, kw_only=True, tag="equity_forward"):
     position: Position
 
 
-class EquityOption(_Trade, frozen=True, kw_only=True, tag="equity_option"):
+class EquityOption(TradeTerms, frozen=True, kw_only=True, tag="equity_option"):
     """European option on *quantity* shares."""
 
     name: str
@@ -277,7 +277,7 @@ class EquityOption(_Trade, frozen=True, kw_only=True, tag="equity_option"):
         _check_strike(self.strike)
 
 
-class CommodityForward(_Trade, frozen=True, kw_only=True, tag="commodity_forward"):
+class CommodityForward(TradeTerms, frozen=True, kw_only=True, tag="commodity_forward"):
     """*quantity* units at *strike* on the maturity date."""
 
     name: str
@@ -288,7 +288,7 @@ class CommodityForward(_Trade, frozen=True, kw_only=True, tag="commodity_forward
     position: Position
 
 
-class CommodityOption(_Trade, frozen=True, kw_only=True, tag="commodity_option"):
+class CommodityOption(TradeTerms, frozen=True, kw_only=True, tag="commodity_option"):
     """European option on the forward of *quantity* units for the expiry date."""
 
     name: str
@@ -329,6 +329,9 @@ Trade = (
     | EquityOption
     | CommodityForward
     | CommodityOption
+    | CommoditySwap
+    | CommoditySwaption
+    | CommodityAverageOption
 )
 
 
@@ -352,6 +355,9 @@ PROGRAM_OF: dict[str, str] = {
     "equity_option": "option",
     "commodity_forward": "terms",
     "commodity_option": "option",
+    "commodity_swap": "average",
+    "commodity_swaption": "swaption",
+    "commodity_average_option": "average",
 }
 """Row program by trade type."""
 
@@ -368,6 +374,9 @@ ASSET_CLASS_OF: dict[str, str] = {
     "equity_option": "equity",
     "commodity_forward": "commodity",
     "commodity_option": "commodity",
+    "commodity_swap": "commodity",
+    "commodity_swaption": "commodity",
+    "commodity_average_option": "commodity",
 }
 """Asset class by trade type."""
 

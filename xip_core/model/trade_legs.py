@@ -8,6 +8,7 @@
 
 Several accrual periods may be paid together (`periods_per_payment`), their interest compounded by one of the three
 methods of ISDA or simply added up. A notional may be reset at each period to an amount of another currency (`fx_reset`).
+Units: `xip_core.model.trade`.
 
 Source of the compounding methods: ISDA, Alternative compounding methods for over-the-counter derivative transactions
 (2009): "straight" is "Compounding", the spread earning interest like the rate; under "flat" earlier amounts earn the
@@ -16,58 +17,12 @@ rate without its spread; under "spread_exclusive" only the rate compounds and th
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Literal
 
-import msgspec
+from xip_core.model.trade_records import Convention, DayCount, Schedule, TradeRecord
 
-Convention = Literal["following", "modified_following", "preceding", "modified_preceding", "unadjusted"]
-DayCount = Literal[
-    "A360", "A365F", "30/360", "30E/360", "30E/360 ISDA", "30U/360",
-    "ACT/ACT ISDA", "ACT/ACT ICMA", "ACT/ACT AFB", "NL/365", "1/1",
-]  # fmt: skip
 Compounding = Literal["none", "straight", "flat", "spread_exclusive"]
 Observation = Literal["flat", "linear"]
-ScheduleRule = Literal["forward", "backward", "zero", "imm", "cds2015"]
-
-
-class TradeRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What every struct of a trade is."""
-
-
-class Schedule(TradeRecord, frozen=True, kw_only=True):
-    """Period boundaries: either a rule (start, end, tenor) or the dates themselves.
-
-    Attributes:
-        calendar: a name, or several joined by commas, of xip_core.model.calendars.
-        term_convention: for the last date; None means like the others.
-        end_of_month: keep to month ends when the start is one.
-        first_date, last_date: ends of a stub at the front and at the back.
-        dates: explicit boundaries, adjusted by *convention* (no rule field may be given then).
-    """
-
-    start: dt.date | None = None
-    end: dt.date | None = None
-    tenor: str = ""
-    calendar: str = "WeekendsOnly"
-    convention: Convention = "modified_following"
-    term_convention: Convention | None = None
-    rule: ScheduleRule = "forward"
-    end_of_month: bool = False
-    first_date: dt.date | None = None
-    last_date: dt.date | None = None
-    dates: tuple[dt.date, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.dates:
-            if self.start or self.end or self.tenor:
-                raise ValueError("a schedule has either dates or start, end and tenor, got both")
-            if len(self.dates) < 2 or any(a >= b for a, b in zip(self.dates, self.dates[1:], strict=False)):
-                raise ValueError("schedule dates must be at least two and ascending")
-        elif self.start is None or self.end is None or not self.tenor:
-            raise ValueError("a schedule needs dates, or start, end and tenor")
-        elif self.start >= self.end:
-            raise ValueError(f"schedule start must be before its end, got {self.start} and {self.end}")
 
 
 class FxReset(TradeRecord, frozen=True, kw_only=True):
@@ -99,7 +54,7 @@ class StubRate(TradeRecord, frozen=True, kw_only=True):
             raise ValueError(f"a stub has either a rate or one or two indices, got {self.rate} and {self.indices}")
 
 
-class _Leg(TradeRecord, frozen=True, kw_only=True):
+class LegRecord(TradeRecord, frozen=True, kw_only=True):
     """What every leg has.
 
     Attributes:
@@ -135,7 +90,7 @@ class _Leg(TradeRecord, frozen=True, kw_only=True):
             raise ValueError("a leg whose notional resets to an FX rate has one notional and does not amortise")
 
 
-class _CompoundingLeg(_Leg, frozen=True, kw_only=True):
+class _CompoundingLeg(LegRecord, frozen=True, kw_only=True):
     """A leg whose accrual periods may be paid together.
 
     Attributes:
@@ -190,7 +145,7 @@ class FloatingLeg(_CompoundingLeg, frozen=True, kw_only=True, tag="floating", ta
             raise ValueError("spreads and gearings of a floating leg must not be empty lists")
 
 
-class OvernightLeg(_Leg, frozen=True, kw_only=True, tag="overnight", tag_field="type"):
+class OvernightLeg(LegRecord, frozen=True, kw_only=True, tag="overnight", tag_field="type"):
     """Coupons of an overnight index, compounded daily or averaged over the period, plus a spread.
 
     Attributes:
@@ -212,7 +167,7 @@ class OvernightLeg(_Leg, frozen=True, kw_only=True, tag="overnight", tag_field="
             raise ValueError(f"lookback_days must be >= 0, got {self.lookback_days}")
 
 
-class _InflationLeg(_Leg, frozen=True, kw_only=True):
+class _InflationLeg(LegRecord, frozen=True, kw_only=True):
     """A leg on a price index.
 
     Attributes:
