@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
+from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
@@ -168,7 +169,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: name -> number, or the text that was no finite number.
-        fixings: index -> date -> value.
+        fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
     """
 
@@ -184,6 +185,8 @@ class Snapshot(Record, frozen=True, kw_only=True):
     equities: tuple[EquityDefinition, ...] = ()
     commodities: tuple[CommodityDefinition, ...] = ()
     hazards: tuple[HazardDefinition, ...] = ()
+    inflations: tuple[InflationDefinition, ...] = ()
+    year_on_years: tuple[YearOnYearDefinition, ...] = ()
     fx_volatilities: tuple[FxVolatility, ...] = ()
     equity_volatilities: tuple[EquityVolatility, ...] = ()
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
@@ -282,6 +285,8 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
         "equity": [e.name for e in snapshot.equities],
         "commodity": [c.name for c in snapshot.commodities],
         "hazard curve": [h.name for h in snapshot.hazards],
+        "inflation curve": [i.name for i in snapshot.inflations],
+        "year-on-year curve": [y.name for y in snapshot.year_on_years],
         "FX volatility": [v.name for v in snapshot.fx_volatilities],
         "equity volatility": [v.name for v in snapshot.equity_volatilities],
         "commodity volatility": [v.name for v in snapshot.commodity_volatilities],

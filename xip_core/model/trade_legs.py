@@ -7,8 +7,8 @@
     year_on_year    growth of a price index over the last year
 
 Several accrual periods may be paid together (`periods_per_payment`), their interest compounded by one of the three
-methods of ISDA or simply added up. A notional may be reset at each period to an amount of another currency (`fx_reset`).
-Units: `xip_core.model.trade`.
+methods of ISDA or simply added up. The notional may be reset at each period to an amount of another currency
+(`fx_reset`). Units: `xip_core.model.trade`.
 
 Source of the compounding methods: ISDA, Alternative compounding methods for over-the-counter derivative transactions
 (2009): "straight" is "Compounding", the spread earning interest like the rate; under "flat" earlier amounts earn the
@@ -209,7 +209,7 @@ class YearOnYearLeg(_InflationLeg, frozen=True, kw_only=True, tag="year_on_year"
     """Coupons notional * accrual * (gearing * (I(end) / I(end - 1 year) - 1) + spread).
 
     Attributes:
-        fixing_days: business days of the payment calendar by which the observation precedes the period's end.
+        fixing_days: business days of the payment calendar by which the observation is earlier still.
     """
 
     spreads: tuple[float, ...] = (0.0,)

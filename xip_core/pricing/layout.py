@@ -5,6 +5,7 @@ scenario fastest. A **factor** is one row of it::
 
     log discount factor at a curve's knot      log survival probability at a hazard curve's knot
     log FX spot (base currency per unit)        log equity spot
+    log growth of a price index by month        growth of one over a year at a month
     commodity forward price at a pillar         volatility, or total variance, at a surface's node
 
 Interpolations used in markets are linear in these factors with weights that depend on dates alone, never on quotes.
@@ -122,6 +123,15 @@ class MarketLayout(Protocol):
 
     def commodity_forward(self, name: str, date: dt.date) -> Refs:
         """Linear, in price units."""
+
+    def inflation_base(self, index: str) -> dt.date:
+        """Month whose level `log_growth` starts from."""
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        """Log of the price index of a month, given by its first day, over that of the base month."""
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        """Growth over the year that ends with a month, linear; None where no year-on-year swaps are quoted."""
 
     def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef: ...
 

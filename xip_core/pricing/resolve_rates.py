@@ -14,7 +14,18 @@ from xip_core.errors import CellError, FailureReason
 from xip_core.model.calendars import calendar
 from xip_core.model.dates import date_of, day_number
 from xip_core.model.daycounts import year_fractions
-from xip_core.model.trade import CapFloor, FixedLeg, FloatingLeg, Fra, OvernightLeg, Premium, Swap, Swaption
+from xip_core.model.trade import (
+    CapFloor,
+    CpiLeg,
+    FixedLeg,
+    FloatingLeg,
+    Fra,
+    OvernightLeg,
+    Premium,
+    Swap,
+    Swaption,
+    YearOnYearLeg,
+)
 from xip_core.pricing.layout import VolatilityRef
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -26,6 +37,7 @@ from xip_core.pricing.program import (
     RowParts,
     Term,
 )
+from xip_core.pricing.resolve_inflation import add_inflation_leg
 from xip_core.pricing.resolve_legs import (
     Discounting,
     Periods,
@@ -82,8 +94,13 @@ def resolve_swap(trade: Swap, market: TileMarket) -> RowParts:
         if isinstance(leg, FloatingLeg) and (leg.caps or leg.floors):
             raise CellError(FailureReason.UNSUPPORTED, "a swap leg with caps or floors is not supported")
         sign = -1.0 if leg.payer else 1.0
-        add = add_structured_leg if is_structured(leg) else add_leg
-        last_day = max(last_day, add(parts, market, leg, discounting_of(market, leg.currency), sign))
+        discounting = discounting_of(market, leg.currency)
+        if isinstance(leg, CpiLeg | YearOnYearLeg):
+            last_paid = add_inflation_leg(parts, market, leg, discounting, sign)
+        else:
+            add = add_structured_leg if is_structured(leg) else add_leg
+            last_paid = add(parts, market, leg, discounting, sign)
+        last_day = max(last_day, last_paid)
     check_not_expired(last_day, market)
     return parts
 
@@ -235,6 +252,8 @@ def _legs_of(trade: Swaption) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
         raise CellError(FailureReason.BAD_TRADE, sentence)
     if len(set(fixed[0].rates)) > 1 or len(set(fixed[0].notionals) | set(floating[0].notionals)) > 1:
         raise CellError(FailureReason.UNSUPPORTED, "a swaption with steps in rates or notionals is not supported")
+    if not isinstance(floating[0], FloatingLeg | OvernightLeg):
+        raise CellError(FailureReason.UNSUPPORTED, "a swaption on an inflation leg is not supported")
     if isinstance(floating[0], FloatingLeg) and (floating[0].caps or floating[0].floors):
         raise CellError(FailureReason.UNSUPPORTED, "a swaption leg with caps or floors is not supported")
     return fixed[0], floating[0]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from xip_core.errors import CellError, FailureReason
 from xip_core.model import trade as trades
 from xip_core.readers.ore_fields import Fields
+from xip_core.readers.ore_inflation import read_cpi_leg, read_year_on_year_leg
 
 Word = TypeVar("Word", bound=str)
 
@@ -49,8 +50,14 @@ def read_leg(fields: Fields) -> trades.Leg:
     elif leg_type == "Floating":
         body = fields.child("FloatingLegData")
         leg = _read_floating(_shared(fields), body)
+    elif leg_type == "CPI":
+        body = fields.child("CPILegData")
+        leg = read_cpi_leg(_shared(fields), body)
+    elif leg_type == "YY":
+        body = fields.child("YYLegData")
+        leg = read_year_on_year_leg(_shared(fields), body)
     else:
-        sentence = f"a leg of type {leg_type!r} is not supported; Fixed and Floating are"
+        sentence = f"a leg of type {leg_type!r} is not supported; Fixed, Floating, CPI and YY are"
         raise CellError(FailureReason.UNSUPPORTED, sentence)
     body.done()
     fields.done()

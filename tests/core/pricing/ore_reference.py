@@ -180,6 +180,15 @@ class GivenMarket:
     def commodity_forward(self, name: str, date: dt.date) -> Refs:
         return self._one("commodity", name, date)
 
+    def inflation_base(self, index: str) -> dt.date:
+        return {"UKRPI": dt.date(2015, 12, 1), "EUHICPXT": dt.date(2015, 11, 1)}[index]
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        return self._one("log growth", index, month)
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        return self._one("year on year", index, month)
+
     def _volatility(self, date: dt.date, is_normal: bool, *key: object) -> VolatilityRef:
         return VolatilityRef(self._one(*key), False, is_normal, self.time_years(date))
 
