@@ -57,11 +57,11 @@ class RateIndex(Record, frozen=True, kw_only=True):
 class FxIndex(Record, frozen=True, kw_only=True):
     """A published FX rate: price of one unit of `foreign_currency` in `domestic_currency`.
 
-    Its forward is today's spot rate, which settles *spot_days* after the as-of date, moved to the value date of the
-    fixing by the two discount curves.
+    Its forward is today's spot rate, moved to the value date of the fixing by the two discount curves.
 
     Attributes:
         spot_days: business days of *calendar* from fixing to value date.
+        quote_days: business days from the as-of date to the day today's spot rate is for; None means *spot_days*.
     """
 
     name: str
@@ -69,6 +69,7 @@ class FxIndex(Record, frozen=True, kw_only=True):
     domestic_currency: str
     calendar: str
     spot_days: int = 2
+    quote_days: int | None = None
 
 
 class Deposits(Record, frozen=True, kw_only=True, tag="deposit"):

@@ -26,17 +26,19 @@ Observation = Literal["flat", "linear"]
 
 
 class FxReset(TradeRecord, frozen=True, kw_only=True):
-    """Notionals worth *foreign_amount* when each period begins; only the first is agreed in advance.
+    """Notionals worth *foreign_amount* when each period begins.
 
     Attributes:
         index: published FX rate, a name of the market's `fx_indices`, that links the leg's currency to the foreign one.
         fixing_days: business days of the index between fixing and period start.
+        resets_first: also that of the first period, which otherwise is the leg's own notional.
     """
 
     foreign_currency: str
     foreign_amount: float
     index: str
     fixing_days: int = 2
+    resets_first: bool = False
 
     def __post_init__(self) -> None:
         if self.fixing_days < 0:

@@ -220,24 +220,29 @@ def _notionals(leg: Leg, market: TileMarket, periods: Periods) -> list[Notional]
     count = len(periods.pays)
     if leg.fx_reset is None:
         return [(amount, ()) for amount in per_period(leg.notionals, count)]
-    return [(leg.notionals[0], ()), *_reset_notionals(leg.fx_reset, leg.currency, market, periods)]
+    resets = _reset_notionals(leg.fx_reset, leg.currency, market, periods)
+    return resets if leg.fx_reset.resets_first else [(leg.notionals[0], ()), *resets]
 
 
 def _reset_notionals(reset: FxReset, currency: str, market: TileMarket, periods: Periods) -> list[Notional]:
-    """Notional by its fixing of each period but the first; of a period whose payment is past, 0."""
+    """Notional by its fixing of each period that resets; of a period whose payment is past, 0."""
     index = market.fx_index(reset.index)
     if {index.foreign_currency, index.domestic_currency} != {currency, reset.foreign_currency}:
         sentence = f"FX index {index.name} must link {currency} and {reset.foreign_currency}"
         raise CellError(FailureReason.BAD_TRADE, sentence)
     days_of = calendar(index.calendar)
-    fixings = days_of.advance(periods.begins[1:], -reset.fixing_days)
+    first = 0 if reset.resets_first else 1
+    fixings = days_of.advance(periods.begins[first:], -reset.fixing_days)
     values = days_of.advance(fixings, index.spot_days).tolist()
-    spot_day = int(days_of.advance(np.array([market.as_of_day]), index.spot_days)[0])
+    quote_days = index.spot_days if index.quote_days is None else index.quote_days
+    spot_day = market.as_of_day
+    if quote_days:
+        spot_day = int(days_of.advance(np.array([spot_day]), quote_days)[0])
     foreign = market.discounts(market.layout.discount_curve(reset.foreign_currency))
     domestic = market.discounts(market.layout.discount_curve(currency))
     spot = (*market.fx(reset.foreign_currency), *(use ^ 1 for use in market.fx(currency)))
     notionals: list[Notional] = []
-    for fixing_day, value, pay in zip(fixings.tolist(), values, periods.pays[1:].tolist(), strict=True):
+    for fixing_day, value, pay in zip(fixings.tolist(), values, periods.pays[first:].tolist(), strict=True):
         if pay <= market.as_of_day:
             notionals.append((0.0, ()))
             continue
@@ -262,7 +267,11 @@ def _add_reset_exchanges(
 ) -> None:
     pays = periods.pays.tolist()
     if leg.initial_exchange:
-        add_exchanges(parts, market, msgspec.structs.replace(leg, final_exchange=False), periods, discounting, sign)
+        days_of = calendar(leg.payment_calendar or leg.schedule.calendar)
+        start = int(days_of.adjust(periods.begins[:1], leg.payment_convention)[0])
+        if start > market.as_of_day:
+            amount, resets = notionals[0]
+            parts.pay(-sign * amount, (*resets, *discounting.at(start)))
     if not leg.final_exchange:
         return
     for i, pay in enumerate(pays):

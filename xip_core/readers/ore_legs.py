@@ -81,17 +81,19 @@ def _shared(fields: Fields) -> dict[str, Any]:
     }
     exchanges.done()
     if notionals.has("FXReset"):
-        shared["fx_reset"] = _read_fx_reset(notionals.child("FXReset"))
+        reset = _read_fx_reset(notionals.child("FXReset"), resets_first=not shared["notionals"])
+        shared |= {"fx_reset": reset, "notionals": shared["notionals"] or (reset.foreign_amount,)}
     notionals.done()
     return shared
 
 
-def _read_fx_reset(fields: Fields) -> trades.FxReset:
+def _read_fx_reset(fields: Fields, resets_first: bool) -> trades.FxReset:
     reset = trades.FxReset(
         foreign_currency=fields.text("ForeignCurrency"),
         foreign_amount=fields.number("ForeignAmount"),
         index=fields.text("FXIndex"),
         fixing_days=fields.integer("FixingDays", 0),
+        resets_first=resets_first,
     )
     fields.done()
     return reset
