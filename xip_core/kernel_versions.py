@@ -45,16 +45,16 @@ KERNEL_VERSIONS = {
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 
 OPERATION_VERSIONS = {
-    "average": "1",
-    "calibrate": "1",
-    "option": "1",
-    "optionlet": "1",
+    "average": "2",
+    "calibrate": "2",
+    "option": "2",
+    "optionlet": "2",
     "probe.noop": "1",
     "probe.spin": "1",
     "reduce": "1",
-    "swaption": "1",
+    "swaption": "2",
     "table": "1",
-    "terms": "1",
+    "terms": "2",
 }
 
 TABLE_OPERATION = "table"

@@ -24,7 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -168,7 +169,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: name -> number, or the text that was no finite number.
-        fixings: index -> date -> value.
+        fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
     """
 
@@ -177,12 +178,15 @@ class Snapshot(Record, frozen=True, kw_only=True):
     quotes: dict[str, float | str]
     fixings: dict[str, dict[dt.date, float]] = msgspec.field(default_factory=dict)
     indices: tuple[RateIndex, ...] = ()
+    fx_indices: tuple[FxIndex, ...] = ()
     curves: tuple[CurveDefinition, ...] = ()
     discount_curves: dict[str, str] = msgspec.field(default_factory=dict)
     fx_spots: tuple[FxSpot, ...] = ()
     equities: tuple[EquityDefinition, ...] = ()
     commodities: tuple[CommodityDefinition, ...] = ()
     hazards: tuple[HazardDefinition, ...] = ()
+    inflations: tuple[InflationDefinition, ...] = ()
+    year_on_years: tuple[YearOnYearDefinition, ...] = ()
     fx_volatilities: tuple[FxVolatility, ...] = ()
     equity_volatilities: tuple[EquityVolatility, ...] = ()
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
@@ -275,11 +279,14 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     """Sentences on what cannot be meant; the first one refuses the snapshot. Quotes are not looked at."""
     groups = {
         "rate index": [i.name for i in snapshot.indices],
+        "FX index": [i.name for i in snapshot.fx_indices],
         "curve": [c.name for c in snapshot.curves],
         "FX spot": [f"{f.foreign_currency}{f.domestic_currency}" for f in snapshot.fx_spots],
         "equity": [e.name for e in snapshot.equities],
         "commodity": [c.name for c in snapshot.commodities],
         "hazard curve": [h.name for h in snapshot.hazards],
+        "inflation curve": [i.name for i in snapshot.inflations],
+        "year-on-year curve": [y.name for y in snapshot.year_on_years],
         "FX volatility": [v.name for v in snapshot.fx_volatilities],
         "equity volatility": [v.name for v in snapshot.equity_volatilities],
         "commodity volatility": [v.name for v in snapshot.commodity_volatilities],

@@ -43,7 +43,16 @@ from xip_core.model.trade_commodity import (
     CommoditySwap,
     CommoditySwaption,
 )
-from xip_core.model.trade_legs import FixedLeg, FloatingLeg, Leg, OvernightLeg
+from xip_core.model.trade_legs import (
+    CpiLeg,
+    FixedLeg,
+    FloatingLeg,
+    FxReset,
+    Leg,
+    OvernightLeg,
+    StubRate,
+    YearOnYearLeg,
+)
 from xip_core.model.trade_records import (
     Convention,
     DayCount,
@@ -72,6 +81,7 @@ __all__ = [
     "CommoditySwap",
     "CommoditySwaption",
     "Convention",
+    "CpiLeg",
     "DayCount",
     "EquityForward",
     "EquityOption",
@@ -80,6 +90,7 @@ __all__ = [
     "Fra",
     "FxForward",
     "FxOption",
+    "FxReset",
     "Leg",
     "OptionType",
     "OvernightLeg",
@@ -88,10 +99,12 @@ __all__ = [
     "Schedule",
     "ScheduleRule",
     "Settlement",
+    "StubRate",
     "Swap",
     "Swaption",
     "Trade",
     "TradeHead",
+    "YearOnYearLeg",
     "decode_head",
     "decode_trade",
     "encode_trade",

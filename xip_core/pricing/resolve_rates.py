@@ -12,9 +12,20 @@ import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.calendars import calendar
-from xip_core.model.dates import add_tenor, date_of, day_number, parse_tenor
+from xip_core.model.dates import date_of, day_number
 from xip_core.model.daycounts import year_fractions
-from xip_core.model.trade import CapFloor, FixedLeg, FloatingLeg, Fra, OvernightLeg, Premium, Swap, Swaption
+from xip_core.model.trade import (
+    CapFloor,
+    CpiLeg,
+    FixedLeg,
+    FloatingLeg,
+    Fra,
+    OvernightLeg,
+    Premium,
+    Swap,
+    Swaption,
+    YearOnYearLeg,
+)
 from xip_core.pricing.layout import VolatilityRef
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -26,17 +37,20 @@ from xip_core.pricing.program import (
     RowParts,
     Term,
 )
+from xip_core.pricing.resolve_inflation import add_inflation_leg
 from xip_core.pricing.resolve_legs import (
     Discounting,
     Periods,
     add_coupons,
     add_leg,
     at_period,
+    deposits_of,
     discounting_of,
     index_periods,
     periods_of,
     published_fixing,
 )
+from xip_core.pricing.resolve_structured import add_structured_leg, is_structured
 from xip_core.pricing.tile_market import TileMarket
 
 NO_VOLATILITY = VolatilityRef((), is_total_variance=False, is_normal=True, time_years=0.0)
@@ -80,7 +94,13 @@ def resolve_swap(trade: Swap, market: TileMarket) -> RowParts:
         if isinstance(leg, FloatingLeg) and (leg.caps or leg.floors):
             raise CellError(FailureReason.UNSUPPORTED, "a swap leg with caps or floors is not supported")
         sign = -1.0 if leg.payer else 1.0
-        last_day = max(last_day, add_leg(parts, market, leg, discounting_of(market, leg.currency), sign))
+        discounting = discounting_of(market, leg.currency)
+        if isinstance(leg, CpiLeg | YearOnYearLeg):
+            last_paid = add_inflation_leg(parts, market, leg, discounting, sign)
+        else:
+            add = add_structured_leg if is_structured(leg) else add_leg
+            last_paid = add(parts, market, leg, discounting, sign)
+        last_day = max(last_day, last_paid)
     check_not_expired(last_day, market)
     return parts
 
@@ -105,24 +125,13 @@ def resolve_fra(trade: Fra, market: TileMarket) -> RowParts:
     if fixing is not None:
         parts.pay(notional * (fixing - trade.strike) * accrual / (1.0 + fixing * accrual), paid)
         return parts
-    value, maturity = index_period(index.name, fixing_day, market)
-    index_accrual = float(year_fractions(index.day_count, np.array([value]), np.array([maturity]))[0])
-    growth = (market.discount(index.curve, value), market.discount(index.curve, maturity) + 1)
-    parts.quotients.append(QuotientItem(notional, trade.strike, accrual, index_accrual, paid, growth))
+    deposit = deposits_of(index, np.array([fixing_day]))
+    growth = (
+        market.discount(index.curve, deposit.values[0]),
+        market.discount(index.curve, deposit.maturities[0]) + 1,
+    )
+    parts.quotients.append(QuotientItem(notional, trade.strike, accrual, deposit.accruals[0], paid, growth))
     return parts
-
-
-def index_period(name: str, fixing_day: int, market: TileMarket) -> tuple[int, int]:
-    """Value and maturity day of the deposit behind the fixing of an index."""
-    index = market.index(name)
-    days_of = calendar(index.value_calendar or index.calendar)
-    value = calendar(index.calendar).advance(np.array([fixing_day]), index.settlement_days)
-    value = days_of.adjust(value, "following")
-    months, days = parse_tenor(index.tenor)
-    maturity = add_tenor(int(value[0]), months, days, np.array([1]))
-    if index.end_of_month and value[0] >= days_of.month_end(value)[0]:
-        return int(value[0]), int(days_of.month_end(maturity)[0])
-    return int(value[0]), int(days_of.adjust(maturity, index.convention)[0])
 
 
 def resolve_cap_floor(trade: CapFloor, market: TileMarket) -> RowParts:
@@ -243,6 +252,8 @@ def _legs_of(trade: Swaption) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
         raise CellError(FailureReason.BAD_TRADE, sentence)
     if len(set(fixed[0].rates)) > 1 or len(set(fixed[0].notionals) | set(floating[0].notionals)) > 1:
         raise CellError(FailureReason.UNSUPPORTED, "a swaption with steps in rates or notionals is not supported")
+    if not isinstance(floating[0], FloatingLeg | OvernightLeg):
+        raise CellError(FailureReason.UNSUPPORTED, "a swaption on an inflation leg is not supported")
     if isinstance(floating[0], FloatingLeg) and (floating[0].caps or floating[0].floors):
         raise CellError(FailureReason.UNSUPPORTED, "a swaption leg with caps or floors is not supported")
     return fixed[0], floating[0]

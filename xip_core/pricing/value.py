@@ -84,6 +84,8 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     values = term_values(term_list_of(columns, "terms"), market)
     if len(columns["quotient_row"]):
         _add_quotients(values, columns, market)
+    if len(columns["chain_amount"]):
+        values += _chain_sums(columns, market)
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
@@ -235,6 +237,24 @@ def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
     forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
     payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
     values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+
+
+def _chain_sums(columns: Columns, market: Floats) -> Floats:
+    """Sum of amount * discount * X over the chains of each row, (R, S); X as program.py has it, link by link."""
+    growth = _exp(sparse_of(columns, "link_growth"), market)
+    begins, sizes = columns["link_ptr"][:-1], np.diff(columns["link_ptr"])
+    compounded = np.zeros((len(sizes), market.shape[1]))
+    for position in range(int(sizes.max())):
+        chains = np.flatnonzero(sizes > position)
+        links = begins[chains] + position
+        alpha, beta = columns["link_alpha"][links, None], columns["link_beta"][links, None]
+        gamma, delta = columns["link_gamma"][links, None], columns["link_delta"][links, None]
+        grown = growth[links]
+        compounded[chains] = (alpha + beta * grown) * compounded[chains] + (gamma + delta * grown)
+    values = compounded * _exp(sparse_of(columns, "chain_discount"), market)
+    positions = np.arange(len(sizes), dtype=np.int32)
+    summed: Floats = terms.gather_linear(values, columns["chain_ptr"], positions, columns["chain_amount"])
+    return summed
 
 
 def _exp(sparse: Sparse, market: Floats) -> Floats:
