@@ -2,9 +2,9 @@
 """
 Bermudan rights under the linear Gauss-Markov model of one factor (LGM, Hull-White in other clothes).
 
-In the model's own measure a payment of present value c at time T is, at the state x, worth c exp(-H x - H^2 zeta / 2) in
-units of the numeraire, where x ~ N(0, zeta(t)), H = (1 - exp(-k T)) / k and k is the mean reversion. So what exercise i
-gives, the payments k that are still to come then, is
+In the model's own measure a payment of present value c at time T is, at the state x, worth
+c exp(-H x - H^2 zeta / 2) in units of the numeraire, where x ~ N(0, zeta(t)), H = (1 - exp(-k T)) / k and k is the mean
+reversion. So what exercise i gives, the payments k that are still to come then, is
 
     U_i(x) = sum over k of c_k exp(-H_k x - H_k^2 zeta_i / 2)
 
@@ -13,7 +13,8 @@ forecasts is one more exponential, its slope H(start) - H(end) + H(pay): the bas
 
 zeta is bootstrapped from prices of the European rights i, in their order: with the one root r of U_i,
 
-    E[U_i+] = sum of c_k N(+-(r + H_k zeta) / sqrt(zeta)),     d E / d zeta = |U_i'(r)| n(r / sqrt(zeta)) / (2 sqrt(zeta))
+    E[U_i+] = sum of c_k N(+-(r + H_k zeta) / sqrt(zeta))
+    d E / d zeta = |U_i'(r)| n(r / sqrt(zeta)) / (2 sqrt(zeta))
 
 Then value backward on a grid common to all dates: V_n = max(U_n, 0), V_i = max(U_i, E[V_{i+1} | x_i]). The expectation
 is a sum over the grid, which for a smooth function under a Gaussian is exact to rounding once a standard deviation has
@@ -79,13 +80,13 @@ cdef int find_root(Payments at, Py_ssize_t exercise, double zeta, double* root) 
     cdef Point point = underlying(at, exercise, low, zeta)
     cdef double at_low = point.value
     cdef double at_high = underlying(at, exercise, high, zeta).value
-    cdef Py_ssize_t count
+    cdef Py_ssize_t _round
     if not (at_low * at_high < 0.0):
         return 0
     rises = at_low < 0.0
     if not low < x < high:
         x = 0.0
-    for count in range(ROOT_STEPS):
+    for _round in range(ROOT_STEPS):
         point = underlying(at, exercise, x, zeta)
         if point.value == 0.0:
             break
@@ -94,11 +95,12 @@ cdef int find_root(Payments at, Py_ssize_t exercise, double zeta, double* root) 
         else:
             high = x
         step = point.value / point.slope
+        if fabs(step) <= 1e-14 * deviation:
+            x = x - step
+            break
         if not low < x - step < high:
             step = x - 0.5 * (low + high)
         x = x - step
-        if fabs(step) <= 1e-15 * deviation:
-            break
     root[0] = x
     return 1
 
@@ -132,7 +134,7 @@ cdef double fit(
     cdef double target = price if total <= 0.0 else price - total
     cdef double low = deviation_before, high = TILT_MAX / slope_max, deviation, root = 0.0, step
     cdef Point point
-    cdef Py_ssize_t count
+    cdef Py_ssize_t _round
     if not (target == target and fabs(target) < 1e300):
         return NAN
     if low > 0.0:
@@ -144,7 +146,7 @@ cdef double fit(
     deviation = low
     if low == 0.0:
         deviation = 0.1 * high
-    for count in range(FIT_STEPS):
+    for _round in range(FIT_STEPS):
         root = 0.0
         point = european(at, exercise, deviation, side, &root)
         if point.value < target:
@@ -152,12 +154,13 @@ cdef double fit(
         else:
             high = deviation
         step = (point.value - target) / point.slope if point.slope > 0.0 else 2.0 * high
+        if fabs(step) <= 1e-14 * deviation:     # before the bracket is asked: at its edge a halving would leap away
+            deviation = deviation - step
+            break
         if not low < deviation - step < high:
             step = deviation - 0.5 * (low + high)
         deviation = deviation - step
-        if fabs(step) <= 4e-16 * deviation or fabs(point.value - target) <= 1e-16 * scale:
-            break
-    return deviation if high < TILT_MAX / slope_max else NAN
+    return deviation if deviation < 0.999 * TILT_MAX / slope_max else NAN
 
 
 cdef void underlying_grid(
@@ -185,7 +188,7 @@ cdef Py_ssize_t better_of(
         const double* exercise, const double* hold,
         double* values, Kink* kinks) noexcept nogil:        # OUT POINTS, POINTS; returns the count of kinks
     """The larger of two functions, and where they cross: the root of the cubic through four points."""
-    cdef Py_ssize_t j, m, count = 0, step
+    cdef Py_ssize_t j, m, count = 0, _round
     cdef double d0, d1, d2, d3, a, b, c, t, slope
     for j in range(POINTS):
         values[j] = exercise[j] if exercise[j] > hold[j] else hold[j]
@@ -201,7 +204,7 @@ cdef Py_ssize_t better_of(
         b = 0.5 * (d2 - 2.0 * d1 + d0)
         c = d2 - d1 - a - b
         t = d1 / (d1 - d2)
-        for step in range(4):
+        for _round in range(4):
             slope = c + t * (2.0 * b + 3.0 * a * t)
             t = t - (d1 + t * (c + t * (b + a * t))) / slope if slope != 0.0 else t
         if not 0.0 <= t <= 1.0:
