@@ -1,8 +1,9 @@
 """Caplet volatilities from quoted cap volatilities, for all scenarios of a block at once.
 
 A cap of length T_j and strike K is quoted by the one volatility, normal or lognormal, that gives its price when put
-into all its caplets. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time between nodes and
-flat before the first, that give the same prices: node by node in T_j, each one equation in one unknown,
+into all its caplets. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time
+between nodes and flat before the first, that give the same prices: node by node in T_j, each one equation in one
+unknown,
 
     sum over caplets after T_{j-1} of TV(vol_i) = cap_j(quote_j) - sum over caplets up to T_{j-1} of TV(vol_i)
 

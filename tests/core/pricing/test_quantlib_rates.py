@@ -1,4 +1,4 @@
-"""Swap, cap, floor and swaptions of QuantLib's test suite, with par coupons and with coupons over the deposit of their index.
+"""Swap, cap, floor and swaptions of QuantLib's test suite, with par coupons and with those of their index's deposits.
 
 QuantLib's curve begins two business days after the evaluation date and values are for that day; here it begins today,
 with the same forward rates, so values grow by two days of its rate. A volatility runs from the evaluation date in both.
