@@ -67,7 +67,7 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
-    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

@@ -148,10 +148,11 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
 
 class CapVolatility(Record, frozen=True, kw_only=True):
-    """Flat normal volatilities of caps by length and strike, stripped to caplets of `index`.
+    """Flat volatilities of caps by length and strike, stripped to caplets of `index`.
 
     Attributes:
         quotes: row-major, tenors x strikes.
+        is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
     """
 
     index: str
@@ -160,6 +161,7 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     strikes: tuple[float, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
+    is_normal: bool = True
 
     @property
     def name(self) -> str:

@@ -30,8 +30,8 @@ REACHED = {
     # trade                        given discount factors, from quotes (difference as a fraction of the notional)
     "BOND": (1e-12, 1e-12),
     "CAP_EUR": (1e-10, 1e-11),
-    "CC_SWAP_EUR_USD": (1e-12, 4e-5),  # USD-LIBOR-6M from quotes differs from ORE's by 2e-5 in the forwards
-    "CC_SWAP_EUR_USD_RESET": (1e-12, 4e-5),  # as above
+    "CC_SWAP_EUR_USD": (1e-12, 1e-11),
+    "CC_SWAP_EUR_USD_RESET": (1e-12, 1e-11),
     "CPI_Swap": (1e-11, 1e-12),  # given the FX rate to 10 decimals
     "CDS": (1e-12, 1e-7),
     "CommodityForward": (1e-12, 1e-12),

@@ -1,4 +1,4 @@
-"""Swap and swaptions of QuantLib's test suite, with par coupons and with coupons over the deposit of their index.
+"""Swap, cap, floor and swaptions of QuantLib's test suite, with par coupons and with those of their index's deposits.
 
 QuantLib's curve begins two business days after the evaluation date and values are for that day; here it begins today,
 with the same forward rates, so values grow by two days of its rate. A volatility runs from the evaluation date in both.
@@ -11,12 +11,13 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.core.pricing.ore_reference import REPOSITORY
-from xip_core.model.market import Snapshot, SwaptionVolatility
+from xip_core.model.market import CapVolatility, Snapshot, SwaptionVolatility
 from xip_core.model.market_instruments import CurveDefinition, Pillar, RateIndex, ZeroRates
-from xip_core.model.trade import FixedLeg, FloatingLeg, OvernightLeg, Schedule, Swap, Swaption, Trade
+from xip_core.model.trade import CapFloor, FixedLeg, FloatingLeg, OvernightLeg, Schedule, Swap, Swaption, Trade
 from xip_core.pricing import calculate
 
 TABLE = REPOSITORY.parent / "shared" / "reference" / "rates" / "quantlib_rates_bonds.json"
@@ -113,3 +114,32 @@ def test_the_swaption_on_an_overnight_swap_has_the_value_quantlib_gives() -> Non
     )
     value = in_two_days(right, a_market(dt.date(2002, 3, 13)))
     assert abs(value - case["ois_variant"]["expected_npv"]) <= case["abs_tol"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "strike", "is_par", "expected"),
+    [
+        # facts of test-suite/capfloor.cpp, testCachedValue, at the commit of the table; QuantLib 1.44 gives the same
+        ("caps", 0.07, True, 6.87570026732),
+        ("floors", 0.03, True, 2.65812927959),
+        ("caps", 0.07, False, 6.87630307745),
+        ("floors", 0.03, False, 2.65796764715),
+    ],
+)
+def test_caps_and_floors_at_a_lognormal_volatility_have_the_value_quantlib_gives(
+    kind: str, strike: float, is_par: bool, expected: float
+) -> None:
+    as_of, start = dt.date(2002, 3, 14), dt.date(2002, 3, 18)
+    surface = CapVolatility(
+        index="EUR-EURIBOR-6M", discount_curve="flat", tenors=("20Y",), strikes=(0.03, 0.07),
+        quotes=("volatility", "volatility"), is_normal=False,
+    )  # fmt: skip
+    market = msgspec.structs.replace(a_market(as_of, is_par), cap_volatilities=(surface,))
+    market = msgspec.structs.replace(market, quotes={**market.quotes, "flat": 0.05 * 365.0 / 360.0})
+    fields = shared(start, "6M", "modified_following", 100.0)
+    fields["schedule"] = msgspec.structs.replace(fields["schedule"], end=start.replace(year=2022))
+    leg = FloatingLeg(payer=False, day_count="A360", index="EUR-EURIBOR-6M", **fields)
+    trade = CapFloor(id="T", leg=leg, position="long", **{kind: (strike,)})
+    result = calculate([trade], market, measures=("pv",))
+    assert result.status[0, 0] == 0, result.failures
+    assert abs(float(result.pv[0, 0]) * math.exp(0.05 * 4.0 / 360.0) - expected) <= 1e-11
