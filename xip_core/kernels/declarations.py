@@ -87,6 +87,7 @@ EQUITY = Kernel(
         vega="per 1.00 of volatility",
         theta="per year",
         rho="per 1.00 of rate",
+        dividend_rho="per 1.00 of dividend yield",
         vanna="delta per 1.00 of volatility",
         volga="vega per 1.00 of volatility",
     ),
