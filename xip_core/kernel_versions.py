@@ -33,6 +33,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.lookback": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
