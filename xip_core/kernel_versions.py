@@ -28,6 +28,8 @@ KERNEL_VERSIONS = {
     "black.european": "2",
     "credit.cds_flat": "1",
     "elementary.log": "1",
+    "equity.asian": "1",
+    "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
     "equity.barrier": "2",
     "equity.digital": "2",

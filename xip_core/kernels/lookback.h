@@ -12,15 +12,15 @@
  *
  *     L = Black + S D s G,   2 h G = exp(bT) N(-z + h + v / 2) - exp(2 h z) N(-z - h + v / 2)
  *
- * Both terms have the density e = S exp(-qT) n(d1) / (S D), so 2 h G = e (M(y - h) - M(y + h)), y = z - v / 2. G is even
- * in this h: near h = 0 (no cost of carry) it is a series in I_n, the integrals of u^n exp(-y u - u^2 / 2) over u > 0,
+ * Both terms have the density e = S exp(-qT) n(d1) / (S D), so 2 h G = e (M(y - h) - M(y + h)), y = z - v / 2. G is
+ * even in this h: near h = 0 (no cost of carry) it is a series in I_n, the integrals of u^n exp(-y u - u^2 / 2) over u > 0,
  * and where y < 0 its reflection exp(h (z + v / 2)) sinh(|y| h) / h is split off, so that nothing cancels.
  *
- * The chance P that the extreme goes beyond X gives the other derivatives: L is homogeneous in S and X, and its slope to
- * X is -direction D P. Volatility has dL/ds = 2 S D (G + z exp(2 h z) N(-z - h + v / 2)).
+ * The chance P that the extreme goes beyond X gives the other derivatives: L is homogeneous in S and X, and its slope
+ * to X is -direction D P. Volatility has dL/ds = 2 S D (G + z exp(2 h z) N(-z - h + v / 2)).
  *
- * Source: B. Goldman, H. Sosin and M. Gatto, Path dependent options, J. Finance 34 (1979); A. Conze and Viswanathan, Path
- * dependent options: the case of lookback options, J. Finance 46 (1991); E. Haug, The complete guide to option pricing
+ * Source: B. Goldman, H. Sosin and M. Gatto, Path dependent options, J. Finance 34 (1979); A. Conze and Viswanathan,
+ * Path dependent options: the case of lookback options, J. Finance 46 (1991); E. Haug, The complete guide to option pricing
  * formulas, 2nd edition (2007), section 4.15.
  */
 #ifndef XIP_LOOKBACK_H

@@ -188,7 +188,9 @@ def test_without_volatility_the_path_of_forwards_decides(rate: float, is_call: i
     )
     end = 100.0 * math.exp(2.0 * rate)
     greatest, least = max(end, 100.0), min(end, 100.0)
-    paid = (end - least if is_call else greatest - end) if is_floating else greatest - 100.0 if is_call else 100.0 - least
+    paid = (
+        (end - least if is_call else greatest - end) if is_floating else greatest - 100.0 if is_call else 100.0 - least
+    )
     assert float(value["pv"]) == pytest.approx(math.exp(-2.0 * rate) * paid, rel=1e-14, abs=1e-13)
     tiny = one(
         rate=rate, dividend_yield=0.0, time=2.0, volatility=1e-9, is_call=is_call, is_floating=is_floating, strike=100.0
