@@ -29,6 +29,7 @@ KERNEL_VERSIONS = {
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian_geometric": "1",
+    "equity.autocallable": "1",
     "equity.barrier": "1",
     "equity.digital": "1",
     "equity.digital_barrier": "1",
@@ -40,9 +41,11 @@ KERNEL_VERSIONS = {
     "fx.european": "1",
     "implied.bachelier": "1",
     "implied.black": "1",
+    "monte_carlo.normals": "1",
     "terms.rows": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
+`monte_carlo.normals`."""
 
 OPERATION_VERSIONS = {
     "calibrate": "1",
