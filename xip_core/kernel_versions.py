@@ -48,6 +48,7 @@ KERNEL_VERSIONS = {
 `monte_carlo.normals`."""
 
 OPERATION_VERSIONS = {
+    "average": "1",
     "calibrate": "1",
     "option": "1",
     "optionlet": "1",
@@ -65,6 +66,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "average": _OPTION_KERNELS,
     "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
