@@ -28,7 +28,7 @@
 #define XIP_PATH_EXPONENT_MIN 10            /* a block in every replicate */
 #define XIP_PATH_EXPONENT_MAX 24
 #define XIP_STATIC static inline __attribute__((unused))
-#define XIP_SLICE_WORK 2000000              /* path-steps times scenarios between two looks at the caller: some 10 ms */
+#define XIP_SLICE_WORK 1000000              /* path-steps times scenarios between two looks at the caller: some 10 ms */
 
 typedef double xip_lanes[XIP_LANES];
 
