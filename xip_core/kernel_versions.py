@@ -31,6 +31,7 @@ KERNEL_VERSIONS = {
     "equity.asian_geometric": "1",
     "equity.autocallable": "1",
     "equity.barrier": "1",
+    "equity.basket": "1",
     "equity.digital": "1",
     "equity.digital_barrier": "1",
     "equity.european": "1",

@@ -44,13 +44,6 @@ typedef struct {
     xip_total life[XIP_REPLICATES], loss[XIP_REPLICATES];
 } xip_note_run;
 
-XIP_INLINE double xip_is_whole(double value, double low, double high)
-{
-    double is_in = in_range(value, low, high);
-
-    return is_in > 0.0 && (double)(int64_t)value == value ? 1.0 : 0.0;
-}
-
 /* Number of factors, 0 where the row is outside the domain. */
 XIP_STATIC int xip_note_factors(const xip_note *note, double loading[XIP_ASSETS_MAX][XIP_FACTORS_MAX])
 {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xip_core.kernel_versions import KERNEL_VERSIONS
-from xip_core.kernels.declaration_records import VOLATILITY, Column, Kernel, RowWork, outputs, rate
+from xip_core.kernels.declaration_records import IS_CALL, TIME, VOLATILITY, Column, Kernel, RowWork, outputs, rate
 
 ASSETS = (1, 2, 3)
 
@@ -78,4 +78,40 @@ AUTOCALLABLE = Kernel(
     work=RowWork(step_s=100e-9, exponent_column="path_exponent", count_column="observation_count"),
 )
 
-SAMPLED = (AUTOCALLABLE,)
+BASKET = Kernel(
+    name="equity.basket",
+    version=KERNEL_VERSIONS["equity.basket"],
+    summary="European option on the worst, the best or the mean of one to three assets",
+    columns=(
+        ASSET_COUNT,
+        *_of_each_asset("spot", "price", "> 0"),
+        *_of_each_asset("volatility", VOLATILITY.unit, "volatility^2 times time 0 to 100, volatility >= 0"),
+        *_of_each_asset("dividend_yield", YIELD.unit, YIELD.domain),
+        *CORRELATIONS,
+        Column("strike", "price", ">= 0"),
+        TIME,
+        rate("rate"),
+        Column("basket_type", "0 worst, 1 best, 2 mean", "0, 1 or 2"),
+        IS_CALL,
+        *SAMPLING,
+    ),
+    outputs=outputs(
+        pv="price",
+        standard_error="price, of pv",
+        delta_1="per unit of spot_1",
+        delta_2="per unit of spot_2",
+        delta_3="per unit of spot_3",
+        vega_1="per 1.00 of volatility_1",
+        vega_2="per 1.00 of volatility_2",
+        vega_3="per 1.00 of volatility_3",
+        rho="per 1.00 of rate",
+    ),
+    source="R. Stulz, Options on the minimum or the maximum of two risky assets, J. Financial Economics 10 (1982); "
+    "P. Glasserman, Monte Carlo methods in financial engineering, Springer (2003)",
+    module="basket",
+    function="basket",
+    row_s=4e-3,
+    work=RowWork(step_s=60e-9, exponent_column="path_exponent", count_column="asset_count"),
+)
+
+SAMPLED = (AUTOCALLABLE, BASKET)

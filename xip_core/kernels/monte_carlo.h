@@ -50,6 +50,14 @@ typedef struct {
     xip_lanes origin;
 } xip_walk;
 
+/* 1.0 for a whole number of the range. */
+XIP_INLINE double xip_is_whole(double value, double low, double high)
+{
+    double is_in = in_range(value, low, high);
+
+    return is_in > 0.0 && (double)(int64_t)value == value ? 1.0 : 0.0;
+}
+
 /* ---- memory: one arena a row ------------------------------------------------------------------------------------- */
 
 XIP_STATIC void *xip_carve(char **arena, size_t count, size_t size)
