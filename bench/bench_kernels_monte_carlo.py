@@ -109,13 +109,16 @@ def test_note_on_three_assets(benchmark: Any, outputs: str, sampling: str, level
     assert not status.any()
     benchmark.extra_info["standard_error"] = float(numbers["standard_error"][0])
     ours = benchmark.stats.stats.min
-    begin = time.perf_counter()
-    pv = numpy_note(1 << EXPONENT, 1)
-    benchmark.extra_info["ratio_numpy"] = round((time.perf_counter() - begin) / ours, 1)
-    assert pv == pytest.approx(float(numbers["pv"][0]), abs=0.5)
-    seconds, version = quantlib_seconds(1 << EXPONENT)
+    seconds = []
+    for seed in range(3):
+        begin = time.perf_counter()
+        pv = numpy_note(1 << EXPONENT, seed)
+        seconds.append(time.perf_counter() - begin)
+        assert pv == pytest.approx(float(numbers["pv"][0]), abs=0.5)
+    benchmark.extra_info["ratio_numpy"] = round(min(seconds) / ours, 1)
+    quantlib_s, version = quantlib_seconds(1 << EXPONENT)
     benchmark.extra_info["quantlib"] = version
-    benchmark.extra_info["ratio_quantlib_basket"] = round(seconds / ours, 1)
+    benchmark.extra_info["ratio_quantlib_basket"] = round(quantlib_s / ours, 1)
 
 
 @pytest.mark.parametrize("is_philox", [False, True])
