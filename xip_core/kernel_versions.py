@@ -31,7 +31,9 @@ KERNEL_VERSIONS = {
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
+    "equity.autocallable": "1",
     "equity.barrier": "2",
+    "equity.basket": "1",
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
@@ -44,9 +46,11 @@ KERNEL_VERSIONS = {
     "implied.bachelier": "2",
     "implied.black": "2",
     "lgm.bermudan": "1",
+    "monte_carlo.normals": "1",
     "terms.rows": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
+`monte_carlo.normals`."""
 
 OPERATION_VERSIONS = {
     "average": "2",
