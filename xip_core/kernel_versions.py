@@ -33,6 +33,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "1",
     "equity.digital_barrier": "1",
     "equity.european": "1",
+    "equity.heston": "1",
     "equity.margrabe": "1",
     "equity.merton": "1",
     "equity.spread": "1",

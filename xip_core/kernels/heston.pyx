@@ -1,0 +1,441 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""
+European options under Heston's stochastic volatility, by Fourier inversion.
+
+The price is an integral of the closed-form moments (`heston.h`) along a line in the complex plane that each row chooses
+for itself (`heston_contour.h`): through the saddle point, bent towards steepest descent, in a variable in which the
+trapezoid rule converges geometrically. NODE_COUNT points give full double precision for what desks quote and 1e-11 of
+the legs from a day to thirty years, Feller's condition held or not, |rho| = 1 and sigma = 0 included. COS (Fang and
+Oosterlee 2008) has one step for all frequencies: where the density has a spike and fat tails at once, it takes
+thousands of terms. Delta, gamma and the derivatives to all parameters are integrals of the same weights.
+
+Half the points are a trapezoid rule of their own. Relative to the integrand its error is the square root of that of the
+whole, so a row for which the two rules differ too much is refused: what is out of reach gives a status, not a number.
+
+Every row takes the same steps, rows lie side by side in vectors, points are added in one order.
+
+Source: S. Heston, A closed-form solution for options with stochastic volatility, Review of Financial Studies 6 (1993).
+"""
+
+from xip_core.kernels.columns cimport run_columns
+from xip_core.kernels.domain cimport if_good, in_range, is_finite, is_flag, is_nonnegative, is_positive
+from xip_core.kernels.elementary cimport exp_, fabs, log_, log_ratio, sqrt
+from xip_core.kernels.heston cimport (
+    Complex, Contour, Exponent, Gradient, Model, c_exp, c_inverse, c_make, c_mul, heston_contour, heston_crossing,
+    heston_explosion_time, heston_exponent, heston_gradient, heston_level, heston_log_moment, heston_mean_variance,
+    heston_natural_distance, heston_point, heston_tangent)
+
+COLUMNS = (
+    "spot", "strike", "time", "rate", "dividend_yield", "v0", "kappa", "theta", "sigma", "rho", "is_call")
+OUTPUTS = (
+    "pv", "delta", "gamma", "to_v0", "to_kappa", "to_theta", "to_sigma", "to_rho", "to_rate", "to_dividend_yield",
+    "to_time")
+
+cdef enum:
+    STAGE_ROWS = 64         # what the stages share of a row fits into the L1 cache
+    NODE_COUNT = 64         # even: every second one is a rule of its own
+    CRITICAL_STEPS = 12
+    SADDLE_STEPS = 10
+    LENGTH_STEPS = 9
+
+cdef double GOLDEN = 0.6180339887498949
+cdef double CROSSING_LEAST = 0.05       # distances below are never used: there is too little room
+cdef double FALL = 30.0                 # the line ends where gamma's integrand has fallen by e^-30 = 1e-13
+cdef double LENGTH_MAX = 25.0
+cdef double VARIANCE_LEAST = 1e-30      # below, what volatility adds is under 1e-15 of the spot
+cdef double KAPPA_TIME_LEAST = 1e-12    # kappa = 0 is taken as this over time: A / kappa and its slopes stay finite
+cdef double RULE_ERROR_MAX = 1e-11      # of spot and strike leg: what the rules' difference lets expect of the whole
+cdef double END_MAX = 2e-11             # of both legs: what the line's end may still add
+
+
+cdef struct Stage:
+    # A row's data.
+    double spot[STAGE_ROWS]
+    double strike[STAGE_ROWS]
+    double time[STAGE_ROWS]
+    double v0[STAGE_ROWS]
+    double kappa[STAGE_ROWS]
+    double theta[STAGE_ROWS]
+    double sigma[STAGE_ROWS]
+    double rho[STAGE_ROWS]
+    double log_strike[STAGE_ROWS]       # ln(K / F)
+    double variance[STAGE_ROWS]
+    # Its line.
+    double side[STAGE_ROWS]             # 1 crosses beyond 1, -1 below 0, 0 in between
+    double critical_call[STAGE_ROWS]
+    double critical_put[STAGE_ROWS]
+    double distance[STAGE_ROWS]
+    double centre[STAGE_ROWS]
+    double scale[STAGE_ROWS]
+    double sine[STAGE_ROWS]
+    double cosine[STAGE_ROWS]
+    double step[STAGE_ROWS]
+    double up_factor[STAGE_ROWS]
+    double up[STAGE_ROWS]
+    double down[STAGE_ROWS]
+    # Its sums over the nodes.
+    double sum_pv[STAGE_ROWS]
+    double sum_half_rule[STAGE_ROWS]
+    double sum_delta[STAGE_ROWS]
+    double sum_gamma[STAGE_ROWS]
+    double sum_v0[STAGE_ROWS]
+    double sum_kappa[STAGE_ROWS]
+    double sum_theta[STAGE_ROWS]
+    double sum_sigma[STAGE_ROWS]
+    double sum_rho[STAGE_ROWS]
+    double sum_time[STAGE_ROWS]
+    double sum_size[STAGE_ROWS]
+    double end_size[STAGE_ROWS]
+
+
+cdef inline Model model_of(Stage* stage, Py_ssize_t row) noexcept nogil:
+    cdef Model m
+    m.time = stage.time[row]
+    m.v0 = stage.v0[row]
+    m.kappa = stage.kappa[row]
+    m.theta = stage.theta[row]
+    m.sigma = stage.sigma[row]
+    m.rho = stage.rho[row]
+    return m
+
+
+cdef inline Contour line_of(Stage* stage, Py_ssize_t row) noexcept nogil:
+    cdef Contour line
+    line.centre = stage.centre[row]
+    line.scale = stage.scale[row]
+    line.sine = stage.sine[row]
+    line.cosine = stage.cosine[row]
+    return line
+
+
+cdef inline double part(Complex weight, Complex factor) noexcept nogil:
+    """The imaginary part of a product."""
+    return weight.re * factor.im + weight.im * factor.re
+
+
+cdef inline void prepare(Stage* stage, Py_ssize_t count, Py_ssize_t begin, const double** column) noexcept nogil:
+    """A row's model; rows without variance price a stand-in, whose sums are not used."""
+    cdef Model m
+    cdef double carry, has_variance
+    cdef Py_ssize_t row
+    for row in range(count):
+        m.time = column[2][begin + row]
+        m.v0 = column[5][begin + row]
+        m.kappa = column[6][begin + row]
+        m.theta = column[7][begin + row]
+        m.sigma = column[8][begin + row]
+        m.rho = column[9][begin + row]
+        carry = (column[3][begin + row] - column[4][begin + row]) * m.time
+        stage.variance[row] = heston_mean_variance(m)
+        has_variance = 1.0 if stage.variance[row] > VARIANCE_LEAST else 0.0
+        stage.spot[row] = column[0][begin + row]
+        stage.strike[row] = column[1][begin + row]
+        stage.log_strike[row] = log_ratio(stage.strike[row], stage.spot[row]) - carry
+        stage.variance[row] = stage.variance[row] if has_variance > 0.0 else 0.04
+        stage.time[row] = m.time if has_variance > 0.0 else 1.0
+        stage.v0[row] = m.v0 if has_variance > 0.0 else 0.04
+        stage.kappa[row] = m.kappa if m.kappa * m.time > KAPPA_TIME_LEAST else KAPPA_TIME_LEAST / stage.time[row]
+        stage.theta[row] = m.theta
+        stage.sigma[row] = m.sigma
+        stage.rho[row] = m.rho
+
+
+cdef inline void find_critical(Stage* stage, Py_ssize_t count, double side, double* critical) noexcept nogil:
+    """Distance beyond the pole up to which moments exist, as far as it may be of use: bisection of the logarithm."""
+    cdef double low[STAGE_ROWS]
+    cdef double high[STAGE_ROWS]
+    cdef double middle, exists
+    cdef Model m
+    cdef Py_ssize_t row
+    cdef int _step
+    for row in range(count):
+        low[row] = CROSSING_LEAST
+        high[row] = 1.0 + 16.0 * heston_natural_distance(stage.log_strike[row], stage.variance[row])
+    for _step in range(CRITICAL_STEPS):
+        for row in range(count):
+            m = model_of(stage, row)
+            middle = sqrt(low[row] * high[row])
+            exists = 1.0 if heston_explosion_time(m, heston_crossing(side, middle)) > m.time else 0.0
+            low[row] = middle if exists > 0.0 else low[row]
+            high[row] = high[row] if exists > 0.0 else middle
+    for row in range(count):
+        critical[row] = low[row]
+
+
+cdef inline void choose_side(Stage* stage, Py_ssize_t count) noexcept nogil:
+    """The smaller integrand, judged where a saddle point may be; `distance` is that guess."""
+    cdef double natural, call_distance, put_distance, call_level, put_level
+    cdef Model m
+    cdef Py_ssize_t row
+    for row in range(count):
+        m = model_of(stage, row)
+        natural = heston_natural_distance(stage.log_strike[row], stage.variance[row])
+        call_distance = 0.5 * stage.critical_call[row]
+        put_distance = 0.5 * stage.critical_put[row]
+        call_distance = natural if natural < call_distance else call_distance
+        put_distance = natural if natural < put_distance else put_distance
+        call_level = heston_level(m, stage.log_strike[row], 1.0, call_distance)
+        put_level = heston_level(m, stage.log_strike[row], -1.0, put_distance)
+        stage.side[row] = 1.0 if call_level < put_level else -1.0
+        stage.critical_call[row] = stage.critical_call[row] if call_level < put_level else stage.critical_put[row]
+        stage.distance[row] = natural
+
+
+cdef inline void find_saddle(Stage* stage, Py_ssize_t count) noexcept nogil:
+    """The least integrand on the real axis, by golden section of the logarithm of the distance; a few per cent do."""
+    cdef double low[STAGE_ROWS]
+    cdef double high[STAGE_ROWS]
+    cdef double near[STAGE_ROWS]
+    cdef double far[STAGE_ROWS]
+    cdef double near_level[STAGE_ROWS]
+    cdef double far_level[STAGE_ROWS]
+    cdef double is_near, place, level, last
+    cdef Model m
+    cdef Py_ssize_t row
+    cdef int _step
+    for row in range(count):
+        m = model_of(stage, row)
+        last = 0.95 * stage.critical_call[row]
+        last = 4.0 * stage.distance[row] if 4.0 * stage.distance[row] < last else last
+        place = 0.05 * stage.distance[row]
+        place = place if place < 0.5 * last else 0.5 * last
+        low[row] = log_(place)
+        high[row] = log_(last)
+        near[row] = high[row] - GOLDEN * (high[row] - low[row])
+        far[row] = low[row] + GOLDEN * (high[row] - low[row])
+        near_level[row] = heston_level(m, stage.log_strike[row], stage.side[row], exp_(near[row]))
+    for row in range(count):
+        m = model_of(stage, row)
+        far_level[row] = heston_level(m, stage.log_strike[row], stage.side[row], exp_(far[row]))
+    for _step in range(SADDLE_STEPS):
+        for row in range(count):
+            m = model_of(stage, row)
+            is_near = 1.0 if near_level[row] < far_level[row] else 0.0
+            low[row] = low[row] if is_near > 0.0 else near[row]
+            high[row] = far[row] if is_near > 0.0 else high[row]
+            place = GOLDEN * (high[row] - low[row])
+            place = high[row] - place if is_near > 0.0 else low[row] + place
+            level = heston_level(m, stage.log_strike[row], stage.side[row], exp_(place))
+            last = near[row]
+            near[row] = place if is_near > 0.0 else far[row]
+            far[row] = last if is_near > 0.0 else place
+            last = near_level[row]
+            near_level[row] = level if is_near > 0.0 else far_level[row]
+            far_level[row] = last if is_near > 0.0 else level
+    for row in range(count):
+        stage.distance[row] = exp_(0.5 * (low[row] + high[row]))
+
+
+cdef inline void lay_line(Stage* stage, Py_ssize_t count) noexcept nogil:
+    """The line, and the length of y after which gamma's integrand, the slowest to fall, is negligible."""
+    cdef double low[STAGE_ROWS]
+    cdef double high[STAGE_ROWS]
+    cdef double start[STAGE_ROWS]
+    cdef double middle, up, level, lives
+    cdef Complex z
+    cdef Contour line
+    cdef Model m
+    cdef Py_ssize_t row
+    cdef int _step
+    for row in range(count):
+        m = model_of(stage, row)
+        line = heston_contour(
+            m, stage.log_strike[row], stage.variance[row], stage.side[row], stage.distance[row],
+            stage.critical_call[row])
+        stage.centre[row] = line.centre
+        stage.scale[row] = line.scale
+        stage.sine[row] = line.sine
+        stage.cosine[row] = line.cosine
+        stage.side[row] = 0.0 if line.centre == 0.5 else stage.side[row]
+        start[row] = (
+            heston_log_moment(m, c_make(line.centre, 0.0)).re - line.centre * stage.log_strike[row] - FALL)
+        low[row] = 0.5
+        high[row] = LENGTH_MAX
+    for _step in range(LENGTH_STEPS):
+        for row in range(count):
+            m = model_of(stage, row)
+            middle = 0.5 * (low[row] + high[row])
+            up = exp_(middle)
+            z = heston_point(line_of(stage, row), up, 1.0 / up)
+            level = heston_log_moment(m, z).re - z.re * stage.log_strike[row] + middle
+            lives = 1.0 if level > start[row] else 0.0
+            low[row] = middle if lives > 0.0 else low[row]
+            high[row] = high[row] if lives > 0.0 else middle
+    for row in range(count):
+        stage.step[row] = high[row] * (1.0 / NODE_COUNT)
+        stage.up_factor[row] = exp_(stage.step[row])
+
+
+cdef inline void integrate(Stage* stage, Py_ssize_t count) noexcept nogil:
+    """Sums over the nodes of the imaginary part of M(z) e^(-zk) dz / (z (z - 1)) times what each output asks for."""
+    cdef double node_weight, half_weight
+    cdef Complex z, weight, density, exponent
+    cdef Contour line
+    cdef Exponent at
+    cdef Gradient to
+    cdef Model m
+    cdef Py_ssize_t row
+    cdef int node
+    for row in range(count):
+        stage.up[row] = 1.0
+        stage.down[row] = 1.0
+        stage.sum_pv[row] = stage.sum_half_rule[row] = stage.sum_delta[row] = stage.sum_gamma[row] = 0.0
+        stage.sum_v0[row] = stage.sum_kappa[row] = stage.sum_theta[row] = stage.sum_sigma[row] = 0.0
+        stage.sum_rho[row] = stage.sum_time[row] = stage.sum_size[row] = 0.0
+    for node in range(NODE_COUNT):
+        node_weight = 0.5 if node == 0 else 1.0
+        half_weight = 2.0 if node % 2 == 0 else 0.0
+        for row in range(count):
+            m = model_of(stage, row)
+            line = line_of(stage, row)
+            z = heston_point(line, stage.up[row], stage.down[row])
+            at = heston_exponent(m, z)
+            to = heston_gradient(m, z, at)
+            exponent.re = m.v0 * at.b.re + m.kappa * m.theta * at.a.re - z.re * stage.log_strike[row]
+            exponent.im = m.v0 * at.b.im + m.kappa * m.theta * at.a.im - z.im * stage.log_strike[row]
+            density = c_mul(c_exp(exponent), heston_tangent(line, stage.up[row], stage.down[row]))
+            density.re = node_weight * density.re
+            density.im = node_weight * density.im
+            weight = c_mul(density, c_inverse(at.q))
+            stage.sum_pv[row] += weight.im
+            stage.sum_half_rule[row] += half_weight * weight.im
+            stage.sum_delta[row] += part(weight, z)
+            stage.sum_gamma[row] += density.im
+            stage.sum_v0[row] += part(weight, to.to_v0)
+            stage.sum_kappa[row] += part(weight, to.to_kappa)
+            stage.sum_theta[row] += part(weight, to.to_theta)
+            stage.sum_sigma[row] += part(weight, to.to_sigma)
+            stage.sum_rho[row] += part(weight, to.to_rho)
+            stage.sum_time[row] += part(weight, to.to_time)
+            stage.end_size[row] = fabs(weight.re) + fabs(weight.im)
+            stage.sum_size[row] += stage.end_size[row]
+            stage.up[row] = stage.up[row] * stage.up_factor[row]
+            stage.down[row] = stage.down[row] / stage.up_factor[row]
+
+
+cdef inline void finish(
+        Stage* stage, Py_ssize_t count, Py_ssize_t begin, const double** column, double** output,
+        double* is_refused) noexcept nogil:
+    """The option asked for, from the one that was integrated; the limit of rows without variance; refusals."""
+    cdef double spot, strike, time, rate, dividend_yield, is_call, discount, spot_leg, strike_leg, legs, side, unit
+    cdef double spot_part, strike_part, pv, delta, gamma, is_paid, share, error, is_good, drift, has_variance
+    cdef Model m
+    cdef Py_ssize_t row
+    for row in range(count):
+        spot = column[0][begin + row]
+        strike = column[1][begin + row]
+        time = column[2][begin + row]
+        rate = column[3][begin + row]
+        dividend_yield = column[4][begin + row]
+        is_call = column[10][begin + row]
+        m.time = time
+        m.v0 = column[5][begin + row]
+        m.kappa = column[6][begin + row]
+        m.theta = column[7][begin + row]
+        m.sigma = column[8][begin + row]
+        m.rho = column[9][begin + row]
+        has_variance = 1.0 if heston_mean_variance(m) > VARIANCE_LEAST else 0.0
+        discount = exp_(-rate * time)
+        spot_leg = spot * exp_(-dividend_yield * time)
+        strike_leg = strike * discount
+        side = stage.side[row]
+        unit = strike_leg * stage.step[row] * 0.3183098861837907        # 1 / pi
+        # Integrated: call, call - spot leg = put - strike leg, or put.
+        spot_part = (1.0 if side < 1.0 else 0.0) if is_call > 0.0 else (-1.0 if side > 0.0 else 0.0)
+        strike_part = (-1.0 if side < 0.0 else 0.0) if is_call > 0.0 else (1.0 if side > -1.0 else 0.0)
+        pv = unit * stage.sum_pv[row] + (spot_part * spot_leg + strike_part * strike_leg)
+        pv = pv if pv >= 0.0 else 0.0 * pv
+        delta = (unit * stage.sum_delta[row] + spot_part * spot_leg) / spot
+        gamma = unit * stage.sum_gamma[row] / spot / spot
+        legs = spot_leg + strike_leg
+        share = unit / legs
+        error = share * fabs(stage.sum_half_rule[row] - stage.sum_pv[row])
+        # No variance: the forward is sure.
+        is_paid = 1.0 if stage.log_strike[row] <= 0.0 else 0.0
+        is_paid = is_paid if is_call > 0.0 else is_paid - 1.0
+        pv = pv if has_variance > 0.0 else is_paid * (spot_leg - strike_leg) + 0.0     # no negative zero
+        delta = delta if has_variance > 0.0 else is_paid * spot_leg / spot
+        unit = unit if has_variance > 0.0 else 0.0
+        drift = (rate - dividend_yield) * spot * delta - rate * pv
+        is_good = (
+            is_positive(spot) * is_positive(strike) * is_nonnegative(time) * is_finite(rate)
+            * is_finite(dividend_yield) * is_nonnegative(m.v0) * is_nonnegative(m.kappa) * is_nonnegative(m.theta)
+            * is_nonnegative(m.sigma) * in_range(m.rho, -1.0, 1.0) * is_flag(is_call))
+        is_good = is_good if has_variance == 0.0 else (
+            is_good * in_range(error * error, 0.0, RULE_ERROR_MAX * share * stage.sum_size[row])
+            * in_range(share * stage.end_size[row], 0.0, END_MAX))
+        output[0][begin + row] = pv
+        output[1][begin + row] = delta
+        output[2][begin + row] = gamma if has_variance > 0.0 else 0.0
+        output[3][begin + row] = unit * stage.sum_v0[row]
+        output[4][begin + row] = unit * stage.sum_kappa[row]
+        output[5][begin + row] = unit * stage.sum_theta[row] if m.kappa > 0.0 else 0.0
+        output[6][begin + row] = unit * stage.sum_sigma[row]
+        output[7][begin + row] = unit * stage.sum_rho[row]
+        output[8][begin + row] = time * (spot * delta - pv)
+        output[9][begin + row] = -time * (spot * delta)
+        output[10][begin + row] = drift + unit * stage.sum_time[row]
+        is_refused[begin + row] = 1.0 - is_good
+
+
+cdef inline void refuse(Py_ssize_t count, Py_ssize_t begin, double** output, double* is_refused) noexcept nogil:
+    """One NaN in every output of a row that is refused or not finite."""
+    cdef double is_good, total
+    cdef Py_ssize_t row
+    cdef int place
+    for row in range(begin, begin + count):
+        total = 0.0
+        for place in range(11):
+            total += output[place][row]
+        is_good = (1.0 - is_refused[row]) * is_finite(total)
+        for place in range(11):
+            output[place][row] = if_good(is_good, output[place][row])
+        is_refused[row] = 1.0 - is_good
+
+
+cdef void heston_loop(
+        Py_ssize_t row_count,
+        const double** column,                  # IN, order of COLUMNS
+        double** output,                        # OUT, order of OUTPUTS
+        double* is_refused) noexcept nogil:     # OUT
+    cdef Stage stage
+    cdef Py_ssize_t begin = 0, count
+    while begin < row_count:
+        count = row_count - begin if row_count - begin < STAGE_ROWS else STAGE_ROWS
+        prepare(&stage, count, begin, column)
+        find_critical(&stage, count, 1.0, stage.critical_call)
+        find_critical(&stage, count, -1.0, stage.critical_put)
+        choose_side(&stage, count)
+        find_saddle(&stage, count)
+        lay_line(&stage, count)
+        integrate(&stage, count)
+        finish(&stage, count, begin, column, output, is_refused)
+        refuse(count, begin, output, is_refused)
+        begin += count
+
+
+def heston(tuple columns, tuple outputs, status):
+    """
+    Price and Greeks of European options under Heston's model.
+
+    dS = (r - q) S dt + sqrt(v) S dW, dv = kappa (theta - v) dt + sigma sqrt(v) dB, correlation rho of dW and dB.
+
+    Args:
+        columns: float64 vectors of n values or one, in the order of COLUMNS. spot, strike > 0 in price units; time in
+            years >= 0; rate and dividend_yield continuous, finite; v0 and theta, variances per year, >= 0; kappa per
+            year >= 0; sigma, volatility of variance per sqrt(year), >= 0; rho -1 to 1; is_call 0 or 1.
+        outputs: float64 vectors to write, in the order of OUTPUTS, or None for those not wanted. delta, gamma per
+            unit of spot; to_x is the derivative to x, to_time that to the time to expiry (theta with its sign turned).
+        status: uint8 vector to write: 0, or FailureReason.NUMERICAL where the row is outside the domain or the two
+            quadrature rules disagree by 1e-4 of the legs; all its outputs are then NaN.
+
+    Error of pv, of the sum of spot and strike leg (measured over 12,000 rows a book against 400 nodes and other lines,
+        tests compare with a quadrature in many digits): 1e-15 for a week to ten years, sigma 0.05 to 1.5, variances from
+        0.005; 2e-13 for a day to thirty years, sigma 0.001 to 5, variances from 1e-4, any rho; 5e-12 of all rows that
+        are not refused. Refused within the domain are spikes beside fat tails: variances below 1e-6 with sigma above 1.
+        Greeks: 1e-8 relative or 1e-8, whichever is more.
+
+    Raises:
+        ValueError: a count, length or dtype is wrong.
+    """
+    run_columns(heston_loop, COLUMNS, OUTPUTS, columns, outputs, status)
