@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -159,7 +160,7 @@ def equity_heston(
     """Heston's two probabilities (1993), Gauss-Legendre on panels that double in width; sigma > 0.01, |rho| < 1."""
     log_strike = math.log(strike / spot) - (rate - dividend_yield) * time
 
-    def moment(u: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
+    def moment(u: npt.NDArray[Any]) -> npt.NDArray[Any]:
         beta = kappa - rho * sigma * 1j * u
         d = np.sqrt(beta * beta + sigma * sigma * (1j * u + u * u))
         g, fall = (beta - d) / (beta + d), np.exp(-d * time)
