@@ -1,8 +1,8 @@
 """Speed of equity.heston, beside QuantLib's engines: `python -m pytest bench/bench_kernels_heston.py --benchmark-only`.
 
 As bench_kernels.py: `million_per_s` rows with all 11 outputs, one core, from the fastest round. The last figures price
-the same 64 rows with QuantLib 1.44's AnalyticHestonEngine, price alone, by its default (144 Gauss-Laguerre points) and by
-its adaptive Gauss-Lobatto to 1e-10, and give the errors of both against the twin of `kernels/reference.py`. They need
+64 rows with QuantLib 1.44's AnalyticHestonEngine, price alone, by its default (144 Gauss-Laguerre points) and by its
+adaptive Gauss-Lobatto to 1e-10, and give the errors of both against the twin of `kernels/reference.py`. They need
 `pip install .[oracle]`.
 """
 
