@@ -37,6 +37,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.heston": "1",
     "equity.lookback": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
