@@ -37,10 +37,16 @@ KERNEL_VERSIONS = {
     "equity.merton": "1",
     "equity.spread": "1",
     "equity.touch": "1",
+    "fx.atm_strike": "1",
+    "fx.delta": "1",
     "fx.european": "1",
+    "fx.strike_of_delta": "1",
     "implied.bachelier": "1",
     "implied.black": "1",
     "terms.rows": "1",
+    "volatility.sabr": "1",
+    "volatility.sabr_normal": "1",
+    "volatility.svi": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 

@@ -20,6 +20,7 @@ from xip_core.kernels.declaration_records import (
 )
 from xip_core.kernels.declarations_exotic import EXOTIC
 from xip_core.kernels.declarations_options import OPTIONS
+from xip_core.kernels.declarations_volatility import VOLATILITY_KERNELS
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -147,4 +148,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC)
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *VOLATILITY_KERNELS)
