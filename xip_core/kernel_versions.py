@@ -65,10 +65,26 @@ OPERATION_VERSIONS = {
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
-_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
+_OPTION_KERNELS = (
+    "bachelier.european",
+    "black.european",
+    "elementary.log",
+    "terms.rows",
+    "volatility.sabr",
+    "volatility.svi",
+)
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
-    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "calibrate": (
+        "bachelier.european",
+        "black.european",
+        "elementary.log",
+        "fx.atm_strike",
+        "fx.strike_of_delta",
+        "terms.rows",
+        "volatility.sabr",
+        "volatility.svi",
+    ),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

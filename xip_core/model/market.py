@@ -25,6 +25,7 @@ import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
 from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_smiles import VolatilitySmile, smile_fault
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -188,6 +189,12 @@ class Snapshot(Record, frozen=True, kw_only=True):
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
     swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
     cap_volatilities: tuple[CapVolatility, ...] = ()
+    smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def volatility_smiles(self) -> tuple[VolatilitySmile, ...]:
+        """`smiles`, none where unset: a snapshot without them keeps the bytes it had before there were any."""
+        return () if isinstance(self.smiles, msgspec.UnsetType) else self.smiles
 
     def __post_init__(self) -> None:
         for problem in _contradictions(self):
@@ -286,6 +293,11 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
         "swaption volatility": [v.name for v in snapshot.swaption_volatilities],
         "cap volatility": [v.name for v in snapshot.cap_volatilities],
     }
+    for smile in snapshot.volatility_smiles:
+        groups[smile.kind.replace("_", " ").replace("fx", "FX")].append(smile.name)
+        fault = smile_fault(smile)
+        if fault is not None:
+            yield fault
     for what, names in groups.items():
         yield from _repeated(what, names)
     for spot in snapshot.fx_spots:

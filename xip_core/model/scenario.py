@@ -13,7 +13,9 @@ What a target means::
     equity                 the spot; forward prices scale with it, so dividend yields stand still
     commodity              spot and forward prices
     hazard                 CDS spreads or hazard rates
-    *_volatility           the quotes of one surface, by expiry
+    *_volatility           the volatilities of one surface, by expiry; of one quoted by delta those at the money
+    risk_reversal          the risk reversals of one surface ("EURUSD"), by expiry
+    butterfly              its butterflies
 
 A shift that names nothing is refused when the run is planned: a stress that silently does nothing is worse than none.
 """
@@ -50,6 +52,8 @@ Target = Literal[
     "commodity_volatility",
     "swaption_volatility",
     "cap_volatility",
+    "risk_reversal",
+    "butterfly",
 ]
 
 _ROLES: dict[str, frozenset[str]] = {
@@ -59,6 +63,8 @@ _ROLES: dict[str, frozenset[str]] = {
     "equity": frozenset({"spot"}),
     "commodity": frozenset({"spot", "price"}),
     "hazard": frozenset({"rate"}),
+    "risk_reversal": frozenset({"risk_reversal"}),
+    "butterfly": frozenset({"butterfly"}),
 }
 _VOLATILITY_ROLES = frozenset({"volatility"})
 
@@ -251,7 +257,8 @@ class ScenarioMarket:
     def _matches(self, shift: Shift, item: MarketObject) -> bool:
         if shift.target == "currency":
             return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
-        if shift.target != item.kind:
+        is_smile = shift.target in ("risk_reversal", "butterfly") and item.kind.endswith("_volatility")
+        if shift.target != item.kind and not is_smile:
             return False
         name = item.name.split("/", 1)[1]
         return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)

@@ -32,6 +32,7 @@ from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
 from xip_core.pricing.polling import holding, poll
+from xip_core.pricing.surfaces_build import build_smile
 from xip_core.pricing.surfaces_caplets import CapletStripper
 from xip_core.pricing.tile import Columns
 
@@ -385,8 +386,9 @@ class ObjectBuilder:
         return np.vstack([log_spot, yields]), {**failures, **more}
 
     def _volatility(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
-        names = [use.quote for use in self._layout.objects[name].quotes]
-        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        if name in self._layout.smiles:
+            return build_smile(self._layout, name, market, quotes, quote_matrix)
+        values, failures = quote_matrix(quotes, [q.quote for q in self._layout.objects[name].quotes], "not negative")
         if name in self._layout.terms:
             days = np.array(self._layout.terms[name].knot_days)
         elif self._layout.grids[name].is_total_variance:

@@ -11,6 +11,7 @@ Implements `pricing.layout.MarketLayout`. Factors follow each other object by ob
     hazard              log survival probability at each pillar
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
     vol grids           volatility at each node (row-major), bilinear, flat outside
+    smiles              parameters of each expiry (`surfaces_smiles`)
 
 A layout is built from definitions alone: 23 curves with 1,850 factors take 12 ms; nothing but pillar days is
 computed. An object whose definition cannot be laid out (two instruments with one pillar, an unknown calendar) gets no
@@ -32,7 +33,7 @@ from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
-from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
     BrokenSurfaceError,
@@ -44,6 +45,7 @@ from xip_core.pricing.surfaces import (
     layout_swaption_grid,
     layout_term,
 )
+from xip_core.pricing.surfaces_smiles import SmileSlot, layout_smile
 
 YEAR_DAYS = 365.0
 
@@ -134,6 +136,8 @@ class SnapshotLayout:
         self.hazards: dict[str, PillarSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
         self.grids: dict[str, VolatilityGrid] = {}
+        self.smiles: dict[str, SmileSlot] = {}
+        self._smile_names = {smile.object_name for smile in snapshot.volatility_smiles}
         self.ranges: dict[str, tuple[int, int]] = {}
         self.derived: dict[str, object] = {}
         self._discounts: dict[tuple[str, int], Refs] = {}
@@ -179,6 +183,9 @@ class SnapshotLayout:
                 hazard = next(hazard for hazard in snapshot.hazards if hazard.name == short_name)
                 knots = hazard_knot_days(hazard, self.as_of_day)
                 self.hazards[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case _ if name in self._smile_names:
+                self.smiles[name] = layout_smile(snapshot, name, self.as_of_day, begin)
+                self._take(name, self.smiles[name].factor_count)
             case "fx_volatility" | "equity_volatility":
                 self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
                 self._take(name, len(self.terms[name].knot_days))
@@ -349,6 +356,14 @@ class SnapshotLayout:
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        """The smile of an underlying, None where its surface has none. An FX pair may be asked for either way."""
+        for pair in (name, name[3:] + name[:3]) if kind == "fx_volatility" else (name,):
+            found = self.smiles.get(f"{kind}/{pair}")
+            if found is not None:
+                return found.at(self.as_of_day, day_number(expiry), is_inverse=pair != name)
+        return None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

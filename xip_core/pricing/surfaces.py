@@ -108,7 +108,7 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
         return VolatilityRef(refs, self.is_total_variance, self.is_normal, years)
 
 
-def _expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequence[str]) -> tuple[int, ...]:
+def expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequence[str]) -> tuple[int, ...]:
     days = add_tenors(calendar_names, as_of_day, tenors, "following", False).tolist()
     if not days:
         raise BrokenSurfaceError(f"{name} must have an expiry, got none")
@@ -130,20 +130,20 @@ def layout_term(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> Vo
     surfaces = snapshot.fx_volatilities if kind == "fx_volatility" else snapshot.equity_volatilities
     surface = next(item for item in surfaces if item.name == short_name)
     tenors = [pillar.tenor for pillar in surface.pillars]
-    return VolatilityTerm(begin, _expiry_days(name, surface.calendar, as_of_day, tenors))
+    return VolatilityTerm(begin, expiry_days(name, surface.calendar, as_of_day, tenors))
 
 
 def layout_commodity(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> VolatilityGrid:
     """A commodity surface by strike, or at-the-money alone."""
     surface = next(item for item in snapshot.commodity_volatilities if item.name == name.split("/", 1)[1])
-    rows = _expiry_days(name, surface.calendar, as_of_day, surface.expiries)
+    rows = expiry_days(name, surface.calendar, as_of_day, surface.expiries)
     return VolatilityGrid(begin, rows, _check_ascending(name, surface.strikes or (0.0,)), False, True)
 
 
 def layout_swaption_grid(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> VolatilityGrid:
     """An at-the-money swaption grid."""
     surface = next(item for item in snapshot.swaption_volatilities if item.name == name.split("/", 1)[1])
-    rows = _expiry_days(name, surface.calendar, as_of_day, surface.expiries)
+    rows = expiry_days(name, surface.calendar, as_of_day, surface.expiries)
     lengths = [parse_tenor(tenor)[0] / 12.0 for tenor in surface.swap_tenors]
     return VolatilityGrid(begin, rows, _check_ascending(name, lengths), surface.is_normal, False)
 

@@ -1,0 +1,49 @@
+"""Where smiles live in the market vector: slices by expiry, their factors by model.
+
+    spline    log-moneyness of each quoted point, volatilities there, second derivatives there      3 n factors
+    sabr      alpha, rho, nu, on a forward of 1 (homogeneity: alpha is alpha F^(beta - 1))          3
+    svi       a, b, rho, m, sigma of total variance                                                 5
+
+Total variance is linear in time between expiries at equal log-moneyness; before the first and after the last expiry
+the volatility is flat. Both are weights on slices that depend on dates alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from xip_core.model.market import Snapshot
+from xip_core.model.market_smiles import VolatilitySmile
+from xip_core.pricing.layout import SmileRef, SmileSlice
+from xip_core.pricing.surfaces import YEAR_DAYS, expiry_days, variance_rows
+
+PARAMETER_COUNTS = {"sabr": 3, "svi": 5}
+
+
+class SmileSlot(msgspec.Struct, frozen=True):
+    """Where the factors of a smile are: expiry after expiry, *width* each."""
+
+    definition: VolatilitySmile
+    begin: int
+    expiry_days: tuple[int, ...]
+    width: int
+
+    @property
+    def factor_count(self) -> int:
+        return len(self.expiry_days) * self.width
+
+    def at(self, as_of_day: int, day: int, is_inverse: bool) -> SmileRef:
+        """The smile to the expiry *day*."""
+        slices = tuple(
+            SmileSlice(self.begin + row * self.width, (self.expiry_days[row] - as_of_day) / YEAR_DAYS, weight)
+            for row, weight in variance_rows(self.expiry_days, as_of_day, day)
+        )
+        years = max(day - as_of_day, 0) / YEAR_DAYS
+        return SmileRef(self.definition.model, self.width, self.definition.beta, is_inverse, years, slices)
+
+
+def layout_smile(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> SmileSlot:
+    """The smile called *name* ("fx_volatility/EURUSD")."""
+    smile = next(item for item in snapshot.volatility_smiles if item.object_name == name)
+    width = PARAMETER_COUNTS.get(smile.model, 3 * smile.point_count)
+    return SmileSlot(smile, begin, expiry_days(name, smile.calendar, as_of_day, smile.expiries), width)
