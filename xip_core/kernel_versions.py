@@ -51,6 +51,7 @@ KERNEL_VERSIONS = {
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 
 OPERATION_VERSIONS = {
+    "average": "1",
     "calibrate": "1",
     "option": "1",
     "optionlet": "1",
@@ -75,6 +76,7 @@ _OPTION_KERNELS = (
 )
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "average": _OPTION_KERNELS,
     "calibrate": (
         "bachelier.european",
         "black.european",
