@@ -26,6 +26,7 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "1",
     "black.european": "1",
+    "calibration.system": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian_geometric": "1",
@@ -42,10 +43,11 @@ KERNEL_VERSIONS = {
     "implied.black": "1",
     "terms.rows": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; `calibration.system` is
+the solver of curves."""
 
 OPERATION_VERSIONS = {
-    "calibrate": "1",
+    "calibrate": "2",
     "option": "1",
     "optionlet": "1",
     "probe.noop": "1",
@@ -62,7 +64,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
-    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "calibrate": ("bachelier.european", "calibration.system", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
