@@ -47,6 +47,7 @@ KERNEL_VERSIONS = {
 the solver of curves."""
 
 OPERATION_VERSIONS = {
+    "average": "1",
     "calibrate": "2",
     "option": "1",
     "optionlet": "1",
@@ -64,6 +65,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "average": _OPTION_KERNELS,
     "calibrate": ("bachelier.european", "calibration.system", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
