@@ -28,7 +28,7 @@ from xip_core.model.market import Snapshot, usable_quote
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.calibrate_versions import BlockVersions, users_of_quotes
-from xip_core.pricing.curves_fit import fit, rising_survival
+from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_system import CurveSystem
@@ -42,6 +42,9 @@ Ints = npt.NDArray[np.int64]
 Quotes = Mapping[str, float | str]
 
 BASIS_POINT = 1e-4
+
+GIVEN_SEGMENTS = (instruments.DiscountFactors, instruments.ZeroSpreads, instruments.ZeroRates)
+"""Quotes of a curve that are its factors but for a formula; nothing is solved for."""
 
 
 class PartialFailure(Failure, frozen=True):
@@ -129,7 +132,7 @@ class Calibrator:
         self._layout = layout
         self.scenario_market = ScenarioMarket(snapshot)
         self.order = tuple(name for name in layout.order if name in layout.ranges)
-        self._builder = builder
+        self.builder = builder
         self._users = users_of_quotes(layout)
         self.dv01_shift = _dv01_shift(layout)
         self._base: Floats | None = None
@@ -138,7 +141,7 @@ class Calibrator:
 
     def calibrate(self, changed: Sequence[Mapping[str, float]]) -> tuple[Floats, dict[tuple[str, int], Failure]]:
         """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
-        base = self._base_market()
+        base, _ = self.base_market()
         market = np.repeat(base[:, None], len(changed), axis=1)
         failures: dict[tuple[str, int], Failure] = {}
         versions = BlockVersions(self._layout, self._users, changed)
@@ -161,11 +164,12 @@ class Calibrator:
                     failures[name, column] = built_failures[version]
         return market, failures
 
-    def _base_market(self) -> Floats:
+    def base_market(self) -> tuple[Floats, Mapping[str, Failure]]:
+        """Factors (F,) of the snapshot's own quotes, and failures by object. Not to be changed."""
         with holding(self._base_lock):
             if self._base is None:
                 self._base = self._build_base()
-            return self._base
+            return self._base, self._base_failures
 
     def _build_base(self) -> Floats:
         market = np.full((self._layout.factor_count, 1), np.nan)
@@ -200,7 +204,7 @@ class Calibrator:
                     break
         alive = [position for position in range(len(columns)) if position not in found]
         if alive:
-            values, failed = self._builder.build(
+            values, failed = self.builder.build(
                 name, market, [quotes[position] for position in alive], columns[alive]
             )
             built[:, alive] = values
@@ -283,12 +287,59 @@ class ObjectBuilder:
         if isinstance(segment, instruments.ZeroRates):
             return -years * values, failures
         values = self._effective_quotes(slot, values, quotes, failures)
-        name = f"curve/{slot.definition.name}"
-        system = self._compiled(name, lambda: curve_system(self._layout, slot))
+        system = self.system_of(f"curve/{slot.definition.name}")
+        assert system is not None, slot.definition
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)
         days = [f"{item.quote} (pillar {date_of(item.pillar_day)})" for item in slot.instruments]
         return fit(system, days, market, columns, values, years, failures)
+
+    def system_of(self, name: str) -> CurveSystem | Failure | None:
+        """The equations an object solves; None where its factors follow from quotes directly."""
+        kind, short_name = name.split("/", 1)
+        if kind == "curve":
+            slot = self._layout.curves[short_name]
+            if isinstance(slot.definition.segments[0], GIVEN_SEGMENTS):
+                return None
+            return self._compiled(name, lambda: curve_system(self._layout, slot))
+        if kind == "hazard" and self._hazards[short_name].cds_spreads:
+            return self._compiled(name, lambda: hazard_system(self._layout, self._hazards[short_name]))
+        return None
+
+    def solve_cold(self, name: str, market: Floats, quotes: Quotes) -> SolvedObject | None:
+        """Solves the equations of one object from a flat start, for what is left of them; None where it has none, or a
+        quote cannot be used.
+
+        Args:
+            market: (F,), parents built.
+        """
+        system = self.system_of(name)
+        names = [use.quote for use in self._layout.objects[name].quotes]
+        short_name = name.split("/", 1)[1]
+        if not isinstance(system, CurveSystem):
+            return None
+        if name.startswith("curve/"):
+            slot = self._layout.curves[short_name]
+            names, knot_days = [item.quote for item in slot.instruments], slot.knot_days
+        else:
+            knot_days = self._layout.hazards[short_name].knot_days
+        values, failures = quote_matrix([quotes], names)
+        given = values.copy()
+        if name.startswith("curve/"):
+            values = self._effective_quotes(slot, values, [quotes], failures)
+        if failures:
+            return None
+        years = (np.array(knot_days) - self._layout.as_of_day) / YEAR_DAYS
+        scales = np.divide(values, given, out=np.ones_like(given), where=given != 0.0)[:, 0]
+        return solve_cold(system, market, values[:, 0], scales, years)
+
+    def stripper_of(self, name: str) -> CapletStripper | None:
+        """The equations of a cap surface; None for any other object."""
+        if name not in self._caps:
+            return None
+        if name not in self._strippers:
+            self._strippers[name] = CapletStripper(self._layout, self._caps[name])
+        return self._strippers[name]
 
     def _compiled(self, name: str, make: Callable[[], CurveSystem]) -> CurveSystem | Failure:
         """The system of an object, compiled at first use; a Failure where its terms cannot be written."""
@@ -329,7 +380,8 @@ class ObjectBuilder:
                 previous_years = years[row, 0]
                 log_survival[row] = total
             return log_survival, failures
-        system = self._compiled(f"hazard/{name}", lambda: hazard_system(self._layout, definition))
+        system = self.system_of(f"hazard/{name}")
+        assert system is not None, definition
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)
         knots, failures = fit(system, names, market, columns, values, years, failures)
@@ -361,10 +413,8 @@ class ObjectBuilder:
         elif self._layout.grids[name].is_total_variance:
             grid = self._layout.grids[name]
             days = np.repeat(np.array(grid.row_days), len(grid.columns))
-        elif name in self._caps:
-            if name not in self._strippers:
-                self._strippers[name] = CapletStripper(self._layout, self._caps[name])
-            nodes, misfits = self._strippers[name].strip(market, values)
+        elif stripper := self.stripper_of(name):
+            nodes, misfits = stripper.strip(market, values)
             partial = {column: PartialFailure(misfit.reason, misfit.message) for column, misfit in misfits.items()}
             return nodes, {**partial, **failures}
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -68,6 +69,37 @@ def fit(
         knots[:, position] = np.nan
         failures[position] = _misfit(system, solution, labels, market[:, columns[position]], quotes[:, position], bad)
     return knots, failures
+
+
+class SolvedObject(msgspec.Struct, frozen=True):
+    """One object solved from a flat start, or what became of the attempt.
+
+    Attributes:
+        residuals: (n,), in units of the quotes: what a quote would have to move by, to first order; NaN for instruments
+            that were not reached.
+        rounds: the most iterations a knot took.
+    """
+
+    residuals: Floats
+    rounds: int
+
+
+def solve_cold(system: CurveSystem, market: Floats, quotes: Floats, scales: Floats, years: Floats) -> SolvedObject:
+    """
+    Args:
+        market: (F,), parents built. quotes: (n,) as the equations see them. years: (n,) of the knots.
+        scales: (n,) quotes of the equations per quote of the market.
+    """
+    own = slice(system.first_factor, system.first_factor + system.knot_count)
+    start = market.copy()
+    start[own] = -START_RATE * years
+    solution = solve_system(system, start[:, None], quotes[:, None])
+    if solution.is_converged[0]:
+        start[own] = solution.knots[:, 0]
+    slopes = system.derivatives(start, quotes).by_quote * scales
+    residuals = np.full(len(quotes), np.nan)
+    np.divide(-solution.residuals[:, 0], slopes, out=residuals, where=slopes != 0.0)
+    return SolvedObject(residuals, int(solution.rounds[0]))
 
 
 def _misfit(

@@ -171,15 +171,21 @@ class CurveSystem:
         return np.array(rows), np.array(sources), np.array(plain), np.array(quoted)
 
     @cached_property
-    def _pairs(self) -> tuple[Ints, Ints, Floats]:
-        """Exponential, place in `factors` and weight of each pair of an exponent."""
+    def _slopes(self) -> tuple[Ints, Ints, Floats]:
+        """For each factor in each cell: its place in a flat (n, u) matrix, the cell, its weight in the exponent."""
         place_of = {factor: position for position, factor in enumerate(self.factors.tolist())}
-        found = [(e, place_of[f], weight) for e, exponent in enumerate(self._exponents) for f, weight in exponent]
-        sources, places, weights = zip(*found, strict=True)
-        return np.array(sources), np.array(places), np.array(weights)
+        rows, sources, _, _ = self._triplets
+        width = len(self.factors)
+        found = [
+            (row * width + place_of[factor], cell, weight)
+            for cell, (row, source) in enumerate(zip(rows.tolist(), sources.tolist(), strict=True))
+            for factor, weight in self._exponents[source]
+        ]
+        targets, cells, weights = zip(*found, strict=True)
+        return np.array(targets), np.array(cells), np.array(weights)
 
     def derivatives(self, market: Floats, quotes: Floats) -> Derivatives:
-        """Residuals and their derivatives in one market.
+        """Residuals and their derivatives in one market. Sums run in the order of the terms.
 
         Args:
             market: (F,).
@@ -188,17 +194,13 @@ class CurveSystem:
         exponentials = self._table.exp(np.ascontiguousarray(market[:, None]))[:, 0]
         rows, sources, plain, quoted = self._triplets
         values = (plain + quotes[rows] * quoted) * exponentials[sources]
-        residuals, by_quote = np.zeros(self.instrument_count), np.zeros(self.instrument_count)
-        np.add.at(residuals, rows, values)
-        np.add.at(by_quote, rows, quoted * exponentials[sources])
-        weights = np.zeros((len(exponentials), len(self.factors)))
-        pair_sources, places, pair_weights = self._pairs
-        weights[pair_sources, places] = pair_weights
-        by_factor = np.zeros((self.instrument_count, len(self.factors)))
-        for row in range(self.instrument_count):
-            of_row = slice(*np.searchsorted(rows, (row, row + 1)))
-            by_factor[row] = (values[of_row, None] * weights[sources[of_row]]).sum(axis=0)
-        return Derivatives(residuals, by_factor, by_quote)
+        targets, cells, weights = self._slopes
+        shape = (self.instrument_count, len(self.factors))
+        return Derivatives(
+            _sums(rows, values, shape[0]),
+            _sums(targets, values[cells] * weights, shape[0] * shape[1]).reshape(shape),
+            _sums(rows, quoted * exponentials[sources], shape[0]),
+        )
 
     def evaluate(self, market: Floats, quotes: Floats) -> tuple[Floats, Floats]:
         """Residuals and Jacobian of many scenarios.
@@ -216,6 +218,12 @@ class CurveSystem:
             np.stack([item.residuals for item in found], axis=1),
             np.stack([item.by_factor[:, own] for item in found], axis=2),
         )
+
+
+def _sums(targets: Ints, values: Floats, count: int) -> Floats:
+    """Adds each value to its target, in order."""
+    found: Floats = np.bincount(targets, weights=values, minlength=count)  # type: ignore[assignment] # float64 with weights; the stub says int
+    return found
 
 
 class _Runs:
