@@ -26,6 +26,7 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "1",
     "black.european": "1",
+    "calibration.system": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian_geometric": "1",
@@ -48,11 +49,12 @@ KERNEL_VERSIONS = {
     "volatility.sabr_normal": "1",
     "volatility.svi": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; `calibration.system` is
+the solver of curves."""
 
 OPERATION_VERSIONS = {
     "average": "1",
-    "calibrate": "1",
+    "calibrate": "2",
     "option": "1",
     "optionlet": "1",
     "probe.noop": "1",
@@ -80,6 +82,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "calibrate": (
         "bachelier.european",
         "black.european",
+        "calibration.system",
         "elementary.log",
         "fx.atm_strike",
         "fx.strike_of_delta",

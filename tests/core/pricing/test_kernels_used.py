@@ -13,6 +13,7 @@ from xip_core.kernels import catalogue as catalogue_module
 from xip_core.model.trade import PROGRAM_OF
 from xip_core.pricing import (
     arithmetic,
+    curves_system,
     smile_values,
     surfaces_caplets,
     surfaces_fit,
@@ -53,6 +54,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         monkeypatch.setattr(
             module, "load_module", lambda name, load=load: Watched(load(name), KERNEL_OF_MODULE[name], names)
         )
+    watched_solver = Watched(curves_system.calibration, "calibration.system", names)
+    monkeypatch.setattr(curves_system, "calibration", watched_solver)
     evaluate = catalogue_module.evaluate
 
     def watched(name: str, **columns: object) -> object:
