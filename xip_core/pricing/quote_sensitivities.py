@@ -8,7 +8,8 @@ where dm/dq is what was found for the parents before: the chain rule over the gr
 forward curve to cross-currency curve to hazard curve to caplet volatilities. All derivatives of r are exact
 (`curves_system`, `surfaces_caplets`). Objects whose factors are formulas of their quotes have them differentiated.
 
-    curves from instruments, hazard curves from CDS spreads, caplet volatilities      implicit function
+    curves from instruments, hazard curves from CDS spreads, caplet volatilities,
+    SABR and SVI smiles                                                               implicit function
     FX points                                                                         and their quotient with the spot
     given rates, spreads, discount factors, hazard rates, FX and equity spots,
     equity forwards and dividend yields, commodity prices, volatilities               formula
@@ -37,6 +38,8 @@ from xip_core.pricing.calibrate import Calibrator, ObjectBuilder, calibrator_of
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
 from xip_core.pricing.polling import poll
+from xip_core.pricing.surfaces_build import smile_builder
+from xip_core.pricing.surfaces_sensitivities import smile_derivatives
 
 Floats = npt.NDArray[np.float64]
 
@@ -211,6 +214,8 @@ class _Writer:
             return self._solved(name, system)
         if self._builder.stripper_of(name) is not None:
             return self._caps(name)
+        if name in self._layout.smiles:
+            return self._differences(name) if self._layout.smiles[name].is_spline else self._smile(name)
         formula = self._formulas().get(name.split("/", 1)[0])
         return formula(name) if formula else self._differences(name)
 
@@ -270,6 +275,16 @@ class _Writer:
         right = np.hstack([np.diag(found.by_quote), found.by_factor[:, factors]])
         solved = -solve(found.by_node, right)
         return _Direct(names, solved[:, : len(names)], factors.tolist(), solved[:, len(names) :])
+
+    def _smile(self, name: str) -> _Direct:
+        slot = self._layout.smiles[name]
+        names = [use.quote for use in self._layout.objects[name].quotes]
+        parents = [self._layout.ranges[parent] for parent in self._layout.objects[name].parents]
+        factors = [factor for begin, end in parents for factor in range(begin, end)]
+        parameters = self._market[slot.begin : slot.begin + slot.factor_count].reshape(-1, slot.width)
+        quotes = np.array([self._quote(quote) for quote in names])
+        found = smile_derivatives(smile_builder(self._layout, name), self._market, quotes, parameters, factors)
+        return _Direct(names, found[:, : len(names)], factors, found[:, len(names) :])
 
     # ---- formulas --------------------------------------------------------------------------------------------------
 

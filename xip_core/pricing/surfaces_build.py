@@ -20,7 +20,7 @@ import numpy.typing as npt
 from xip_core.errors import Failure, FailureReason
 from xip_core.model.dates import date_of
 from xip_core.model.market_smiles import DeltaQuotes, StrikeQuotes
-from xip_core.pricing.arithmetic import RefTable, log_
+from xip_core.pricing.arithmetic import RefTable, exp_, log_
 from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout, combine_refs
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces_fit import (
@@ -30,7 +30,9 @@ from xip_core.pricing.surfaces_fit import (
     check_strikes,
     fit_sabr,
     fit_svi,
+    sabr_values,
     spline_bends,
+    svi_values,
 )
 from xip_core.pricing.surfaces_quotes import Carry, delta_points
 from xip_core.pricing.surfaces_smiles import SmileSlot
@@ -54,15 +56,21 @@ def build_smile(
     layout: SnapshotLayout, name: str, market: Floats, quotes: Sequence[Quotes], quote_matrix: QuoteMatrix
 ) -> tuple[Floats, Failures]:
     """Factors of the smile called *name* for S sets of quotes, and failures by scenario."""
-    builders = cast("dict[str, SmileBuilder]", layout.derived.setdefault("smiles", {}))
-    builder = builders.get(name)
-    if builder is None:
-        builder = builders[name] = SmileBuilder(layout, layout.smiles[name])
+    builder = smile_builder(layout, name)
     names = [use.quote for use in layout.objects[name].quotes]
     volatilities, failures = quote_matrix(quotes, names[: builder.volatility_count], must_be="positive")
     spreads, more = quote_matrix(quotes, names[builder.volatility_count :])
     factors, misfits = builder.build(market, np.concatenate([volatilities, spreads]))
     return factors, {**misfits, **more, **failures}
+
+
+def smile_builder(layout: SnapshotLayout, name: str) -> SmileBuilder:
+    """The compiled surface, kept with the layout."""
+    builders = cast("dict[str, SmileBuilder]", layout.derived.setdefault("smiles", {}))
+    found = builders.get(name)
+    if found is None:
+        found = builders[name] = SmileBuilder(layout, layout.smiles[name])
+    return found
 
 
 class SmileBuilder:
@@ -109,13 +117,13 @@ class SmileBuilder:
         found: list[Floats] = []
         for row, years in enumerate(self._years):
             poll()
-            x, volatility = self._points(row, market, quotes)
+            x, volatility = self.points(row, market, quotes)
             found.append(self._slice(row, x, volatility, years, failures))
         if self._smile.model == "svi" and not self._smile.allows_arbitrage:
             self._check_arbitrage(found, failures)
         return np.concatenate(found), failures
 
-    def _points(self, row: int, market: Floats, quotes: Floats) -> tuple[Floats, Floats]:
+    def points(self, row: int, market: Floats, quotes: Floats) -> tuple[Floats, Floats]:
         """Log-moneyness and volatility (n, S) of one expiry."""
         listed = self._smile.quotes
         if isinstance(listed, DeltaQuotes):
@@ -127,6 +135,12 @@ class SmileBuilder:
         count = len(listed.strikes)
         x = log_(np.array(listed.strikes))[:, None] - self._log_centre(row, market, listed)
         return x, quotes[row * count : (row + 1) * count]
+
+    def fitted(self, row: int, parameters: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Volatilities (n, S) of one expiry at *x*, and their derivatives (n, P, S) to its parameters (P, S)."""
+        if self._smile.model == "sabr":
+            return sabr_values(parameters, exp_(x), self._years[row], self._smile.beta)
+        return svi_values(parameters, x, self._years[row])
 
     def _log_centre(self, row: int, market: Floats, listed: StrikeQuotes) -> Floats:
         """What strikes are compared with: the forward, or 1 where they are fractions of it already."""

@@ -11,9 +11,6 @@ Reproducibility, as in `curves_system`: every scenario takes the same number of 
 own error alone, and all sums run point by point, elementwise over scenarios. So its bytes depend neither on its
 neighbours nor on the CPU; exponentials and logarithms are the kernels'.
 
-The derivative of the parameters p to the quotes y at the optimum follows from J' (y - f(p)) = 0 by the implicit
-function; where the fit is close its residual does not matter, and dp/dy = (J' J)^-1 J' (`parameter_sensitivities`).
-
 Sources: D. Marquardt, J. SIAM 11 (1963); P. Hagan and others (2002) and J. Gatheral (2004) as the kernels name them.
 """
 
@@ -41,6 +38,9 @@ DAMPING_DOWN = 0.2
 DAMPING_UP = 5.0
 DAMPING_MIN = 1e-14
 DAMPING_MAX = 1e12
+
+POLISH_COUNT = 4
+POLISH_SIZE_MAX = 1e-5
 
 CHECK_DEVIATIONS = 5.0
 """How many standard deviations of the forward to each side are checked for arbitrage."""
@@ -198,7 +198,7 @@ def least_squares(model: Model, target: Floats, start: Floats) -> Floats:
         damping = np.full(cost.shape, DAMPING_START)
         for _ in range(STEP_COUNT):
             poll()
-            step = _solve_normal(*_normal(slopes, errors), damping)
+            step = solve_normal(*_normal(slopes, errors), damping)
             trial = free - step
             values, trial_slopes = model(trial)
             trial_errors = values - target
@@ -209,19 +209,13 @@ def least_squares(model: Model, target: Floats, start: Floats) -> Floats:
             slopes = np.where(is_better, trial_slopes, slopes)
             cost = np.where(is_better, trial_cost, cost)
             damping = np.clip(damping * np.where(is_better, DAMPING_DOWN, DAMPING_UP), DAMPING_MIN, DAMPING_MAX)
+        for _ in range(POLISH_COUNT):  # the cost no longer tells steps below the root of its rounding apart
+            step = solve_normal(*_normal(slopes, errors), np.zeros_like(damping))
+            is_small = (np.abs(step) <= POLISH_SIZE_MAX).all(axis=0)
+            free = np.where(is_small, free - step, free)
+            values, slopes = model(free)
+            errors = values - target
     return free
-
-
-def parameter_sensitivities(slopes: Floats) -> Floats:
-    """d parameter / d quoted volatility, (P, n, S), at the optimum; *slopes* as in `Fit`."""
-    point_count, count, _ = slopes.shape
-    columns = []
-    for row in range(point_count):
-        unit = np.zeros_like(slopes[:, 0])
-        unit[row] = 1.0
-        columns.append(_solve_normal(*_normal(slopes, unit), np.zeros(slopes.shape[2])))
-    assert columns[0].shape[0] == count
-    return np.stack(columns, axis=1)
 
 
 def _sum_of_squares(errors: Floats) -> Floats:
@@ -241,7 +235,7 @@ def _normal(slopes: Floats, errors: Floats) -> tuple[Floats, Floats]:
     return matrix, right
 
 
-def _solve_normal(matrix: Floats, right: Floats, damping: Floats) -> Floats:
+def solve_normal(matrix: Floats, right: Floats, damping: Floats) -> Floats:
     """(J' J + damping * its diagonal) step = J' r by elimination, elementwise over scenarios; positive definite."""
     count = len(right)
     matrix, right = matrix.copy(), right.copy()

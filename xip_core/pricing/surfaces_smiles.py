@@ -32,6 +32,11 @@ class SmileSlot(msgspec.Struct, frozen=True):
     def factor_count(self) -> int:
         return len(self.expiry_days) * self.width
 
+    @property
+    def is_spline(self) -> bool:
+        """Its factors follow from the quotes without a fit."""
+        return self.definition.model == "spline"
+
     def at(self, as_of_day: int, day: int, is_inverse: bool) -> SmileRef:
         """The smile to the expiry *day*."""
         slices = tuple(
