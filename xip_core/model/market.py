@@ -50,6 +50,8 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     Attributes:
         forwards: forward prices, from which q follows at their dates; or empty.
         dividend_yields: continuous yields q; or empty. With both empty q is 0.
+        cash_dividends: amounts per share by ex date, beside yields but not beside forward prices, which hold them:
+            the spot above is then the spot less the value of the dividends up to the day (`pricing.equity_dividends`).
     """
 
     name: str
@@ -58,6 +60,12 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     forecast_curve: str
     forwards: Pillars = ()
     dividend_yields: Pillars = ()
+    cash_dividends: Pillars | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def dividends(self) -> Pillars:
+        """`cash_dividends`, none where unset."""
+        return () if isinstance(self.cash_dividends, msgspec.UnsetType) else self.cash_dividends
 
 
 class CommodityDefinition(Record, frozen=True, kw_only=True):
@@ -309,6 +317,9 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"curve {curve.name} must have an instrument, got none"
         if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
             yield f"curve {curve.name}: zero spreads must be its only segment"
+    for equity in snapshot.equities:
+        if equity.forwards and equity.dividends:
+            yield f"equity {equity.name} must not have both forward prices and cash dividends"
     for hazard in snapshot.hazards:
         if bool(hazard.cds_spreads) == bool(hazard.hazard_rates):
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"

@@ -31,8 +31,8 @@ class QuoteUse(msgspec.Struct, frozen=True):
     """One quote in one object.
 
     Attributes:
-        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility",
-            "risk_reversal", "butterfly" or "discount".
+        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "dividend",
+            "volatility",            "risk_reversal", "butterfly" or "discount".
         maturity_years: of the instrument, from the as-of date, to the precision buckets need.
     """
 
@@ -190,6 +190,7 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
             QuoteUse(equity.spot_quote, "spot", 0.0),
             *_uses(equity.forwards, "price", as_of),
             *_uses(equity.dividend_yields, "yield", as_of),
+            *_uses(equity.dividends, "dividend", as_of),
         )
         add("equity", equity.name, equity.currency, quotes, (f"curve/{equity.forecast_curve}",))
     for commodity in snapshot.commodities:

@@ -11,6 +11,7 @@ What a target means::
     currency               the outright rates of every curve in the currency; basis spreads and FX points stand still
     fx                     the spot of a pair ("EURUSD"); FX points scale with it, so interest rates stand still
     equity                 the spot; forward prices scale with it, so dividend yields stand still
+    dividend               the cash dividends of an equity
     commodity              spot and forward prices
     hazard                 CDS spreads or hazard rates
     *_volatility           the volatilities of one surface, by expiry; of one quoted by delta those at the money
@@ -54,6 +55,7 @@ Target = Literal[
     "cap_volatility",
     "risk_reversal",
     "butterfly",
+    "dividend",
 ]
 
 _ROLES: dict[str, frozenset[str]] = {
@@ -65,6 +67,7 @@ _ROLES: dict[str, frozenset[str]] = {
     "hazard": frozenset({"rate"}),
     "risk_reversal": frozenset({"risk_reversal"}),
     "butterfly": frozenset({"butterfly"}),
+    "dividend": frozenset({"dividend"}),
 }
 _VOLATILITY_ROLES = frozenset({"volatility"})
 
@@ -258,7 +261,8 @@ class ScenarioMarket:
         if shift.target == "currency":
             return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
         is_smile = shift.target in ("risk_reversal", "butterfly") and item.kind.endswith("_volatility")
-        if shift.target != item.kind and not is_smile:
+        is_dividend = shift.target == "dividend" and item.kind == "equity"
+        if shift.target != item.kind and not is_smile and not is_dividend:
             return False
         name = item.name.split("/", 1)[1]
         return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)

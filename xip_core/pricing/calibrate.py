@@ -13,6 +13,7 @@ factors and has a failure with the object, the quote and the reason; what is bui
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -32,6 +33,7 @@ from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solv
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
 from xip_core.pricing.polling import holding, poll
 from xip_core.pricing.surfaces_build import build_smile
@@ -183,6 +185,7 @@ class Calibrator:
             if 0 in found:
                 failures[name, 0] = found[0]
         self._base_failures = {name: failure for (name, _), failure in failures.items()}
+        self.dv01_shift = self.dv01_shift + dividend_shift(self._layout, market[:, 0], BASIS_POINT)
         return market[:, 0]
 
     def _build(
@@ -263,7 +266,9 @@ class ObjectBuilder:
                 sign = -1.0 if self._is_foreign_base[short_name] else 1.0
                 return sign * log_(spots), failures
             case "equity":
-                return self._equity(short_name, market[:, columns], quotes)
+                built = self._equity(short_name, market[:, columns], quotes)
+                amounts = functools.partial(quote_matrix, quotes, must_be="not negative")
+                return add_dividends(self._layout, short_name, market[:, columns], built, amounts)
             case "commodity":
                 commodity = self._commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]

@@ -6,7 +6,8 @@ Implements `pricing.layout.MarketLayout`. Factors follow each other object by ob
     zero-spread curve   continuous spread at each pillar; its log DF is the reference curve's minus t * spread(t)
     fx/USD              log of the base-currency value of one unit
     equity              log spot, then the continuous dividend yield q at each pillar:
-                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside
+                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside;
+                        of cash dividends log S less those up to each ex date, which then stands for log S
     commodity           forward price at each pillar, linear in time, flat outside
     hazard              log survival probability at each pillar
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
@@ -132,6 +133,7 @@ class SnapshotLayout:
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}
         self.equities: dict[str, PillarSlot] = {}
+        self.dividends: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
         self.hazards: dict[str, PillarSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
@@ -172,7 +174,11 @@ class SnapshotLayout:
             case "equity":
                 equity = next(equity for equity in snapshot.equities if equity.name == short_name)
                 knots = self._pillar_days(name, equity.forwards or equity.dividend_yields)
-                self.equities[short_name] = PillarSlot(self._take(name, 1 + len(knots)), knots)
+                ex_days = self._pillar_days(name, equity.dividends)
+                own = self._take(name, 1 + len(knots) + len(ex_days))
+                self.equities[short_name] = PillarSlot(own, knots)
+                if ex_days:
+                    self.dividends[short_name] = PillarSlot(own + 1 + len(knots), ex_days)
             case "commodity":
                 commodity = next(item for item in snapshot.commodities if item.name == short_name)
                 knots = self._pillar_days(name, commodity.forwards)
@@ -319,10 +325,18 @@ class SnapshotLayout:
             raise self._absent(f"equity/{name}")
         return ((slot.begin, 1.0),)
 
+    def forecast_curve(self, equity: str) -> str:
+        """Name of the curve that finances an equity."""
+        return self._forecast_curves[equity]
+
     def log_equity_forward(self, name: str, date: dt.date) -> Refs:
         spot = self.log_equity_spot(name)
         slot = self.equities[name]
         day = day_number(date)
+        paying = self.dividends.get(name)
+        paid = bisect.bisect_right(paying.knot_days, day) if paying else 0
+        if paying and paid:
+            spot = ((paying.begin + paid - 1, 1.0),)
         forecast = self.log_discount_of_day(self._forecast_curves[name], day)
         dividends = flat_weights(slot.knot_days, slot.begin + 1, day)
         return combine_refs((1.0, spot), (-1.0, forecast), (-max(self.time_years(date), 0.0), dividends))

@@ -317,6 +317,8 @@ class _Writer:
 
     def _equity(self, name: str) -> _Direct:
         definition = self._equities[name.split("/", 1)[1]]
+        if definition.dividends:
+            return self._differences(name)
         slot = self._layout.equities[definition.name]
         count = len(slot.knot_days)
         spot = self._quote(definition.spot_quote)

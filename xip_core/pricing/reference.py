@@ -96,14 +96,16 @@ def _slice_variance(columns: Columns, item: int, moneyness: float, column: Float
     """Weighted total variance of one slice of a smile."""
     begin, width = int(columns["smile_begin"][item]), int(columns["smile_width"][item])
     weight, years = float(columns["smile_weight"][item]), float(columns["smile_time"][item])
-    p = column[begin : begin + width].tolist()
+    p: list[float] = column[begin : begin + width].tolist()
     k = moneyness * float(columns["smile_sign"][item])
     model = MODELS[int(columns["smile_model"][item])]
     if model == "svi":
         a, b, rho, m, sigma = p
         return weight * (a + b * (rho * (k - m) + math.hypot(k - m, sigma)))
     if model == "sabr":
-        return weight * years * _sabr(k, years, *p, float(columns["smile_beta"][item])) ** 2
+        alpha, rho, nu = p
+        volatility = _sabr(k, years, alpha, rho, nu, float(columns["smile_beta"][item]))
+        return weight * years * volatility * volatility
     x, v, bends = (p[part * width // 3 : (part + 1) * width // 3] for part in range(3))
     k = min(max(k, x[0]), x[-1])
     at = max(place for place in range(len(x) - 1) if k >= x[place])
@@ -111,12 +113,12 @@ def _slice_variance(columns: Columns, item: int, moneyness: float, column: Float
     left = h - right
     chord = (left * v[at] + right * v[at + 1]) / h
     bend = ((left**3 / h - left * h) * bends[at] + (right**3 / h - right * h) * bends[at + 1]) / 6.0
-    return weight * years * (chord + bend) ** 2
+    return weight * years * (chord + bend) * (chord + bend)
 
 
 def _sabr(k: float, years: float, alpha: float, rho: float, nu: float, beta: float) -> float:
     """Hagan's (2.17a) on a forward of 1."""
-    middle = math.exp(0.5 * k) ** (1.0 - beta)
+    middle = math.exp(0.5 * k * (1.0 - beta))
     z = -nu / alpha * middle * k
     chi = math.log((math.sqrt(1.0 - 2.0 * rho * z + z * z) + z - rho) / (1.0 - rho))
     ratio = z / chi if abs(z) > 1e-6 else 1.0 - 0.5 * rho * z
