@@ -74,6 +74,7 @@ _OPTION_KERNELS = (
     "elementary.log",
     "terms.rows",
     "volatility.sabr",
+    "volatility.sabr_normal",
     "volatility.svi",
 )
 
@@ -88,6 +89,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
         "fx.strike_of_delta",
         "terms.rows",
         "volatility.sabr",
+        "volatility.sabr_normal",
         "volatility.svi",
     ),
     "option": _OPTION_KERNELS,

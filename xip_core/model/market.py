@@ -25,7 +25,7 @@ import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
 from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
-from xip_core.model.market_smiles import VolatilitySmile, smile_fault
+from xip_core.model.market_smiles import SwaptionSmile, VolatilitySmile, smile_fault, swaption_smile_fault
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -199,6 +199,13 @@ class Snapshot(Record, frozen=True, kw_only=True):
     cap_volatilities: tuple[CapVolatility, ...] = ()
     smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
 
+    swaption_smiles: tuple[SwaptionSmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def swaption_cubes(self) -> tuple[SwaptionSmile, ...]:
+        """`swaption_smiles`, none where unset."""
+        return () if isinstance(self.swaption_smiles, msgspec.UnsetType) else self.swaption_smiles
+
     @property
     def volatility_smiles(self) -> tuple[VolatilitySmile, ...]:
         """`smiles`, none where unset: a snapshot without them keeps the bytes it had before there were any."""
@@ -304,6 +311,11 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     for smile in snapshot.volatility_smiles:
         groups[smile.kind.replace("_", " ").replace("fx", "FX")].append(smile.name)
         fault = smile_fault(smile)
+        if fault is not None:
+            yield fault
+    for cube in snapshot.swaption_cubes:
+        groups["swaption volatility"].append(cube.currency)
+        fault = swaption_smile_fault(cube)
         if fault is not None:
             yield fault
     for what, names in groups.items():

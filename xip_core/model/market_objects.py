@@ -218,6 +218,12 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         add("cap_volatility", cap.index, currency, _grid_uses(cap.tenors, cap.quotes, as_of), cap_parents)
     for smile in snapshot.volatility_smiles:
         add(smile.kind, smile.name, "", _smile_uses(smile, as_of), _smile_parents(smile, snapshot))
+    for cube in snapshot.swaption_cubes:
+        of_index = [indices[cube.index].curve] if cube.index in indices else []
+        behind = {curve.discount_curve for curve in snapshot.curves if curve.name in of_index}
+        cube_parents = (f"curve/{curve}" for curve in sorted({*of_index, *behind} - {""}))
+        uses = _grid_uses(cube.expiries, cube.volatilities, as_of)
+        add("swaption_volatility", cube.currency, cube.currency, uses, cube_parents)
     return {item.name: item for item in found}
 
 

@@ -13,9 +13,11 @@ because every scenario calibrates the surface anew, from its own quotes, forward
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 from xip_core.model.market_instruments import Record
+from xip_core.model.trade import Convention, DayCount
 
 SmileModel = Literal["spline", "sabr", "svi"]
 SmileKind = Literal["fx_volatility", "equity_volatility", "commodity_volatility"]
@@ -131,4 +133,55 @@ def smile_fault(smile: VolatilitySmile) -> str | None:
     for what, (got, expected) in counts.items():
         if got != expected:
             return f"{name} must have {expected} {what}, got {got}"
+    return None
+
+
+class SwaptionSmile(Record, frozen=True, kw_only=True):
+    """Normal volatilities of swaptions by expiry, swap tenor and strike; stands in place of those at the money.
+
+    Each expiry and tenor has a SABR smile (Hagan's normal expansion with *beta* and *shift*), fitted by least squares.
+    Volatilities are bilinear between them, flat outside, each smile evaluated at the option's own forward and strike.
+    Quotes stand at spreads to the forward of the scenario: they are sticky in moneyness.
+
+    Attributes:
+        index: term index of the swaps' floating leg; its curve and that curve's discount curve give the forward.
+        fixed_frequency_months, .. : of the fixed leg, as of the swaps a curve is built from.
+        strike_spreads: strike less forward, ascending.
+        volatilities: row-major, expiries x swap_tenors x strike_spreads; per sqrt(year), absolute.
+        shift: added to forward and strike, so that both are positive.
+        volatility_error_max: a fit that misses a quote by more is refused.
+    """
+
+    currency: str
+    index: str
+    fixed_frequency_months: int
+    fixed_calendar: str
+    fixed_convention: Convention
+    fixed_day_count: DayCount
+    expiries: tuple[str, ...]
+    swap_tenors: tuple[str, ...]
+    strike_spreads: tuple[float, ...]
+    volatilities: tuple[str, ...]
+    beta: float
+    shift: float
+    calendar: str
+    volatility_error_max: float = 0.0003
+
+    @property
+    def object_name(self) -> str:
+        return f"swaption_volatility/{self.currency}"
+
+
+def swaption_smile_fault(smile: SwaptionSmile) -> str | None:
+    """A sentence on what cannot be meant, or None."""
+    name, spreads = smile.object_name, smile.strike_spreads
+    if len(spreads) < POINTS_MIN["sabr"]:
+        return f"{name}: a SABR smile must have {POINTS_MIN['sabr']} strikes, got {len(spreads)}"
+    if any(a >= b for a, b in itertools.pairwise(spreads)):
+        return f"{name}: strike spreads must ascend, got {list(spreads)}"
+    if not 0.0 <= smile.beta <= 1.0:
+        return f"{name}: beta must be in [0, 1], got {smile.beta!r}"
+    count = len(smile.expiries) * len(smile.swap_tenors) * len(spreads)
+    if len(smile.volatilities) != count:
+        return f"{name} must have {count} volatilities, got {len(smile.volatilities)}"
     return None

@@ -38,6 +38,7 @@ from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
 from xip_core.pricing.polling import holding, poll
 from xip_core.pricing.surfaces_build import build_smile
 from xip_core.pricing.surfaces_caplets import CapletStripper
+from xip_core.pricing.surfaces_swaptions import build_swaption_smile
 from xip_core.pricing.tile import Columns
 
 Floats = npt.NDArray[np.float64]
@@ -414,6 +415,8 @@ class ObjectBuilder:
     def _volatility(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
         if name in self._layout.smiles:
             return build_smile(self._layout, name, market, quotes, quote_matrix)
+        if name in self._layout.swaption_smiles:
+            return build_swaption_smile(self._layout, name, market, quotes, quote_matrix)
         values, failures = quote_matrix(quotes, [q.quote for q in self._layout.objects[name].quotes], "not negative")
         if name in self._layout.terms:
             days = np.array(self._layout.terms[name].knot_days)

@@ -87,9 +87,11 @@ class SmileRef(msgspec.Struct, frozen=True):
     total variance; `pricing.smile_values` has w by model.
 
     Attributes:
-        model: "spline", "sabr" or "svi".
+        model: "spline", "sabr" or "svi"; or "sabr_normal" of swaptions, whose slices give normal volatilities at the
+            option's own forward and strike, and whose weights add volatilities up.
         width: factors of one slice.
-        beta: of SABR, whose forward is 1.
+        beta: of SABR; the forward of "sabr" is 1.
+        shift: of "sabr_normal".
         is_inverse: the option is on the inverse of the surface's rate: k changes its sign.
         time_years: to the option's expiry.
     """
@@ -100,6 +102,7 @@ class SmileRef(msgspec.Struct, frozen=True):
     is_inverse: bool
     time_years: float
     slices: tuple[SmileSlice, ...]
+    shift: float = 0.0
 
     @property
     def refs(self) -> Refs:
@@ -167,6 +170,9 @@ class MarketLayout(Protocol):
 
     def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
         """The smile of an underlying ("equity_volatility", "ACME"), None where its surface has none."""
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

@@ -46,7 +46,7 @@ from xip_core.pricing.surfaces import (
     layout_swaption_grid,
     layout_term,
 )
-from xip_core.pricing.surfaces_smiles import SmileSlot, layout_smile
+from xip_core.pricing.surfaces_smiles import SmileSlot, SwaptionSlot, layout_smile, layout_swaption_smile
 
 YEAR_DAYS = 365.0
 
@@ -139,6 +139,8 @@ class SnapshotLayout:
         self.terms: dict[str, VolatilityTerm] = {}
         self.grids: dict[str, VolatilityGrid] = {}
         self.smiles: dict[str, SmileSlot] = {}
+        self.swaption_smiles: dict[str, SwaptionSlot] = {}
+        self._cube_names = {cube.object_name for cube in snapshot.swaption_cubes}
         self._smile_names = {smile.object_name for smile in snapshot.volatility_smiles}
         self.ranges: dict[str, tuple[int, int]] = {}
         self.derived: dict[str, object] = {}
@@ -192,6 +194,10 @@ class SnapshotLayout:
             case _ if name in self._smile_names:
                 self.smiles[name] = layout_smile(snapshot, name, self.as_of_day, begin)
                 self._take(name, self.smiles[name].factor_count)
+            case _ if name in self._cube_names:
+                cube = layout_swaption_smile(snapshot, name, self.indices, self.as_of_day, begin)
+                self.swaption_smiles[name] = cube
+                self._take(name, cube.factor_count)
             case "fx_volatility" | "equity_volatility":
                 self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
                 self._take(name, len(self.terms[name].knot_days))
@@ -378,6 +384,11 @@ class SnapshotLayout:
             if found is not None:
                 return found.at(self.as_of_day, day_number(expiry), is_inverse=pair != name)
         return None
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
+        found = self.swaption_smiles.get(f"swaption_volatility/{currency}")
+        return found.at(self.as_of_day, day_number(expiry), swap_length_years) if found else None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

@@ -39,7 +39,9 @@ from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces_build import smile_builder
-from xip_core.pricing.surfaces_sensitivities import smile_derivatives
+from xip_core.pricing.surfaces_sensitivities import FittedSmile, smile_derivatives
+from xip_core.pricing.surfaces_smiles import SmileSlot, SwaptionSlot
+from xip_core.pricing.surfaces_swaptions import swaption_smile_builder
 
 Floats = npt.NDArray[np.float64]
 
@@ -214,8 +216,13 @@ class _Writer:
             return self._solved(name, system)
         if self._builder.stripper_of(name) is not None:
             return self._caps(name)
+        if name in self._layout.swaption_smiles:
+            cube = self._layout.swaption_smiles[name]
+            return self._smile(name, cube, swaption_smile_builder(self._layout, name))
         if name in self._layout.smiles:
-            return self._differences(name) if self._layout.smiles[name].is_spline else self._smile(name)
+            slot = self._layout.smiles[name]
+            builder = smile_builder(self._layout, name)
+            return self._differences(name) if slot.is_spline else self._smile(name, slot, builder)
         formula = self._formulas().get(name.split("/", 1)[0])
         return formula(name) if formula else self._differences(name)
 
@@ -276,14 +283,13 @@ class _Writer:
         solved = -solve(found.by_node, right)
         return _Direct(names, solved[:, : len(names)], factors.tolist(), solved[:, len(names) :])
 
-    def _smile(self, name: str) -> _Direct:
-        slot = self._layout.smiles[name]
+    def _smile(self, name: str, slot: SmileSlot | SwaptionSlot, builder: FittedSmile) -> _Direct:
         names = [use.quote for use in self._layout.objects[name].quotes]
         parents = [self._layout.ranges[parent] for parent in self._layout.objects[name].parents]
         factors = [factor for begin, end in parents for factor in range(begin, end)]
         parameters = self._market[slot.begin : slot.begin + slot.factor_count].reshape(-1, slot.width)
         quotes = np.array([self._quote(quote) for quote in names])
-        found = smile_derivatives(smile_builder(self._layout, name), self._market, quotes, parameters, factors)
+        found = smile_derivatives(builder, self._market, quotes, parameters, factors)
         return _Direct(names, found[:, : len(names)], factors, found[:, len(names) :])
 
     # ---- formulas --------------------------------------------------------------------------------------------------

@@ -82,14 +82,35 @@ def _option(columns: Columns, option: int, column: Floats) -> float:
         volatility = math.sqrt(volatility / years)
     smiled = np.flatnonzero(columns["smile_option"] == option).tolist()
     if smiled and years > 0.0:
-        moneyness = math.log(strike / forward)
-        volatility = math.sqrt(sum(_slice_variance(columns, item, moneyness, column) for item in smiled) / years)
+        if kind & KIND_NORMAL:
+            volatility = sum(_slice_volatility(columns, item, strike, forward, column) for item in smiled)
+        else:
+            moneyness = math.log(strike / forward)
+            volatility = math.sqrt(sum(_slice_variance(columns, item, moneyness, column) for item in smiled) / years)
     averaged = np.flatnonzero(columns["average_option"] == option)
     if len(averaged) and years > 0.0:
         volatility = math.sqrt(math.log(_second_moment(columns, int(averaged[0]), column)) / years)
     price = bachelier if kind & KIND_NORMAL else black
     sign = 1.0 if columns["option_is_call"][option] else -1.0
     return discount * price(forward, strike, volatility * math.sqrt(years), sign)
+
+
+def _slice_volatility(columns: Columns, item: int, strike: float, forward: float, column: Floats) -> float:
+    """Weighted normal volatility of one node of a swaption cube: Hagan's (B.67a)."""
+    begin, years = int(columns["smile_begin"][item]), float(columns["smile_time"][item])
+    beta, shift = float(columns["smile_beta"][item]), float(columns["smile_shift"][item])
+    alpha, rho, nu = column[begin : begin + 3].tolist()
+    f, k = forward + shift, strike + shift
+    log_ratio, middle = math.log(f / k), math.sqrt(f * k)
+    z = nu / alpha * middle ** (1.0 - beta) * log_ratio
+    chi = math.log((math.sqrt(1.0 - 2.0 * rho * z + z * z) + z - rho) / (1.0 - rho))
+    ratio = z / chi if abs(z) > 1e-6 else 1.0 - 0.5 * rho * z
+    over = 1.0 + log_ratio**2 / 24.0 + log_ratio**4 / 1920.0
+    under = 1.0 + ((1.0 - beta) * log_ratio) ** 2 / 24.0 + ((1.0 - beta) * log_ratio) ** 4 / 1920.0
+    at = alpha * middle ** (beta - 1.0)
+    growth = -beta * (2.0 - beta) * at**2 / 24.0 + rho * beta * nu * at / 4.0 + (2.0 - 3.0 * rho**2) * nu**2 / 24.0
+    value: float = alpha * middle**beta * over / under * ratio * (1.0 + growth * years)
+    return float(columns["smile_weight"][item]) * value
 
 
 def _slice_variance(columns: Columns, item: int, moneyness: float, column: Floats) -> float:

@@ -211,7 +211,10 @@ def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
     add_coupons(floating_parts, market, floating, floating_periods, discounting, 1.0 / notional)
     _add_annuity(annuity_parts, fixed, fixed_periods, discounting)
     length_years = round((end - start) / 365.25 * 12.0) / 12.0
-    volatility = market.layout.swaption_volatility(fixed.currency, trade.expiry, length_years)
+    smile = market.layout.swaption_smile(fixed.currency, trade.expiry, length_years)
+    volatility = NO_VOLATILITY if smile else market.layout.swaption_volatility(
+        fixed.currency, trade.expiry, length_years
+    )
     is_cash = trade.settlement == "cash"
     parts.options.append(
         OptionItem(
@@ -222,7 +225,8 @@ def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
             kind=kind_of(volatility) | KIND_RATIO,
             forward=floating_parts.all_terms(),
             discount=annuity_parts.all_terms(),
-            volatility=market.volatility(volatility),
+            volatility=market.smile(smile) if smile else market.volatility(volatility),
+            smile=smile,
             cash=_cash_coupons(fixed_periods) if is_cash else None,
             cash_discount=discounting.at(start) if is_cash else (),
         )

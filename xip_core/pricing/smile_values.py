@@ -5,12 +5,14 @@ Of an option on the forward F with strike K and years t, and of the slices of it
     k = ln(K / F)     volatility = sqrt(sum of weight * w(k) / t)
 
 where w is a slice's total variance in its own time T: v(k)^2 T of a spline and of SABR, Gatheral's hyperbola of SVI.
+Slices of swaptions ("sabr_normal") give normal volatilities at F and K, and the option's is the sum of weight * slice.
 Columns of S slices, those of one option next to each other:
 
     smile_option i4     the option
     smile_model u1      place in MODELS
     smile_begin i4, smile_width i4     factors
-    smile_time, smile_weight, smile_beta, smile_sign f8     T, weight, SABR's beta, -1 where the pair is inverted
+    smile_time, smile_weight, smile_beta, smile_shift f8     T, weight, SABR's beta and shift
+    smile_sign f8                                            -1 where the pair is inverted
 
 All arithmetic is elementwise or a kernel's, so a cell's bytes depend on its row and its column of the market alone.
 """
@@ -28,7 +30,8 @@ from xip_core.pricing.tile import Columns
 
 Floats = npt.NDArray[np.float64]
 
-MODELS = ("spline", "sabr", "svi")
+MODELS = ("spline", "sabr", "svi", "sabr_normal")
+NORMAL_MODEL = MODELS.index("sabr_normal")
 
 
 def smile_columns(smiles: Sequence[tuple[int, SmileRef]]) -> Columns:
@@ -42,6 +45,7 @@ def smile_columns(smiles: Sequence[tuple[int, SmileRef]]) -> Columns:
         "smile_time": np.array([item.time_years for _, _, item in slices], dtype=np.float64),
         "smile_weight": np.array([item.weight for _, _, item in slices], dtype=np.float64),
         "smile_beta": np.array([smile.beta for _, smile, _ in slices], dtype=np.float64),
+        "smile_shift": np.array([smile.shift for _, smile, _ in slices], dtype=np.float64),
         "smile_sign": np.array([-1.0 if smile.is_inverse else 1.0 for _, smile, _ in slices], dtype=np.float64),
     }
 
@@ -53,23 +57,26 @@ def apply_smiles(volatility: Floats, columns: Columns, forward: Floats, market: 
         forward: (O, S).
         market: (F, S).
     """
-    option = columns["smile_option"]
+    option, model = columns["smile_option"], columns["smile_model"]
     log_moneyness = _log_ratio(columns["option_strike"][option], forward[option])
-    variance = slice_variances(columns, log_moneyness * columns["smile_sign"][:, None], market)
-    weighted = variance * columns["smile_weight"][:, None]
-    is_first = np.ones(len(option), dtype=np.bool_)
-    is_first[1:] = option[1:] != option[:-1]
-    total = np.zeros_like(volatility)
-    total[option[is_first]] = weighted[is_first]
-    total[option[~is_first]] += weighted[~is_first]  # two slices at most
-    chosen = option[is_first]
+    weighted = slice_values(columns, forward[option], log_moneyness * columns["smile_sign"][:, None], market)
+    weighted = weighted * columns["smile_weight"][:, None]
+    begins = np.flatnonzero(np.concatenate(([True], option[1:] != option[:-1])))
+    counts = np.diff(np.append(begins, len(option)))
+    chosen = option[begins]
+    total = weighted[begins]
+    for place in range(1, int(counts.max())):  # in order of the slices
+        more = counts > place
+        total[more] += weighted[begins[more] + place]
     years = columns["option_time"][chosen, None]
+    is_normal = (model[begins] == NORMAL_MODEL)[:, None]
     with np.errstate(all="ignore"):  # what is not finite is reported by the caller
-        volatility[chosen] = np.where(years > 0.0, np.sqrt(total[chosen] / years), 0.0)
+        of_variance = np.sqrt(total / years)
+    volatility[chosen] = np.where(years > 0.0, np.where(is_normal, total, of_variance), 0.0)
 
 
-def slice_variances(columns: Columns, log_moneyness: Floats, market: Floats) -> Floats:
-    """Total variance (n, S) of each slice at its log-moneyness (n, S)."""
+def slice_values(columns: Columns, forward: Floats, log_moneyness: Floats, market: Floats) -> Floats:
+    """Total variance (n, S) of each slice at its log-moneyness (n, S); of swaptions the normal volatility."""
     found = np.empty_like(log_moneyness)
     model, begin, width = columns["smile_model"], columns["smile_begin"], columns["smile_width"]
     for kind, size in sorted(set(zip(model.tolist(), width.tolist(), strict=True))):
@@ -84,6 +91,8 @@ def slice_variances(columns: Columns, log_moneyness: Floats, market: Floats) -> 
             case "sabr":
                 volatility = _sabr_volatility(parameters, k, years, columns["smile_beta"][chosen, None])
                 found[chosen] = volatility * volatility * years
+            case "sabr_normal":
+                found[chosen] = _normal_volatility(columns, chosen, parameters, forward[chosen])
             case _:
                 found[chosen] = _svi_variance(parameters, k)
     return found
@@ -123,6 +132,17 @@ def _sabr_volatility(parameters: Floats, k: Floats, years: Floats, beta: Floats)
     columns = (one, strike, *_flat(k, years, alpha, beta, rho, nu), zero)
     kernel = load_module("volatility_sabr")
     return _only(kernel.sabr, columns, len(kernel.OUTPUTS), 0, k)
+
+
+def _normal_volatility(
+    columns: Columns, chosen: npt.NDArray[np.bool_], parameters: Floats, forward: Floats
+) -> Floats:
+    strike = columns["option_strike"][columns["smile_option"][chosen], None]
+    years, beta, shift = (columns[f"smile_{name}"][chosen, None] for name in ("time", "beta", "shift"))
+    alpha, rho, nu = parameters
+    kernel = load_module("volatility_sabr_normal")
+    inputs = tuple(_flat(forward, forward, strike, years, alpha, beta, rho, nu, shift))
+    return _only(kernel.sabr_normal, inputs, len(kernel.OUTPUTS), 0, forward)
 
 
 def _svi_variance(parameters: Floats, k: Floats) -> Floats:

@@ -98,6 +98,43 @@ def sabr_values(parameters: Floats, strike: Floats, years: float, beta: float) -
     return found["volatility"], np.stack([found[name] for name in wanted[1:]], axis=1)
 
 
+def fit_sabr_normal(
+    forward: Floats, strike: Floats, volatility: Floats, years: float, beta: float, shift: float
+) -> Fit:
+    """alpha, rho, nu of normal volatilities (n, S) at strikes (n, S) on forwards (S,)."""
+    centre = _nearest(strike, volatility, forward)
+    start = np.stack([log_(centre) - beta * log_(forward + shift), np.zeros_like(centre), np.full_like(centre, -0.7)])
+
+    def model(free: Floats) -> tuple[Floats, Floats]:
+        volatilities, slopes = sabr_normal_values(_sabr_parameters(free), forward, strike, years, beta, shift)
+        return volatilities, slopes * _sabr_chain(free)
+
+    parameters = _sabr_parameters(least_squares(model, volatility, start))
+    fitted, slopes = sabr_normal_values(parameters, forward, strike, years, beta, shift)
+    return Fit(parameters, fitted - volatility, slopes)
+
+
+def sabr_normal_values(
+    parameters: Floats, forward: Floats, strike: Floats, years: float, beta: float, shift: float
+) -> tuple[Floats, Floats]:
+    """Normal volatilities (n, S) and their derivatives (n, 3, S) to alpha, rho and nu."""
+    alpha, rho, nu = parameters
+    wanted = ("volatility", "to_alpha", "to_rho", "to_nu")
+    found = evaluate(
+        "volatility.sabr_normal",
+        outputs=wanted,
+        forward=forward,
+        strike=strike,
+        time=years,
+        alpha=alpha,
+        beta=beta,
+        rho=rho,
+        nu=nu,
+        shift=shift,
+    )
+    return found["volatility"], np.stack([found[name] for name in wanted[1:]], axis=1)
+
+
 def _sabr_parameters(free: Floats) -> Floats:
     return np.stack([exp_(free[0]), _algebraic(free[1]), exp_(free[2])])
 

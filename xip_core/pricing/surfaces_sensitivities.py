@@ -12,11 +12,11 @@ and the strikes of deltas; their derivatives are central differences too, of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.pricing.surfaces_build import SmileBuilder
 from xip_core.pricing.surfaces_fit import solve_normal
 
 Floats = npt.NDArray[np.float64]
@@ -27,8 +27,18 @@ STEP = 1e-5
 SIZE_MIN = 1e-2
 
 
+class FittedSmile(Protocol):
+    """What is asked of a builder; a slice is an expiry, or an expiry and swap tenor."""
+
+    def points(self, row: int, market: Floats, quotes: Floats) -> tuple[Floats, Floats]:
+        """Places and volatilities (n, S) of one slice's quotes; swaptions' places are strikes."""
+
+    def fitted(self, row: int, parameters: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Volatilities (n, S) at places (n, S), and their derivatives (n, P, S) to parameters (P, S)."""
+
+
 def smile_derivatives(
-    builder: SmileBuilder, market: Floats, quotes: Floats, parameters: Floats, factors: Sequence[int]
+    builder: FittedSmile, market: Floats, quotes: Floats, parameters: Floats, factors: Sequence[int]
 ) -> Floats:
     """
     d parameter / d (quotes, then *factors* of the market), (expiries * P, n + len(factors)).
@@ -58,7 +68,7 @@ def smile_derivatives(
 
 
 def _optimum_slopes(
-    builder: SmileBuilder, row: int, at: Floats, x: Floats, volatility: Floats, by_x: Floats, by_volatility: Floats
+    builder: FittedSmile, row: int, at: Floats, x: Floats, volatility: Floats, by_x: Floats, by_volatility: Floats
 ) -> Floats:
     """dp (P, c) of one expiry from dx and dy (n, c); x and volatility (n, 1), at (P,)."""
     point_count, parameter_count = len(x), len(at)
@@ -78,7 +88,7 @@ def _optimum_slopes(
     return solve_normal(matrix, right, np.zeros(by_x.shape[1]))
 
 
-def _gradient(builder: SmileBuilder, row: int, parameters: Floats, x: Floats, volatility: Floats) -> Floats:
+def _gradient(builder: FittedSmile, row: int, parameters: Floats, x: Floats, volatility: Floats) -> Floats:
     """J' (f - y), (P, S)."""
     fitted, jacobian = builder.fitted(row, parameters, x)
     total = np.zeros_like(parameters)

@@ -10,12 +10,23 @@ the volatility is flat. Both are weights on slices that depend on dates alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from xip_core.model.dates import parse_tenor
 from xip_core.model.market import Snapshot
-from xip_core.model.market_smiles import VolatilitySmile
+from xip_core.model.market_instruments import RateIndex
+from xip_core.model.market_smiles import SwaptionSmile, VolatilitySmile
 from xip_core.pricing.layout import SmileRef, SmileSlice
-from xip_core.pricing.surfaces import YEAR_DAYS, expiry_days, variance_rows
+from xip_core.pricing.surfaces import (
+    YEAR_DAYS,
+    BrokenSurfaceError,
+    bracket,
+    check_ascending,
+    expiry_days,
+    variance_rows,
+)
 
 PARAMETER_COUNTS = {"sabr": 3, "svi": 5}
 
@@ -45,6 +56,51 @@ class SmileSlot(msgspec.Struct, frozen=True):
         )
         years = max(day - as_of_day, 0) / YEAR_DAYS
         return SmileRef(self.definition.model, self.width, self.definition.beta, is_inverse, years, slices)
+
+
+class SwaptionSlot(msgspec.Struct, frozen=True):
+    """Where the factors of a swaption cube are: three a node, expiry by expiry."""
+
+    definition: SwaptionSmile
+    begin: int
+    expiry_days: tuple[int, ...]
+    lengths: tuple[float, ...]
+    width: int = 3
+
+    @property
+    def factor_count(self) -> int:
+        return 3 * len(self.expiry_days) * len(self.lengths)
+
+    def at(self, as_of_day: int, day: int, length_years: float) -> SmileRef:
+        """The smile to the expiry *day* for a swap of a length: bilinear in the volatilities of up to four nodes."""
+        up, down, row_weight = bracket(self.expiry_days, day)
+        left, right, column_weight = bracket(self.lengths, length_years)
+        weights: dict[tuple[int, int], float] = {}
+        for row, share in ((up, 1.0 - row_weight), (down, row_weight)):
+            for column, part in ((left, 1.0 - column_weight), (right, column_weight)):
+                weights[row, column] = weights.get((row, column), 0.0) + share * part
+        slices = tuple(
+            SmileSlice(
+                self.begin + 3 * (row * len(self.lengths) + column),
+                (self.expiry_days[row] - as_of_day) / YEAR_DAYS,
+                weight,
+            )
+            for (row, column), weight in weights.items()
+            if weight != 0.0
+        )
+        years = max(day - as_of_day, 0) / YEAR_DAYS
+        return SmileRef("sabr_normal", 3, self.definition.beta, False, years, slices, self.definition.shift)
+
+
+def layout_swaption_smile(
+    snapshot: Snapshot, name: str, indices: Mapping[str, RateIndex], as_of_day: int, begin: int
+) -> SwaptionSlot:
+    """The cube called *name* ("swaption_volatility/EUR")."""
+    smile = next(item for item in snapshot.swaption_cubes if item.object_name == name)
+    if smile.index not in indices:
+        raise BrokenSurfaceError(f"{name}: rate index {smile.index} is not defined")
+    lengths = check_ascending(name, [parse_tenor(tenor)[0] / 12.0 for tenor in smile.swap_tenors])
+    return SwaptionSlot(smile, begin, expiry_days(name, smile.calendar, as_of_day, smile.expiries), lengths)
 
 
 def layout_smile(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> SmileSlot:

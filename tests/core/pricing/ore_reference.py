@@ -195,6 +195,9 @@ class GivenMarket:
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._volatility(fixing, True, "caplet volatility", index, fixing, strike)
 
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        return None
+
     def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
         return None
 

@@ -29,6 +29,7 @@ KERNEL_OF_MODULE = {
     "elementary": "elementary.log",
     "terms": "terms.rows",
     "volatility_sabr": "volatility.sabr",
+    "volatility_sabr_normal": "volatility.sabr_normal",
     "volatility_svi": "volatility.svi",
 }
 
