@@ -33,10 +33,14 @@
 #define XIP_LN_HALF -0x1.62e42fefa39efp-1
 
 typedef struct {
+    double c, target, u, p, scale, is_possible;
+} xip_delta_start_t;
+
+typedef struct {
     double strike, to_delta, to_volatility, is_reached;
 } xip_delta_strike_t;
 
-/* Lower half of u with ln N(u) = log_p, to 6e-7; log_p < 0. */
+/* u with ln N(u) = log_p, to 6e-7; log_p < 0. */
 XIP_INLINE double xip_quantile_guess(double log_p)
 {
     double is_high = log_p > XIP_LN_HALF ? 1.0 : 0.0;
@@ -58,48 +62,60 @@ XIP_INLINE double xip_log_normal_cdf(double u, double *hazard)
     return u < 0.0 ? log_(mills) - 0.5 * u * u - XIP_LN_SQRT_2PI : log_(cdf);
 }
 
-XIP_INLINE xip_delta_strike_t xip_strike_of_delta(
-    double forward, double delta, double total_vol, double root_time, double foreign_discount, double is_call,
-    double is_forward, double is_adjusted)
+/* c, t and a first u of the equation; |delta| over the discount factor of its convention. */
+XIP_INLINE xip_delta_start_t xip_delta_start(
+    double delta, double total_vol, double foreign_discount, double is_call, double is_forward, double is_adjusted)
+{
+    xip_delta_start_t start;
+    double phi = 2.0 * is_call - 1.0, log_p, below_one, target_below_one, u_plain, u_target, distance;
+
+    start.scale = is_forward > 0.0 ? 1.0 : foreign_discount;
+    start.p = phi * delta / start.scale;
+    log_p = log_(start.p > 0.0 ? start.p : 1.0);
+    start.c = is_adjusted * phi * total_vol;
+    start.target = log_p + 0.5 * is_adjusted * total_vol * total_vol;
+    below_one = log_p < 0.0 ? 1.0 : 0.0;
+    target_below_one = start.target < 0.0 ? 1.0 : 0.0;
+    u_plain = xip_quantile_guess(below_one > 0.0 ? log_p : -1.0);
+    u_target = xip_quantile_guess(target_below_one > 0.0 ? start.target : -1.0);
+    /* A call's root lies above the strike of the unadjusted delta, a put's above t / s. */
+    distance = start.target / (start.c < 0.0 ? -start.c : 1.0);
+    start.u = target_below_one > 0.0 ? u_target : distance;
+    start.u = start.c > 0.0 ? u_plain - start.c : start.u;
+    start.is_possible = is_positive(start.p) * (start.c < 0.0 ? 1.0 : below_one);
+    return start;
+}
+
+/* One step towards h(u) = t: the rising branch of the parabola that h is at u. */
+XIP_INLINE double xip_delta_step(double u, double c, double target)
+{
+    double hazard, h = xip_log_normal_cdf(u, &hazard) - c * u;
+    double slope = hazard - c, bend = hazard * (u + hazard), miss = target - h;
+    double square = slope * slope - 2.0 * bend * miss;
+    double root = __builtin_sqrt(square > 0.0 ? square : 0.0);
+    double risen = 2.0 * miss / (slope > 0.0 ? slope + root : 1.0), fallen = (slope - root) / bend;
+    double step = slope > 0.0 ? risen : fallen;
+
+    return u + (square > 0.0 ? step : slope / bend);
+}
+
+/* ln(K / F) = -s d1 + s^2 / 2 = -s d2 - s^2 / 2, and its derivatives by the implicit function. */
+XIP_INLINE xip_delta_strike_t xip_delta_finish(
+    xip_delta_start_t start, double u, double forward, double total_vol, double root_time, double is_call,
+    double is_adjusted)
 {
     xip_delta_strike_t found;
     double phi = 2.0 * is_call - 1.0;
-    double scale = is_forward > 0.0 ? 1.0 : foreign_discount;
-    double p = phi * delta / scale, log_p = log_(p > 0.0 ? p : 1.0);
-    double c = is_adjusted * phi * total_vol;
-    double target = log_p + 0.5 * is_adjusted * total_vol * total_vol;
-    double below_one = log_p < 0.0 ? 1.0 : 0.0, target_below_one = target < 0.0 ? 1.0 : 0.0;
-    double u_plain = xip_quantile_guess(below_one > 0.0 ? log_p : -1.0);
-    double u_target = xip_quantile_guess(target_below_one > 0.0 ? target : -1.0);
-    double u, h, hazard, slope, bend, square, root, miss, step, scaled, to_u_vol, distance;
-    int n;
+    double hazard, miss = start.target - (xip_log_normal_cdf(u, &hazard) - start.c * u);
+    double slope = hazard - start.c;
+    double distance = -phi * total_vol * u + (0.5 - is_adjusted) * total_vol * total_vol;
+    double to_u_vol = is_adjusted * (total_vol + phi * u) / slope;
 
-    /* A call's root lies above the strike of the unadjusted delta, a put's above t / s. */
-    u = c > 0.0 ? u_plain - c : u_target;
-    u = target_below_one > 0.0 ? u : (c > 0.0 ? u : target / (c < 0.0 ? -c : 1.0));
-    slope = 0.0;
-    miss = 0.0;
-    for (n = 0; n <= XIP_DELTA_STEPS; n++) {
-        h = xip_log_normal_cdf(u, &hazard) - c * u;
-        slope = hazard - c;
-        bend = hazard * (u + hazard);
-        miss = target - h;
-        square = slope * slope - 2.0 * bend * miss;
-        root = __builtin_sqrt(square > 0.0 ? square : 0.0);
-        scaled = slope > 0.0 ? slope + root : 1.0;
-        step = slope > 0.0 ? 2.0 * miss / scaled : (slope - root) / bend;
-        step = square > 0.0 ? step : slope / bend;
-        u = n < XIP_DELTA_STEPS ? u + step : u;
-    }
-    /* ln(K / F) = -s d1 + s^2 / 2 = -s d2 - s^2 / 2 */
-    distance = -phi * total_vol * u + (0.5 - is_adjusted) * total_vol * total_vol;
     found.strike = forward * exp_(distance);
-    to_u_vol = is_adjusted * (total_vol + phi * u) / slope;
     found.to_volatility = found.strike * root_time
         * (-phi * u + (1.0 - 2.0 * is_adjusted) * total_vol - phi * total_vol * to_u_vol);
-    found.to_delta = -found.strike * total_vol / (scale * p * slope);
-    found.is_reached = is_positive(p) * in_range(miss, -XIP_DELTA_ERROR, XIP_DELTA_ERROR) * is_nonnegative(slope)
-        * (c < 0.0 ? 1.0 : below_one);
+    found.to_delta = -found.strike * total_vol / (start.scale * start.p * slope);
+    found.is_reached = start.is_possible * in_range(miss, -XIP_DELTA_ERROR, XIP_DELTA_ERROR) * is_nonnegative(slope);
     return found;
 }
 

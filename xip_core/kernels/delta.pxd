@@ -8,9 +8,22 @@ cdef extern from "delta.h" nogil:
         double to_volatility
         double is_reached
 
-    xip_delta_strike_t xip_strike_of_delta(
-        double forward, double delta, double total_vol, double root_time, double foreign_discount, double is_call,
-        double is_forward, double is_adjusted) noexcept
+    ctypedef struct xip_delta_start_t:
+        double c
+        double target
+        double u
+        double p
+        double scale
+        double is_possible
+
+    xip_delta_start_t xip_delta_start(
+        double delta, double total_vol, double foreign_discount, double is_call, double is_forward,
+        double is_adjusted) noexcept
+    double xip_delta_step(double u, double c, double target) noexcept
+    xip_delta_strike_t xip_delta_finish(
+        xip_delta_start_t start, double u, double forward, double total_vol, double root_time, double is_call,
+        double is_adjusted) noexcept
+    const int XIP_DELTA_STEPS
 
 
 cdef inline double is_convention(double kind, double kind_max) noexcept nogil:

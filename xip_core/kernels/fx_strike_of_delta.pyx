@@ -1,8 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The strike that has a quoted FX delta: the inverse of fx.delta; delta.h has the equation and its solution."""
 
-from xip_core.kernels.columns cimport run_columns
-from xip_core.kernels.delta cimport is_convention, xip_delta_strike_t, xip_strike_of_delta
+from xip_core.kernels.columns cimport BLOCK_ROWS, run_columns
+from xip_core.kernels.delta cimport (
+    XIP_DELTA_STEPS, is_convention, xip_delta_finish, xip_delta_start, xip_delta_start_t, xip_delta_step,
+    xip_delta_strike_t)
 from xip_core.kernels.domain cimport if_good, is_finite, is_flag, is_nonnegative, is_positive
 from xip_core.kernels.elementary cimport exp_, sqrt
 
@@ -26,16 +28,35 @@ cdef void strike_of_delta_loop(
     cdef double* strike = output[0]
     cdef double* to_delta = output[1]
     cdef double* to_volatility = output[2]
+    cdef xip_delta_start_t start
     cdef xip_delta_strike_t found
+    cdef double u[BLOCK_ROWS]
+    cdef double c[BLOCK_ROWS]
+    cdef double target[BLOCK_ROWS]
     cdef double is_adjusted, root_time, good
     cdef Py_ssize_t row
+    cdef int _
+    # Start, steps, end: short loops over the block, which vectorise where one long one would not.
+    for row in range(row_count):
+        is_adjusted = 1.0 if delta_type[row] > 1.5 else 0.0
+        start = xip_delta_start(
+            delta[row], volatility[row] * sqrt(time[row]), exp_(-foreign_rate[row] * time[row]), is_call[row],
+            delta_type[row] - 2.0 * is_adjusted, is_adjusted)
+        u[row] = start.u
+        c[row] = start.c
+        target[row] = start.target
+    for _ in range(XIP_DELTA_STEPS):
+        for row in range(row_count):
+            u[row] = xip_delta_step(u[row], c[row], target[row])
     for row in range(row_count):
         is_adjusted = 1.0 if delta_type[row] > 1.5 else 0.0
         root_time = sqrt(time[row])
-        found = xip_strike_of_delta(
-            spot[row] * exp_((domestic_rate[row] - foreign_rate[row]) * time[row]), delta[row],
-            volatility[row] * root_time, root_time, exp_(-foreign_rate[row] * time[row]), is_call[row],
+        start = xip_delta_start(
+            delta[row], volatility[row] * root_time, exp_(-foreign_rate[row] * time[row]), is_call[row],
             delta_type[row] - 2.0 * is_adjusted, is_adjusted)
+        found = xip_delta_finish(
+            start, u[row], spot[row] * exp_((domestic_rate[row] - foreign_rate[row]) * time[row]),
+            volatility[row] * root_time, root_time, is_call[row], is_adjusted)
         good = (
             is_positive(spot[row]) * is_finite(delta[row]) * is_nonnegative(time[row]) * is_finite(domestic_rate[row])
             * is_finite(foreign_rate[row]) * is_nonnegative(volatility[row]) * is_flag(is_call[row])

@@ -41,6 +41,9 @@ def snapshot_for(trades: Sequence[Trade], snapshot: Snapshot) -> Snapshot:
         field: tuple(item for item in getattr(snapshot, field) if f"{kind}/{_name(item, snapshot)}" in needed)
         for field, kind in _FIELDS.items()
     }
+    for field, smiles in (("smiles", snapshot.volatility_smiles), ("swaption_smiles", snapshot.swaption_cubes)):
+        if smiles:
+            kept[field] = tuple(item for item in smiles if item.object_name in needed)
     index_names = {index.name for index in indices}
     smaller = msgspec.structs.replace(
         snapshot,
