@@ -14,6 +14,7 @@ What a target means::
     dividend               the cash dividends of an equity
     commodity              spot and forward prices
     hazard                 CDS spreads or hazard rates
+    inflation              zero-coupon and year-on-year swap rates of a price index ("UKRPI")
     *_volatility           the volatilities of one surface, by expiry; of one quoted by delta those at the money
     risk_reversal          the risk reversals of one surface ("EURUSD"), by expiry
     butterfly              its butterflies
@@ -48,6 +49,7 @@ Target = Literal[
     "equity",
     "commodity",
     "hazard",
+    "inflation",
     "fx_volatility",
     "equity_volatility",
     "commodity_volatility",
@@ -68,6 +70,7 @@ _ROLES: dict[str, frozenset[str]] = {
     "risk_reversal": frozenset({"risk_reversal"}),
     "butterfly": frozenset({"butterfly"}),
     "dividend": frozenset({"dividend"}),
+    "inflation": frozenset({"rate"}),
 }
 _VOLATILITY_ROLES = frozenset({"volatility"})
 
@@ -260,9 +263,10 @@ class ScenarioMarket:
     def _matches(self, shift: Shift, item: MarketObject) -> bool:
         if shift.target == "currency":
             return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
-        is_smile = shift.target in ("risk_reversal", "butterfly") and item.kind.endswith("_volatility")
-        is_dividend = shift.target == "dividend" and item.kind == "equity"
-        if shift.target != item.kind and not is_smile and not is_dividend:
+        kind = "inflation" if item.kind == "year_on_year" else item.kind
+        is_smile = shift.target in ("risk_reversal", "butterfly") and kind.endswith("_volatility")
+        is_dividend = shift.target == "dividend" and kind == "equity"
+        if shift.target != kind and not is_smile and not is_dividend:
             return False
         name = item.name.split("/", 1)[1]
         return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)
