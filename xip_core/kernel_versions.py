@@ -26,6 +26,7 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "2",
     "black.european": "2",
+    "calibration.system": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian": "1",
@@ -43,14 +44,20 @@ KERNEL_VERSIONS = {
     "equity.merton": "2",
     "equity.spread": "2",
     "equity.touch": "2",
+    "fx.atm_strike": "1",
+    "fx.delta": "1",
     "fx.european": "2",
+    "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
+    "volatility.sabr": "1",
+    "volatility.sabr_normal": "1",
+    "volatility.svi": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
-`monte_carlo.normals`."""
+`monte_carlo.normals`; `calibration.system` is the solver of curves."""
 
 OPERATION_VERSIONS = {
     "average": "2",
@@ -72,7 +79,18 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
+    "calibrate": (
+        "bachelier.european",
+        "black.european",
+        "calibration.system",
+        "elementary.log",
+        "fx.atm_strike",
+        "fx.strike_of_delta",
+        "terms.rows",
+        "volatility.sabr",
+        "volatility.sabr_normal",
+        "volatility.svi",
+    ),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
