@@ -36,6 +36,7 @@ KERNEL_VERSIONS = {
     "equity.digital_barrier": "2",
     "equity.european": "2",
     "equity.lookback": "1",
+    "equity.lookback_partial": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
