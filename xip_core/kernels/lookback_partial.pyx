@@ -12,8 +12,8 @@ density and L have died away. The integrand is smooth with or without cost of ca
 difference of bivariate normal distributions by b; and each Greek is the integral of the Greek of L.
 
 A *floating* strike watches from now to t1 and pays S_T - lambda min S, or lambda max S - S_T. With the asset as
-numeraire and time reversed this is lambda S times a fixed strike of 1 / lambda on a unit of spot, watched in the last t1
-years, with rate and yield exchanged.
+numeraire and time reversed this is lambda S times a fixed strike of 1 / lambda on a unit of spot, watched in the last
+t1 years, with rate and yield exchanged.
 
 Source: R. Heynen and H. Kat, Selective memory, Risk 7 (1994); E. Haug, The complete guide to option pricing formulas,
 2nd edition (2007), section 4.15; duality after E. Eberlein and A. Papapantoleon, Symmetries and pricing of exotic
@@ -127,6 +127,12 @@ cdef inline Window window_point(
     return at
 
 
+cdef inline double jump_point(Window at, double slope, double density, double watched_vol) noexcept nogil:
+    """S^2 gamma where nothing is watched before expiry."""
+    cdef double has_jump = 1.0 if watched_vol <= 1e-20 else 0.0
+    return at.direction * slope * density / at.s1 * (has_jump if at.s1 > 1e-20 else 0.0)
+
+
 cdef inline Value partial_point(
         double spot, double strike, double time, double volatility, double is_floating, double window, double
         strike_multiple, Window at, double value_sum, double log_sum, double curve_sum, double vol_sum, double
@@ -151,7 +157,9 @@ cdef inline Value partial_point(
     cdef double to_carry = unit.to_carry * asset + start_discount * carry_sum
     cdef double pv = slope * asset - at.direction * length_discount * cash + start_discount * value_sum
     cdef double log_delta = slope * asset + start_discount * log_sum
-    cdef double curve = start_discount * curve_sum
+    # Without time to watch the slope jumps at the strike, which is all there is of gamma.
+    cdef double jump = jump_point(at, slope, density, volatility * root_length)
+    cdef double curve = start_discount * curve_sum + jump
     cdef double all_carry = at.start * log_delta + at.length * to_carry
     cdef double vega = root_length * to_vol + at.direction * slope * root_start * density + start_discount * mixed_sum
     cdef double watched_decay = 0.5 * volatility * (to_vol / root_length if root_length > 0.0 else 0.0)
