@@ -31,7 +31,9 @@ KERNEL_VERSIONS = {
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
+    "equity.autocallable": "1",
     "equity.barrier": "2",
+    "equity.basket": "1",
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
@@ -44,21 +46,25 @@ KERNEL_VERSIONS = {
     "fx.european": "2",
     "implied.bachelier": "2",
     "implied.black": "2",
+    "lgm.bermudan": "1",
+    "monte_carlo.normals": "1",
     "terms.rows": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
+`monte_carlo.normals`."""
 
 OPERATION_VERSIONS = {
-    "average": "1",
-    "calibrate": "1",
-    "option": "1",
-    "optionlet": "1",
+    "average": "2",
+    "bermudan": "1",
+    "calibrate": "2",
+    "option": "2",
+    "optionlet": "2",
     "probe.noop": "1",
     "probe.spin": "1",
     "reduce": "1",
-    "swaption": "1",
+    "swaption": "2",
     "table": "1",
-    "terms": "1",
+    "terms": "2",
 }
 
 TABLE_OPERATION = "table"
@@ -68,7 +74,8 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
+    "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

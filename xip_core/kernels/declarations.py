@@ -21,6 +21,7 @@ from xip_core.kernels.declaration_records import (
 from xip_core.kernels.declarations_exotic import EXOTIC
 from xip_core.kernels.declarations_options import OPTIONS
 from xip_core.kernels.declarations_path import PATH
+from xip_core.kernels.declarations_sampled import SAMPLED
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -149,4 +150,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH)
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED)

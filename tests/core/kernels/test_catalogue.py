@@ -41,7 +41,13 @@ def test_catalogue_is_reached_under_all_its_names() -> None:
 
 def test_every_kernel_has_a_version_for_the_lineage() -> None:
     versions = kernel_versions()
-    assert set(versions) == {*catalogue(), "terms.rows", "elementary.log"}
+    without_columns = {
+        "elementary.log",
+        "lgm.bermudan",
+        "monte_carlo.normals",
+        "terms.rows",
+    }
+    assert set(versions) == set(catalogue()) | without_columns
     assert all(versions.values())
 
 
