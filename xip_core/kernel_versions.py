@@ -37,6 +37,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.heston": "1",
     "equity.lookback": "1",
     "equity.lookback_partial": "1",
     "equity.margrabe": "2",
@@ -46,7 +47,6 @@ KERNEL_VERSIONS = {
     "fx.european": "2",
     "implied.bachelier": "2",
     "implied.black": "2",
-    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
 }
@@ -55,7 +55,6 @@ KERNEL_VERSIONS = {
 
 OPERATION_VERSIONS = {
     "average": "2",
-    "bermudan": "1",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -74,7 +73,6 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
     "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
