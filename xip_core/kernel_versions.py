@@ -37,6 +37,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.heston": "1",
     "equity.lookback": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
@@ -45,7 +46,6 @@ KERNEL_VERSIONS = {
     "fx.european": "2",
     "implied.bachelier": "2",
     "implied.black": "2",
-    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
 }
@@ -54,7 +54,6 @@ KERNEL_VERSIONS = {
 
 OPERATION_VERSIONS = {
     "average": "2",
-    "bermudan": "1",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -73,7 +72,6 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
     "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

@@ -131,7 +131,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: row-major, expiries x swap_tenors.
-        mean_reversion: per year, of the model that prices what depends on swap rates of several dates.
     """
 
     currency: str
@@ -140,7 +139,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
     swap_tenors: tuple[str, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
-    mean_reversion: float = 0.0
 
     @property
     def name(self) -> str:

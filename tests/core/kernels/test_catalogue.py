@@ -43,7 +43,6 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
     versions = kernel_versions()
     without_columns = {
         "elementary.log",
-        "lgm.bermudan",
         "monte_carlo.normals",
         "terms.rows",
     }
