@@ -297,6 +297,8 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"curve {curve.name} must have an instrument, got none"
         if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
             yield f"curve {curve.name}: zero spreads must be its only segment"
+        if curve.interpolation != "log_linear_discount" and isinstance(curve.segments[0], ZeroSpreads):
+            yield f"curve {curve.name}: zero spreads must not have an interpolation, got {curve.interpolation!r}"
     for hazard in snapshot.hazards:
         if bool(hazard.cds_spreads) == bool(hazard.hazard_rates):
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"

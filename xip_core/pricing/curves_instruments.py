@@ -75,7 +75,7 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
             rows.append(writer.terms_of(segment, instrument))
         except (ValueError, CellError) as error:
             raise CalibrationError(f"curve/{slot.definition.name}", instrument.quote, str(error)) from error
-    return CurveSystem(slot.begin, rows)
+    return CurveSystem(slot.begin, rows, slot.grid.factor_count if slot.grid else None)
 
 
 def _schedule(item: Instrument, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:
