@@ -27,6 +27,7 @@ KERNEL_VERSIONS = {
     "bachelier.european": "1",
     "black.european": "1",
     "calibration.system": "1",
+    "caplets.strip": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian_geometric": "1",
@@ -44,7 +45,7 @@ KERNEL_VERSIONS = {
     "terms.rows": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; `calibration.system` is
-the solver of curves."""
+the solver of curves, `caplets.strip` that of cap surfaces."""
 
 OPERATION_VERSIONS = {
     "average": "1",
@@ -66,7 +67,7 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "calibrate": ("bachelier.european", "calibration.system", "elementary.log", "terms.rows"),
+    "calibrate": ("calibration.system", "caplets.strip", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

@@ -41,7 +41,7 @@ def test_catalogue_is_reached_under_all_its_names() -> None:
 
 def test_every_kernel_has_a_version_for_the_lineage() -> None:
     versions = kernel_versions()
-    assert set(versions) == {*catalogue(), "calibration.system", "elementary.log", "terms.rows"}
+    assert set(versions) == {*catalogue(), "calibration.system", "caplets.strip", "elementary.log", "terms.rows"}
     assert all(versions.values())
 
 
