@@ -18,21 +18,25 @@ typedef struct {
     const int32_t *left, *right;    /* nodes that a caplet's volatility lies between */
     const double *share;            /* of the right one */
     const double *root_time;
+    int32_t is_normal;
 } xip_cap_strip;
 
 typedef struct {                    /* XIP_CAP_LANES values per entry */
-    double *distance;               /* (caplet_count): |forward - strike| */
-    double *weight;                 /* (caplet_count) */
+    double *distance;               /* (caplet_count): |forward - strike|, or |ln(forward / strike)| */
+    double *weight;                 /* (caplet_count): of the payment, for lognormal times the smaller of the two */
     double *quote, *node, *error, *target; /* (row_count) */
 } xip_cap_lanes;
 
 #define FOR_CAP_LANES for (int s = 0; s < XIP_CAP_LANES; s++)
 
 /*
- * Time value of a caplet and its derivative to the volatility: weight * s n(z) (1 - z M(z)), z = |F - K| / s,
- * s = volatility * sqrt(t), M the Mills ratio. Adds both to sums.
+ * Time values of a caplet, with M the Mills ratio; both add the value and its derivative to the volatility to sums.
+ *
+ * Normal:      weight * s n(z) (1 - z M(z)),       z = |F - K| / s, s = volatility * sqrt(t)
+ * Lognormal:   weight * n(d1) (M(-d1) - M(-d2)),   d1 = s / 2 - |ln(F / K)| / s, d2 = d1 - s; by symmetry of puts and
+ *              calls the forward is the smaller one. M(-d1) = 1 / n(d1) - M(d1) where d1 > 0.
  */
-XIP_INLINE void xip_add_caplet(const double *distance, const double *weight, double root_time, const double *volatility,
+XIP_INLINE void xip_add_normal(const double *distance, const double *weight, double root_time, const double *volatility,
                                double slope_share, double *value, double *slope)
 {
     FOR_CAP_LANES {
@@ -43,6 +47,32 @@ XIP_INLINE void xip_add_caplet(const double *distance, const double *weight, dou
         value[s] += time_value >= 0.0 ? time_value : 0.0 * time_value;
         slope[s] = __builtin_fma(density * root_time, slope_share, slope[s]);
     }
+}
+
+XIP_INLINE void xip_add_lognormal(const double *distance, const double *weight, double root_time,
+                                  const double *volatility, double slope_share, double *value, double *slope)
+{
+    FOR_CAP_LANES {
+        double total = volatility[s] * root_time, guarded = total > 1e-150 ? total : 1e-150;
+        double d1 = 0.5 * guarded - distance[s] / guarded, d2 = d1 - (total > 1e-150 ? guarded : 0.0);
+        double density = normal_pdf(d1), near = mills_ratio(d1 < 0.0 ? -d1 : d1), far = mills_ratio(-d2);
+        double step = d1 >= 0.0 ? 1.0 : 0.0;
+        double time_value = weight[s] * (step + density * ((d1 >= 0.0 ? -near : near) - far));
+
+        value[s] += time_value >= 0.0 ? time_value : 0.0 * time_value;
+        slope[s] = __builtin_fma(weight[s] * density * root_time, slope_share, slope[s]);
+    }
+}
+
+static void xip_add_caplet(const xip_cap_strip *strip, const xip_cap_lanes *lanes, int caplet, const double *volatility,
+                           double slope_share, double *value, double *slope)
+{
+    const double *distance = lanes->distance + caplet * XIP_CAP_LANES, *weight = lanes->weight + caplet * XIP_CAP_LANES;
+
+    if (strip->is_normal)
+        xip_add_normal(distance, weight, strip->root_time[caplet], volatility, slope_share, value, slope);
+    else
+        xip_add_lognormal(distance, weight, strip->root_time[caplet], volatility, slope_share, value, slope);
 }
 
 /* Sums over the caplets [first, end) at the volatilities of the nodes, of which *row* has the value *volatility*. */
@@ -59,8 +89,7 @@ static void xip_at_nodes(const xip_cap_strip *strip, const xip_cap_lanes *lanes,
         FOR_CAP_LANES mixed[s] = strip->left[c] == strip->right[c] ? low[s] : (1.0 - share) * low[s] + share * high[s];
         if (strip->left[c] == strip->right[c])
             of_row = strip->left[c] == row ? 1.0 : 0.0;
-        xip_add_caplet(lanes->distance + c * XIP_CAP_LANES, lanes->weight + c * XIP_CAP_LANES, strip->root_time[c], mixed,
-                       of_row, value, slope);
+        xip_add_caplet(strip, lanes, c, mixed, of_row, value, slope);
     }
 }
 
@@ -74,8 +103,7 @@ static void xip_strip_row(const xip_cap_strip *strip, xip_cap_lanes *lanes, int 
 
     FOR_CAP_LANES target[s] = slope[s] = 0.0;
     for (int c = 0; c < end; c++)
-        xip_add_caplet(lanes->distance + c * XIP_CAP_LANES, lanes->weight + c * XIP_CAP_LANES, strip->root_time[c], quote,
-                       0.0, target, slope);
+        xip_add_caplet(strip, lanes, c, quote, 0.0, target, slope);
     FOR_CAP_LANES volatility[s] = quote[s];
     FOR_CAP_LANES active[s] = 1.0;
     for (int round = 0; round < XIP_CAP_ROUNDS_MAX; round++) {

@@ -16,4 +16,5 @@ def strip(
     right: Indices,
     share: Floats,
     quotes: Floats,
+    is_normal: bool = True,
 ) -> tuple[Floats, Floats, Floats]: ...

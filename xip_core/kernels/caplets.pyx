@@ -1,24 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """
-Normal caplet volatilities from the volatilities caps are quoted with, node after node.
+Caplet volatilities, normal or lognormal, from the volatilities caps are quoted with, node after node.
 
 A cap is quoted by the one volatility that, put into all its caplets, gives its price. Volatilities at nodes, one per
 cap, linear in between, give the same prices: in order of the caps each node is one equation in one unknown,
 
     sum over its new caplets of TV(volatility) = sum over all its caplets of TV(quote) - what the earlier nodes give
 
-TV is the time value (Bachelier 1900), discounted: the out-of-the-money option, for intrinsic values do not depend on
-volatility and would drown it. Newton's steps are damped to a factor of two. Eight cells, strikes under scenarios, stand
-side by side; every operation is elementwise over them and each cell stops by itself, so its bytes depend neither on its
-neighbours nor on the CPU level. Nothing here holds the GIL.
+TV is the time value (Bachelier 1900, Black 1976), discounted: the out-of-the-money option, for intrinsic values do not
+depend on volatility and would drown it. Newton's steps are damped to a factor of two. Eight cells, strikes under
+scenarios, stand side by side; every operation is elementwise over them and each cell stops by itself, so its bytes
+depend neither on its neighbours nor on the CPU level. Nothing here holds the GIL.
 """
 
+from libc.float cimport DBL_MAX
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from xip_core.kernels.elementary cimport fabs
+from xip_core.kernels.elementary cimport NAN, fabs, log_ratio
 
 cdef extern from "caplets.h" nogil:
     enum: XIP_CAP_LANES
@@ -29,6 +30,7 @@ cdef extern from "caplets.h" nogil:
         const int32_t* right
         const double* share
         const double* root_time
+        int32_t is_normal
     ctypedef struct xip_cap_lanes:
         double* distance
         double* weight
@@ -53,6 +55,18 @@ cdef struct Task:                       # what one call works on
 
 # ---- loop ------------------------------------------------------------------------------------------------------------
 
+cdef inline void read_caplet(
+        bint is_normal, double forward, double strike, double weight, double* distance, double* scaled) noexcept nogil:
+    """What the time value needs of a caplet; NaN where a lognormal rate would be negative."""
+    cdef double smaller = min(forward, strike), larger = max(forward, strike)
+    if is_normal:
+        distance[0] = fabs(forward - strike)
+        scaled[0] = weight
+    else:
+        distance[0] = log_ratio(larger, smaller) if smaller > 0.0 and larger <= DBL_MAX else 0.0
+        scaled[0] = weight * smaller if smaller >= 0.0 and larger <= DBL_MAX else NAN
+
+
 cdef int strip_loop(const xip_cap_strip* strip, const Task* task) noexcept nogil:
     """0, or -1 where there is no memory."""
     cdef Py_ssize_t first = 0, lane, cell, scenario, c, row, n = strip.caplet_count, rows = strip.row_count
@@ -71,9 +85,10 @@ cdef int strip_loop(const xip_cap_strip* strip, const Task* task) noexcept nogil
             cell = min(first + lane, task.cell_count - 1)   # lanes too many repeat the last cell
             scenario = cell % task.scenario_count
             for c in range(n):
-                lanes.distance[c * XIP_CAP_LANES + lane] = fabs(
-                    task.forwards[c * task.scenario_count + scenario] - task.strikes[cell // task.scenario_count])
-                lanes.weight[c * XIP_CAP_LANES + lane] = task.weights[c * task.scenario_count + scenario]
+                read_caplet(
+                    strip.is_normal, task.forwards[c * task.scenario_count + scenario],
+                    task.strikes[cell // task.scenario_count], task.weights[c * task.scenario_count + scenario],
+                    &lanes.distance[c * XIP_CAP_LANES + lane], &lanes.weight[c * XIP_CAP_LANES + lane])
             for row in range(rows):
                 lanes.quote[row * XIP_CAP_LANES + lane] = task.quotes[row * task.cell_count + cell]
         xip_strip_lanes(strip, &lanes)
@@ -89,7 +104,7 @@ cdef int strip_loop(const xip_cap_strip* strip, const Task* task) noexcept nogil
 
 # ---- door ------------------------------------------------------------------------------------------------------------
 
-def strip(forwards, weights, years, strikes, row_end, left, right, share, quotes):
+def strip(forwards, weights, years, strikes, row_end, left, right, share, quotes, bint is_normal=True):
     """
     Args:
         forwards: float64 (C, S), forward rate of each caplet under each scenario.
@@ -99,7 +114,8 @@ def strip(forwards, weights, years, strikes, row_end, left, right, share, quotes
         row_end: int32 (R,), ascending to C: the cap of row r has the caplets 0 to row_end[r].
         left, right: int32 (C,), nodes in [0, R) that the caplet lies between, not after the row it is new in.
         share: float64 (C,), weight of the right one.
-        quotes: float64 (R, K, S), normal volatilities, >= 0.
+        quotes: float64 (R, K, S), volatilities, >= 0.
+        is_normal: of Bachelier's formula, otherwise of Black's, which needs forwards and strikes that are not negative.
 
     Returns:
         nodes, errors, targets, float64 (R, K, S) each: volatilities, NaN where none gives the price to 1e-9 and in
@@ -131,6 +147,7 @@ def strip(forwards, weights, years, strikes, row_end, left, right, share, quotes
     cdef int failed
     program.caplet_count = caplets
     program.row_count = rows
+    program.is_normal = is_normal
     program.row_end = &end_view[0]
     program.left = &left_view[0]
     program.right = &right_view[0]

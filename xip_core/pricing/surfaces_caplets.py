@@ -1,8 +1,9 @@
 """Caplet volatilities from quoted cap volatilities, for all scenarios of a block at once.
 
-A cap of length T_j and strike K is quoted by the one normal volatility that, put into all its caplets, gives its
-price. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time between nodes and
-flat before the first, that give the same prices: node by node in T_j, each one equation in one unknown,
+A cap of length T_j and strike K is quoted by the one volatility, normal or lognormal, that gives its price when put
+into all its caplets. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time
+between nodes and flat before the first, that give the same prices: node by node in T_j, each one equation in one
+unknown,
 
     sum over caplets after T_{j-1} of TV(vol_i) = cap_j(quote_j) - sum over caplets up to T_{j-1} of TV(vol_i)
 
@@ -34,6 +35,9 @@ Floats = npt.NDArray[np.float64]
 SCENARIOS_PER_CALL = 64
 """Of the kernel, between two polls: 19 strikes of caps to 20 years take some 50 microseconds a scenario."""
 
+NORMAL, LOGNORMAL = ("bachelier.european", "normal_volatility"), ("black.european", "volatility")
+"""Kernels by kind of volatility, and what they call it: of the derivatives; the stripping kernel knows both."""
+
 
 class CapletDerivatives(msgspec.Struct, frozen=True):
     """Of price(nodes) - price(quote) of each cap, row-major over (tenors, strikes).
@@ -59,6 +63,7 @@ class CapletStripper:
         self._years = (fixings - layout.as_of_day) / YEAR_DAYS
         self._strikes = np.array(surface.strikes)
         self._labels = surface.quotes
+        self._formula = NORMAL if surface.is_normal else LOGNORMAL
         self._growth_refs = [
             combine_refs(
                 (1.0, layout.log_discount_of_day(index.curve, begin)),
@@ -94,7 +99,7 @@ class CapletStripper:
             poll()
             block = slice(begin, begin + SCENARIOS_PER_CALL)
             arguments = (forwards[:, block], weights[:, block], self._years, self._strikes)
-            parts.append(caplets.strip(*arguments, *self._rows, cells[:, :, block]))
+            parts.append(caplets.strip(*arguments, *self._rows, cells[:, :, block], self._formula is NORMAL))
         nodes, errors, targets = (np.concatenate([part[k] for part in parts], axis=2) for k in range(3))
         return nodes.reshape(quotes.shape), self._failures(nodes, errors, targets)
 
@@ -157,15 +162,16 @@ class CapletStripper:
     ) -> dict[str, Floats]:
         """pv, delta and vega (caplets, strikes) of out-of-the-money options with *volatilities* (caplets, strikes), of
         the first *count* caplets."""
+        kernel, volatility_column = self._formula
         return evaluate(
-            "bachelier.european",
+            kernel,
             outputs=("pv", "delta", "vega"),
             forward=forwards[:, None],
             strike=self._strikes[None, :],
             time=self._years[:count, None],
-            normal_volatility=volatilities,
             discount=weights[:, None],
             is_call=(self._strikes[None, :] >= forwards[:, None]).astype(np.float64),
+            **{volatility_column: volatilities},
         )
 
     def _shares(self, row: int, caplets: range) -> list[float]:

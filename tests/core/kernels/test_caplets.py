@@ -9,7 +9,7 @@ import pytest
 
 from tests.core.kernels.levels import LEVELS
 from xip_core.kernels.level import load_module
-from xip_core.kernels.reference import bachelier_european
+from xip_core.kernels.reference import bachelier_european, black_european
 
 CAPS = {  # three caps of 2, 4 and 7 caplets; nodes at the last of each
     "years": np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]),
@@ -20,9 +20,20 @@ CAPS = {  # three caps of 2, 4 and 7 caplets; nodes at the last of each
     "share": np.array([0.0, 0.0, 0.5, 0.0, 1 / 3, 2 / 3, 0.0]),
 }
 
+BY_SCENARIO = ("forwards", "weights", "quotes")
 
-def a_market(scenarios: int, seed: int = 4) -> dict[str, np.ndarray]:
+
+def a_market(scenarios: int, seed: int = 4, is_normal: bool = True) -> dict[str, Any]:
+    """Rates of both signs for normal volatilities, positive ones for lognormal."""
     random = np.random.default_rng(seed)
+    if not is_normal:
+        return {
+            "forwards": random.uniform(0.001, 0.03, (7, scenarios)),
+            "weights": 0.5 * np.exp(-0.02 * CAPS["years"])[:, None] * np.ones(scenarios),
+            "quotes": 0.5 + 0.05 * np.arange(3)[:, None, None] + 0.02 * random.random((3, 3, scenarios)),
+            "strikes": np.array([0.005, 0.01, 0.05]),
+            "is_normal": False,
+        }
     return {
         "forwards": random.normal(0.01, 0.005, (7, scenarios)),
         "weights": 0.5 * np.exp(-0.02 * CAPS["years"])[:, None] * np.ones(scenarios),
@@ -30,27 +41,28 @@ def a_market(scenarios: int, seed: int = 4) -> dict[str, np.ndarray]:
     }
 
 
-def strip(market: dict[str, np.ndarray], level: str = LEVELS[-1], **changes: Any) -> tuple[np.ndarray, ...]:
+def strip(market: dict[str, Any], level: str = LEVELS[-1], **changes: Any) -> tuple[np.ndarray, ...]:
     found: tuple[np.ndarray, ...] = load_module("caplets", level).strip(**(CAPS | market | changes))
     return found
 
 
-def test_nodes_give_back_the_price_of_every_cap() -> None:
+@pytest.mark.parametrize("is_normal", [True, False])
+def test_nodes_give_back_the_price_of_every_cap(is_normal: bool) -> None:
     """Caplet by caplet with the reference formula, at the quote and at the nodes."""
-    market = a_market(3)
+    market = a_market(3, is_normal=is_normal)
+    price = bachelier_european if is_normal else black_european
     nodes, errors, targets = strip(market)
     for row, strike, scenario in np.ndindex(3, 3, 3):
-        k = CAPS["strikes"][strike]
+        k = (CAPS | market)["strikes"][strike]
         at_quote = at_nodes = 0.0
         for c in range(CAPS["row_end"][row]):
             forward, weight = market["forwards"][c, scenario], market["weights"][c, scenario]
             share, left, right = CAPS["share"][c], CAPS["left"][c], CAPS["right"][c]
             mixed = (1.0 - share) * nodes[left, strike, scenario] + share * nodes[right, strike, scenario]
             is_call = float(k >= forward)
-            at_quote += bachelier_european(
-                forward, k, CAPS["years"][c], market["quotes"][row, strike, scenario], weight, is_call
-            )["pv"]
-            at_nodes += bachelier_european(forward, k, CAPS["years"][c], mixed, weight, is_call)["pv"]
+            quote = market["quotes"][row, strike, scenario]
+            at_quote += price(forward, k, CAPS["years"][c], quote, weight, is_call)["pv"]
+            at_nodes += price(forward, k, CAPS["years"][c], mixed, weight, is_call)["pv"]
         assert at_nodes == pytest.approx(at_quote, rel=1e-12, abs=1e-17)
         assert targets[row, strike, scenario] == pytest.approx(at_quote, rel=1e-13)
         assert abs(errors[row, strike, scenario]) <= 1e-12 * at_quote + 1e-18
@@ -62,14 +74,15 @@ def test_one_volatility_strips_to_itself() -> None:
     assert strip(market)[0] == pytest.approx(0.007, rel=1e-12)
 
 
+@pytest.mark.parametrize("is_normal", [True, False])
 @pytest.mark.parametrize("level", LEVELS)
-def test_bytes_are_those_of_every_level_split_and_lane(level: str) -> None:
-    market = a_market(11)
+def test_bytes_are_those_of_every_level_split_and_lane(level: str, is_normal: bool) -> None:
+    market = a_market(11, is_normal=is_normal)
     whole = [array.tobytes() for array in strip(market)]
     assert [array.tobytes() for array in strip(market, level)] == whole
     for width in (1, 3, 8):
         parts = [
-            strip({name: array[..., b : b + width] for name, array in market.items()}, level)
+            strip(market | {name: market[name][..., b : b + width] for name in BY_SCENARIO}, level)
             for b in range(0, 11, width)
         ]
         assert [np.concatenate([part[k] for part in parts], axis=2).tobytes() for k in range(3)] == whole
@@ -92,6 +105,17 @@ def test_cell_without_solution_is_nan_from_there_on_and_moves_no_neighbour() -> 
     nodes = strip(market)[0]
     assert np.isnan(nodes[:, :, 3]).all()
     assert nodes[:, :, :3].tobytes() == clean[:, :, :3].tobytes()
+
+
+def test_lognormal_rates_must_not_be_negative() -> None:
+    """A negative forward refuses its scenario; a strike of 0 is worth nothing out of the money, whatever the quote."""
+    market, clean = a_market(3, is_normal=False), strip(a_market(3, is_normal=False))[0]
+    market["forwards"][2, 1] = -0.001
+    nodes = strip(market)[0]
+    assert np.isnan(nodes[1:, :, 1]).all()
+    assert nodes[:, :, [0, 2]].tobytes() == clean[:, :, [0, 2]].tobytes()
+    at_zero = strip(a_market(3, is_normal=False) | {"strikes": np.zeros(3)})
+    assert at_zero[0].tolist() == a_market(3, is_normal=False)["quotes"].tolist()
 
 
 def test_no_volatility_at_all_strips_to_none() -> None:
