@@ -27,6 +27,7 @@ KERNEL_VERSIONS = {
     "bachelier.european": "2",
     "black.european": "2",
     "calibration.system": "1",
+    "caplets.strip": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian": "1",
@@ -51,6 +52,7 @@ KERNEL_VERSIONS = {
     "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
+    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
     "volatility.sabr": "1",
@@ -58,11 +60,12 @@ KERNEL_VERSIONS = {
     "volatility.svi": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
-`monte_carlo.normals`; `calibration.system` is the solver of curves."""
+`monte_carlo.normals`; `calibration.system` is the solver of curves, `caplets.strip` that of cap surfaces."""
 
 OPERATION_VERSIONS = {
     "average": "2",
-    "calibrate": "2",
+    "bermudan": "1",
+    "calibrate": "3",
     "option": "2",
     "optionlet": "2",
     "probe.noop": "1",
@@ -80,10 +83,12 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
+    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
     "calibrate": (
         "bachelier.european",
         "black.european",
         "calibration.system",
+        "caplets.strip",
         "elementary.log",
         "fx.atm_strike",
         "fx.strike_of_delta",

@@ -338,6 +338,8 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"curve {curve.name} must have an instrument, got none"
         if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
             yield f"curve {curve.name}: zero spreads must be its only segment"
+        if curve.interpolation != "log_linear_discount" and isinstance(curve.segments[0], ZeroSpreads):
+            yield f"curve {curve.name}: zero spreads must not have an interpolation, got {curve.interpolation!r}"
     for equity in snapshot.equities:
         if equity.forwards and equity.dividends:
             yield f"equity {equity.name} must not have both forward prices and cash dividends"

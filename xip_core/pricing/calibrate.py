@@ -226,9 +226,17 @@ def _dv01_shift(layout: SnapshotLayout) -> Floats:
     shift = np.zeros(layout.factor_count)
     for slot in layout.curves.values():
         if not slot.reference:  # a zero spread moves with the curve under it
-            years = (np.array(slot.knot_days) - layout.as_of_day) / YEAR_DAYS
-            shift[slot.begin : slot.begin + len(years)] = -years * BASIS_POINT
+            knots = -BASIS_POINT * (np.array(slot.knot_days) - layout.as_of_day) / YEAR_DAYS
+            factors = _at_nodes(slot, knots[:, None])[:, 0]
+            shift[slot.begin : slot.begin + len(factors)] = factors
     return shift
+
+
+def _at_nodes(slot: CurveSlot, knots: Floats) -> Floats:
+    """Factors of a curve from its log discount factors at the knots: (n, K)."""
+    if slot.grid is None:
+        return knots
+    return np.stack([slot.grid.factors(column)[0] for column in knots.T], axis=1)
 
 
 class ObjectBuilder:
@@ -291,19 +299,19 @@ class ObjectBuilder:
         segment = slot.definition.segments[0]
         if isinstance(segment, instruments.DiscountFactors):
             factors, failures = quote_matrix(quotes, names, must_be="positive")
-            return log_(factors), failures
+            return _at_nodes(slot, log_(factors)), failures
         values, failures = quote_matrix(quotes, names)
         if isinstance(segment, instruments.ZeroSpreads):
             return values, failures
         if isinstance(segment, instruments.ZeroRates):
-            return -years * values, failures
+            return _at_nodes(slot, -years * values), failures
         values = self._effective_quotes(slot, values, quotes, failures)
         system = self.system_of(f"curve/{slot.definition.name}")
         assert system is not None, slot.definition
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)
         days = [f"{item.quote} (pillar {date_of(item.pillar_day)})" for item in slot.instruments]
-        return fit(system, days, market, columns, values, years, failures)
+        return fit(system, days, market, columns, values, years, failures, slot.grid)
 
     def system_of(self, name: str) -> CurveSystem | Failure | None:
         """The equations an object solves; None where its factors follow from quotes directly."""
@@ -341,8 +349,9 @@ class ObjectBuilder:
         if failures:
             return None
         years = (np.array(knot_days) - self._layout.as_of_day) / YEAR_DAYS
+        grid = slot.grid if name.startswith("curve/") else None
         scales = np.divide(values, given, out=np.ones_like(given), where=given != 0.0)[:, 0]
-        return solve_cold(system, market, values[:, 0], scales, years)
+        return solve_cold(system, market, values[:, 0], scales, years, grid)
 
     def stripper_of(self, name: str) -> CapletStripper | None:
         """The equations of a cap surface; None for any other object."""

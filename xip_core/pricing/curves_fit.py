@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.errors import Failure, FailureReason
+from xip_core.pricing.curves_nodes import solve_nodes
 from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
+from xip_core.pricing.monotone_convex import NodeGrid
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,6 +43,7 @@ def fit(
     quotes: Floats,
     years: Floats,
     failures: dict[int, Failure],
+    grid: NodeGrid | None = None,
 ) -> tuple[Floats, dict[int, Failure]]:
     """Knots of the columns that have quotes, from the start values in the market or from START_RATE.
 
@@ -48,20 +51,21 @@ def fit(
         labels: what a message calls each instrument.
         market: (F, S). columns: (K,) of the market. quotes: (n, K). years: (n, 1) of the knots.
         failures: by position in *columns*: not solved; what does not fit is added.
+        grid: of a curve with other factors than its knots.
 
     Returns:
-        knots (n, K), NaN where there is a failure, and the failures.
+        factors (n, K), NaN where there is a failure, and the failures.
     """
     own = slice(system.first_factor, system.first_factor + system.knot_count)
-    knots = np.full(quotes.shape, np.nan)
+    knots = np.full((system.knot_count, len(columns)), np.nan)
     solvable = np.array([position for position in range(len(columns)) if position not in failures], dtype=np.int64)
     if not len(solvable):
         return knots, failures
     is_cold = ~np.isfinite(market[own][:, columns[solvable]]).all(axis=0)
     if is_cold.any():
         market = market.copy()
-        market[own, columns[solvable[is_cold]]] = -START_RATE * years
-    solution = solve_system(system, market, np.ascontiguousarray(quotes[:, solvable]), columns[solvable])
+        market[own, columns[solvable[is_cold]]] = _start(years, grid)
+    solution = _solve(system, market, np.ascontiguousarray(quotes[:, solvable]), columns[solvable], grid)
     knots[:, solvable] = solution.knots
     is_good = solution.is_converged & (np.abs(solution.residuals) <= RESIDUAL_MAX).all(axis=0)
     for bad in np.flatnonzero(~is_good).tolist():
@@ -69,6 +73,18 @@ def fit(
         knots[:, position] = np.nan
         failures[position] = _misfit(system, solution, labels, market[:, columns[position]], quotes[:, position], bad)
     return knots, failures
+
+
+def _start(years: Floats, grid: NodeGrid | None) -> Floats:
+    """Factors (n, 1) of a flat curve."""
+    knots = -START_RATE * years
+    return knots if grid is None else grid.factors(knots[:, 0])[0][:, None]
+
+
+def _solve(system: CurveSystem, market: Floats, quotes: Floats, columns: Ints, grid: NodeGrid | None) -> Solution:
+    if grid is None:
+        return solve_system(system, market, quotes, columns)
+    return solve_nodes(system, grid, market, quotes, columns)
 
 
 class SolvedObject(msgspec.Struct, frozen=True):
@@ -84,7 +100,14 @@ class SolvedObject(msgspec.Struct, frozen=True):
     rounds: int
 
 
-def solve_cold(system: CurveSystem, market: Floats, quotes: Floats, scales: Floats, years: Floats) -> SolvedObject:
+def solve_cold(
+    system: CurveSystem,
+    market: Floats,
+    quotes: Floats,
+    scales: Floats,
+    years: Floats,
+    grid: NodeGrid | None = None,
+) -> SolvedObject:
     """
     Args:
         market: (F,), parents built. quotes: (n,) as the equations see them. years: (n,) of the knots.
@@ -92,8 +115,9 @@ def solve_cold(system: CurveSystem, market: Floats, quotes: Floats, scales: Floa
     """
     own = slice(system.first_factor, system.first_factor + system.knot_count)
     start = market.copy()
-    start[own] = -START_RATE * years
-    solution = solve_system(system, start[:, None], quotes[:, None])
+    start[own] = _start(years[:, None], grid)[:, 0]
+    column = np.zeros(1, dtype=np.int64)
+    solution = _solve(system, np.ascontiguousarray(start[:, None]), quotes[:, None], column, grid)
     if solution.is_converged[0]:
         start[own] = solution.knots[:, 0]
     slopes = system.derivatives(start, quotes).by_quote * scales
@@ -108,12 +132,14 @@ def _misfit(
     """Names the first instrument that does not reprice."""
     residuals = solution.residuals[:, position]
     row = next((row for row, value in enumerate(residuals) if not abs(value) <= RESIDUAL_MAX), len(residuals) - 1)
-    slope = system.derivatives(market, quotes).by_factor[row, system.own_begin + row]
+    own = slice(system.own_begin, system.own_begin + system.knot_count)
+    slopes = system.derivatives(market, quotes).by_factor[row, own]
+    is_bootstrap = system.knot_count == system.instrument_count and system.is_lower_triangular
     message = (
         f"no curve fits instrument {labels[row]} with quote {float(quotes[row])!r}: "
         f"a residual of {residuals[row]:.3g} of the notional is left after Newton's method"
     )
-    if abs(slope) < SLOPE_MIN:
+    if np.abs(slopes[row] if is_bootstrap else slopes).max() < SLOPE_MIN:
         message = f"{message}; its value does not depend on the curve at its own pillar, so it determines nothing there"
     return Failure(FailureReason.CALIBRATION_FAILED, message)
 

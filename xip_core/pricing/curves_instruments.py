@@ -76,7 +76,7 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
             rows.append(writer.terms_of(segment, instrument))
         except (ValueError, CellError) as error:
             raise CalibrationError(f"curve/{slot.definition.name}", instrument.quote, str(error)) from error
-    return CurveSystem(slot.begin, rows)
+    return CurveSystem(slot.begin, rows, slot.grid.factor_count if slot.grid else None)
 
 
 def par_swap_terms(

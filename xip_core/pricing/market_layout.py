@@ -2,7 +2,8 @@
 
 Implements `pricing.layout.MarketLayout`. Factors follow each other object by object in the order of the definitions:
 
-    curve               log discount factor at each pillar (Act/365F from the as-of date, log-linear between)
+    curve               log discount factor at each pillar (Act/365F from the as-of date, log-linear between, or
+                        as `curves_interpolation` says); monotone convex: at each node, then forwards at the nodes
     zero-spread curve   continuous spread at each pillar; its log DF is the reference curve's minus t * spread(t)
     fx/USD              log of the base-currency value of one unit
     equity              log spot, then the continuous dividend yield q at each pillar:
@@ -35,6 +36,7 @@ from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
+from xip_core.pricing.curves_interpolation import Interpolator, interpolator_of
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
 from xip_core.pricing.inflation import (
     InflationSlot,
@@ -45,6 +47,7 @@ from xip_core.pricing.inflation import (
     year_on_year_slot,
 )
 from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
+from xip_core.pricing.monotone_convex import NodeGrid
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
     BrokenSurfaceError,
@@ -68,6 +71,7 @@ class CurveSlot(msgspec.Struct, frozen=True):
         knot_days: ascending, after the as-of date.
         instruments: in pillar order, one per knot.
         reference: the curve a zero-spread curve stands on, else "".
+        interpolator: of another interpolation than log-linear.
     """
 
     definition: CurveDefinition
@@ -75,6 +79,12 @@ class CurveSlot(msgspec.Struct, frozen=True):
     knot_days: tuple[int, ...]
     instruments: tuple[Instrument, ...]
     reference: str
+    interpolator: Interpolator | None = None
+
+    @property
+    def grid(self) -> NodeGrid | None:
+        """Of a curve with other factors than its knots."""
+        return self.interpolator if isinstance(self.interpolator, NodeGrid) else None
 
 
 class PillarSlot(msgspec.Struct, frozen=True):
@@ -237,8 +247,9 @@ class SnapshotLayout:
         knots = tuple(item.pillar_day for item in found)
         first = definition.segments[0]
         reference = first.reference_curve if isinstance(first, instruments.ZeroSpreads) else ""
-        begin = self._take(f"curve/{definition.name}", len(knots))
-        self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference)
+        interpolator = interpolator_of(definition.interpolation, self.as_of_day, knots)
+        begin = self._take(f"curve/{definition.name}", interpolator.factor_count if interpolator else len(knots))
+        self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference, interpolator)
 
     def _pillar_days(self, name: str, pillars: Pillars) -> tuple[int, ...]:
         days = add_tenors("NullCalendar", self.as_of_day, [p.tenor for p in pillars], "unadjusted", False).tolist()
@@ -301,6 +312,8 @@ class SnapshotLayout:
             years = (day - self.as_of_day) / YEAR_DAYS
             spread = flat_weights(slot.knot_days, slot.begin, day)
             refs = combine_refs((1.0, self.log_discount_of_day(slot.reference, day)), (-max(years, 0.0), spread))
+        elif slot.interpolator:
+            refs = slot.interpolator.weights(slot.begin, day)
         else:
             refs = forward_weights(slot.knot_days, slot.begin, self.as_of_day, day)
         self._discounts[(curve, day)] = refs
@@ -311,7 +324,7 @@ class SnapshotLayout:
         slot = self.curves.get(curve)
         if slot is None:
             raise self._absent(f"curve/{curve}")
-        if slot.reference:
+        if slot.reference or slot.interpolator:
             return ref_arrays([self.log_discount_of_day(curve, day) for day in days.tolist()])
         return forward_weight_arrays(slot.knot_days, slot.begin, self.as_of_day, days)
 

@@ -36,6 +36,7 @@ from xip_core.model import market_instruments as instruments
 from xip_core.model.market import Snapshot, usable_quote
 from xip_core.pricing.calibrate import Calibrator, ObjectBuilder, calibrator_of
 from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.linear import product, solve
 from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces_build import smile_builder
@@ -138,33 +139,6 @@ def quote_jacobian(snapshot: Snapshot, layout: SnapshotLayout | None = None) -> 
     )
 
 
-def product(left: Floats, right: Floats) -> Floats:
-    """Matrix product whose sums run in order, on any CPU and for any shape: (a, n), (n, b) -> (a, b)."""
-    found = np.zeros((left.shape[0], right.shape[1]))
-    for inner in np.flatnonzero(left.any(axis=0)).tolist():
-        found += left[:, inner, None] * right[inner]
-    return found
-
-
-def solve(matrix: Floats, right: Floats) -> Floats:
-    """Elimination without pivoting, elementwise over the columns of *right*: (n, n), (n, b) -> (n, b).
-
-    Each instrument depends most on its own knot, so pivoting would choose the diagonal.
-    """
-    matrix, right = matrix.copy(), right.copy()
-    count = len(matrix)
-    for k in range(count):
-        for i in (np.flatnonzero(matrix[k + 1 :, k]) + k + 1).tolist():
-            ratio = matrix[i, k] / matrix[k, k]
-            matrix[i, k:] -= ratio * matrix[k, k:]
-            right[i] -= ratio * right[k]
-    for k in range(count - 1, -1, -1):
-        for j in (np.flatnonzero(matrix[k, k + 1 :]) + k + 1).tolist():
-            right[k] -= matrix[k, j] * right[j]
-        right[k] /= matrix[k, k]
-    return right
-
-
 class _Direct(msgspec.Struct, frozen=True):
     """Derivatives of an object's factors, its parents taken as given.
 
@@ -245,11 +219,19 @@ class _Writer:
         own = slice(system.own_begin, system.own_begin + system.knot_count)
         others = np.r_[0 : own.start, own.stop : len(system.factors)]
         quotes = sorted({quote for _, slopes in instruments_of for quote in slopes})
-        right = np.zeros((system.knot_count, len(quotes)))
+        right = np.zeros((system.instrument_count, len(quotes)))
         for row, (_, slopes) in enumerate(instruments_of):
             for quote, slope in slopes.items():
                 right[row, quotes.index(quote)] = found.by_quote[row] * slope
-        solved = -solve(found.by_factor[:, own], np.hstack([right, found.by_factor[:, others]]))
+        slot = self._layout.curves.get(name.split("/", 1)[1]) if name.startswith("curve/") else None
+        jacobian = found.by_factor[:, own]
+        known = np.hstack([right, found.by_factor[:, others]])
+        if slot is not None and slot.grid is not None:  # the unknowns are the knots, the factors follow
+            begin = self._layout.ranges[name][0]
+            _, by_knot = slot.grid.factors(self._market[begin + slot.grid.knot_places])
+            solved = -product(by_knot, solve(product(jacobian, by_knot), known))
+        else:
+            solved = -solve(jacobian, known)
         return _Direct(quotes, solved[:, : len(quotes)], system.factors[others].tolist(), solved[:, len(quotes) :])
 
     def _effective_quotes(self, name: str) -> list[tuple[float, dict[str, float]]]:
@@ -311,7 +293,11 @@ class _Writer:
                 slopes = -self._years(slot.knot_days)
             case _:  # spreads themselves
                 slopes = np.ones(len(names))
-        return _Direct(names, np.diag(slopes))
+        by_quote = np.diag(slopes)
+        if slot.grid is not None:
+            _, by_knot = slot.grid.factors(self._market[slot.begin + slot.grid.knot_places])
+            by_quote = product(by_knot, by_quote)
+        return _Direct(names, by_quote)
 
     def _fx(self, name: str) -> _Direct:
         """The log of the base-currency value of one unit: log S, or -log S where the quote is its inverse."""

@@ -57,6 +57,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         )
     watched_solver = Watched(curves_system.calibration, "calibration.system", names)
     monkeypatch.setattr(curves_system, "calibration", watched_solver)
+    monkeypatch.setattr(surfaces_caplets, "caplets", Watched(surfaces_caplets.caplets, "caplets.strip", names))
     evaluate = catalogue_module.evaluate
 
     def watched(name: str, **columns: object) -> object:

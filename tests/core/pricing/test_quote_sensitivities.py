@@ -21,8 +21,9 @@ from xip_core.model import market_instruments as instruments
 from xip_core.model.market import HazardDefinition, Snapshot, decode_snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.pricing.calibrate import calibrator_of
+from xip_core.pricing.linear import product, solve
 from xip_core.pricing.market_layout import SnapshotLayout
-from xip_core.pricing.quote_sensitivities import QuoteJacobian, _Writer, product, quote_jacobian, solve
+from xip_core.pricing.quote_sensitivities import QuoteJacobian, _Writer, quote_jacobian
 
 STEP = 1e-5
 """Of a quote below 1, or of its size: the error of the stencils is its fourth power times the fifth derivative."""
@@ -36,7 +37,7 @@ STENCILS = {  # steps of the quote, weights of the changes; at the edge of its d
 }
 
 
-def bumped(snapshot: Snapshot, quotes: Sequence[str], layout: SnapshotLayout) -> np.ndarray:
+def bumped(snapshot: Snapshot, quotes: Sequence[str], layout: SnapshotLayout, share: float = STEP) -> np.ndarray:
     """(F, quotes): every quote moved four times, and every object calibrated again; fourth order."""
     found = np.zeros((layout.factor_count, len(quotes)))
     calibrator = calibrator_of(snapshot, layout)
@@ -44,8 +45,8 @@ def bumped(snapshot: Snapshot, quotes: Sequence[str], layout: SnapshotLayout) ->
     for begin in range(0, len(quotes), 64):
         block = quotes[begin : begin + 64]
         values = [float(snapshot.quotes[quote]) for quote in block]
-        sizes = [STEP * max(1.0, abs(value)) for value in values]
-        stencils = [STENCILS[0.0 <= value < 2.0 * STEP] for value in values]
+        sizes = [share * max(1.0, abs(value)) for value in values]
+        stencils = [STENCILS[0.0 <= value < 2.0 * share] for value in values]
         moved = [
             {quote: value + times[step] * size}
             for step in range(4)
@@ -61,14 +62,18 @@ def bumped(snapshot: Snapshot, quotes: Sequence[str], layout: SnapshotLayout) ->
 
 
 def assert_equal_to_bumps(
-    snapshot: Snapshot, jacobian: QuoteJacobian, layout: SnapshotLayout, quotes: Sequence[str] = ()
+    snapshot: Snapshot,
+    jacobian: QuoteJacobian,
+    layout: SnapshotLayout,
+    quotes: Sequence[str] = (),
+    step: float = STEP,
 ) -> None:
     """Within 1e-6 of each number, and rounding.
 
     Caps out of the money bend so much that bumps of 1/10 bp have errors of 1e-7 of the largest number.
     """
     chosen = quotes or jacobian.quotes
-    expected = bumped(snapshot, chosen, layout)
+    expected = bumped(snapshot, chosen, layout, step)
     found = jacobian.dense()[:, [jacobian.quotes.index(quote) for quote in chosen]]
     for name, (begin, end) in layout.ranges.items():
         scale = np.abs(expected[begin:end]).max(axis=0)
