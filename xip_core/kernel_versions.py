@@ -27,6 +27,7 @@ KERNEL_VERSIONS = {
     "bachelier.european": "1",
     "black.european": "1",
     "credit.cds_flat": "1",
+    "credit.default_steps": "1",
     "elementary.log": "1",
     "equity.asian_geometric": "1",
     "equity.barrier": "1",
@@ -62,7 +63,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
-    "calibrate": ("bachelier.european", "elementary.log", "terms.rows"),
+    "calibrate": ("bachelier.european", "credit.default_steps", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
@@ -70,7 +71,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "reduce": (),
     "swaption": _OPTION_KERNELS,
     TABLE_OPERATION: (),
-    "terms": ("elementary.log", "terms.rows"),
+    "terms": ("credit.default_steps", "elementary.log", "terms.rows"),
 }
 """Kernels that an operation may call; tests/core/pricing/test_kernels_used.py watches what is called."""
 

@@ -30,8 +30,8 @@ class QuoteUse(msgspec.Struct, frozen=True):
     """One quote in one object.
 
     Attributes:
-        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility" or
-            "discount".
+        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility",
+            "upfront" or "discount".
         maturity_years: of the instrument, from the as-of date, to the precision buckets need.
     """
 
@@ -170,6 +170,7 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         add("commodity", commodity.name, commodity.currency, spot_use + forwards)
     for hazard in snapshot.hazards:
         spreads = _uses(hazard.cds_spreads, "rate", as_of) + _uses(hazard.hazard_rates, "rate", as_of)
+        spreads += _uses(hazard.upfronts, "upfront", as_of)
         discount = (f"curve/{hazard.discount_curve}",) if hazard.discount_curve else ()
         add("hazard", hazard.name, hazard.currency, spreads, discount)
     for fx in snapshot.fx_volatilities:

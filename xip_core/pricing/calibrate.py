@@ -24,11 +24,12 @@ import numpy.typing as npt
 from xip_core.errors import CalibrationError, CellError, Failure, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import date_of
-from xip_core.model.market import Snapshot, usable_quote
+from xip_core.model.market import IsdaModel, Snapshot, usable_quote
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
+from xip_core.pricing.curves_isda import solve_isda
 from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
 from xip_core.pricing.polling import holding, poll
@@ -348,18 +349,14 @@ class ObjectBuilder:
     def _hazard(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
         definition = self._hazards[name]
         slot = self._layout.hazards[name]
-        pillars = definition.cds_spreads or definition.hazard_rates
-        names = [pillar.quote for pillar in pillars]
-        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        names = [pillar.quote for pillar in definition.contracts or definition.hazard_rates]
+        values, failures = quote_matrix(quotes, names, must_be="finite" if definition.upfronts else "not negative")
         years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
         if definition.hazard_rates:
-            log_survival = np.empty_like(values)
-            previous_years, total = 0.0, np.zeros(values.shape[1])
-            for row in range(len(values)):
-                total = total - values[row] * (years[row, 0] - previous_years)
-                previous_years = years[row, 0]
-                log_survival[row] = total
-            return log_survival, failures
+            return 0.0 - np.cumsum(values * np.diff(years, axis=0, prepend=0.0), axis=0), failures
+        if isinstance(definition.isda, IsdaModel):
+            knots, failures = solve_isda(self._layout, definition, market, values, failures)
+            return knots, {**_rising_survival(knots, names, years), **failures}
         system = self._compiled(f"hazard/{name}", lambda: hazard_system(self._layout, definition))
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)

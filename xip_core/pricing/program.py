@@ -5,11 +5,12 @@ or an equity forward on one day, a commodity forward, a volatility. A **term** i
 
     amount * (constant + linear points . market) * exp(exponent points . market)
 
-and a **term list** is a run of terms per item. Every product is a row of three optional parts, added up::
+and a **term list** is a run of terms per item. Every product is a row of four optional parts, added up::
 
     value(row) = sum of the row's terms                                             fixed and projected cash flows
                + sum of its quotients  N D (F - K) tau / (1 + F tau)                FRAs, settled in advance
                + sum of its options    amount * discount * E[(+-(forward - K))+]    Black or Bachelier
+               + sum of its defaults   amount * protection + growth * accrual       CDS, ISDA standard model
 
     forward  = a term list, divided by the option's discount where `is_ratio` (a swap rate is floating leg / annuity)
     discount = a term list (an annuity has one term a coupon)
@@ -37,6 +38,13 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     cash_option i4 (C), cash_ptr i4 (C + 1), cash_amount, cash_weight f8, cash_factor i4
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
+
+and, where a row of the tile has defaults, N steps [a, b] between P points (days on a pair of curves), whose integrals
+kernels.default_steps gives per unit of the row's own currency::
+
+    default_discount_.., default_survival_..   per point, logs of discount factor and survival
+    default_begin, default_end i4 (N)          points of a step
+    default_ptr i4 (R + 1), default_step i4, default_amount, default_growth f8   defaults of a row
 
 Sizes: a ten-year swap is 60 terms, 5 kB; a tile of 100 of them 500 kB.
 """
@@ -246,6 +254,19 @@ class QuotientItem(msgspec.Struct, frozen=True):
     growth: Uses
 
 
+class DefaultItem(msgspec.Struct, frozen=True):
+    """Default in one step: *amount* per unit of its protection integral, *growth* per unit of its accrual integral.
+
+    Attributes:
+        begin, end: log discount factor and log survival, a use of a point each; nothing on the as-of date itself.
+    """
+
+    begin: tuple[int, int]
+    end: tuple[int, int]
+    amount: float
+    growth: float
+
+
 class RowParts(msgspec.Struct):
     """What one trade resolves to.
 
@@ -260,6 +281,7 @@ class RowParts(msgspec.Struct):
     special: list[Term] = msgspec.field(default_factory=list)
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
+    defaults: list[DefaultItem] = msgspec.field(default_factory=list)
 
     def pay(self, amount: float, exponent: Uses) -> None:
         """Add *amount*, discounted and converted by *exponent*."""
@@ -278,6 +300,8 @@ class RowParts(msgspec.Struct):
             uses.update(quotient.discount, quotient.growth)
         for option in self.options:
             uses.update(option.volatility, option.cash_discount)
+        for default in self.defaults:
+            uses.update(default.begin, default.end)
         return uses
 
 
@@ -290,6 +314,7 @@ class ProgramWriter:
         self._quotients: list[tuple[int, QuotientItem]] = []
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
+        self._defaults: list[list[DefaultItem]] = []
 
     def add_row(self, parts: RowParts, spot: Uses) -> None:
         """The next row; *spot* is log FX of its currency."""
@@ -299,6 +324,7 @@ class ProgramWriter:
         self._quotients.extend((row, quotient) for quotient in parts.quotients)
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
+        self._defaults.append(parts.defaults)
 
     def columns(self, arrays: PointArrays) -> Columns:
         """All columns but those about status and names; *arrays* hold the points that the rows' uses mean."""
@@ -307,6 +333,8 @@ class ProgramWriter:
         columns |= sparse_columns("spot", arrays.flatten(self._spots))
         columns |= self._quotient_columns(arrays)
         columns |= self._option_columns(arrays)
+        if any(self._defaults):
+            columns |= default_columns(self._defaults, arrays)
         return columns
 
     def _quotient_columns(self, points: PointArrays) -> Columns:
@@ -359,6 +387,29 @@ class ProgramWriter:
             "cash_weight": np.array([-coupon.time_years for _, coupon in coupons], dtype=np.float64),
         }
         return columns | sparse_columns("cash_discount", points.flatten(discounts))
+
+
+def default_columns(defaults_per_row: list[list[DefaultItem]], points: PointArrays) -> Columns:
+    """The columns of defaults; rows that share days on the same curves share points and steps."""
+    places: dict[tuple[int, int], int] = {}
+    steps: dict[tuple[int, int], int] = {}
+    listed = list(chain.from_iterable(defaults_per_row))
+    numbers = []
+    for item in listed:
+        ends = (places.setdefault(item.begin, len(places)), places.setdefault(item.end, len(places)))
+        numbers.append(steps.setdefault(ends, len(steps)))
+    sizes = np.array([len(items) for items in defaults_per_row], dtype=np.int64)
+    columns: Columns = {
+        "default_begin": np.array([begin for begin, _ in steps], dtype=np.int32),
+        "default_end": np.array([end for _, end in steps], dtype=np.int32),
+        "default_ptr": _pointers(sizes).astype(np.int32),
+        "default_step": np.array(numbers, dtype=np.int32),
+        "default_amount": np.array([item.amount for item in listed], dtype=np.float64),
+        "default_growth": np.array([item.growth for item in listed], dtype=np.float64),
+    }
+    columns |= sparse_columns("default_discount", points.flatten([(discount,) for discount, _ in places]))
+    columns |= sparse_columns("default_survival", points.flatten([(survival,) for _, survival in places]))
+    return columns
 
 
 def check_program(columns: Columns) -> None:

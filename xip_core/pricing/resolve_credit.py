@@ -24,6 +24,7 @@ from xip_core.model.dates import day_number
 from xip_core.model.daycounts import year_fractions
 from xip_core.model.trade import Bond, Cds, FloatingLeg, Leg
 from xip_core.pricing.program import RowParts, Uses
+from xip_core.pricing.resolve_isda import resolve_isda_cds
 from xip_core.pricing.resolve_legs import Discounting, Periods, add_coupons, at_period, discounting_of, periods_of
 from xip_core.pricing.resolve_rates import add_optionlets, check_not_expired
 from xip_core.pricing.tile_market import DatedPoints, TileMarket
@@ -93,12 +94,15 @@ def add_default_between(
 
 
 def resolve_cds(trade: Cds, market: TileMarket) -> RowParts:
-    """Protection against premium; bought where the premium leg is paid."""
+    """Protection against premium, by mid-points unless the hazard curve is one of the ISDA standard model."""
     leg = trade.leg
     parts = RowParts(currency=leg.currency)
     periods = periods_of(leg)
     check_not_expired(int(periods.pays[-1]), market)
     recovery_rate = _recovery_rate(trade, market)
+    isda = market.layout.isda_model(trade.credit_curve)
+    if isda is not None:
+        return resolve_isda_cds(trade, periods, isda, recovery_rate, market)
     discounting = discounting_of(market, leg.currency)
     buyer = 1.0 if leg.payer else -1.0
     begins, ends, pays = periods.begins.tolist(), periods.ends.tolist(), periods.pays.tolist()

@@ -162,6 +162,9 @@ class GivenMarket:
     def recovery_rate(self, name: str) -> float:
         return 0.4
 
+    def isda_model(self, name: str) -> None:
+        """ORE values by mid-points."""
+
     def log_fx(self, currency: str) -> Refs:
         return () if currency == "EUR" else self._one("fx", currency)
 
