@@ -46,6 +46,7 @@ KERNEL_VERSIONS = {
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 
 OPERATION_VERSIONS = {
+    "average": "1",
     "calibrate": "1",
     "option": "1",
     "optionlet": "1",
@@ -63,6 +64,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "average": _OPTION_KERNELS,
     "calibrate": ("bachelier.european", "credit.default_steps", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

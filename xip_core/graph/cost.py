@@ -69,12 +69,14 @@ COST_CLASSES: dict[tuple[str, str], CostClass] = {
     ("terms", "fx"): _FORWARD,
     ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
     ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
+    ("average", "commodity"): CostClass(1400e-6, 10e-6, 22000),  # 250 prices, each a forward and a variance
     ("option", "commodity"): _OPTION,
     ("option", "equity"): _OPTION,
     ("option", "fx"): _OPTION,
     ("optionlet", "bonds"): CostClass(600e-6, 120e-9, 3800),  # as half a swap; few have caps or floors
     ("optionlet", "rates"): CostClass(1200e-6, 1100e-9, 6500),  # 25 optionlets, each an option with its own volatility
     ("swaption", "rates"): CostClass(800e-6, 140e-9, 4700),  # the terms of a swap and one price
+    ("swaption", "commodity"): CostClass(260e-6, 74e-9, 750),
 }
 """By (row program, asset class)."""
 

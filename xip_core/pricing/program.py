@@ -38,6 +38,10 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     cash_option i4 (C), cash_ptr i4 (C + 1), cash_amount, cash_weight f8, cash_factor i4
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
+    average_option i4 (A), average_ptr i4 (A + 1)
+                                  options on an average (pricing.averages) and their prices to come
+    average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
+                                  per price: its weight and years, its forward and its total variance (linear points)
 
 and, where a row of the tile has defaults, N steps [a, b] between P points (days on a pair of curves), whose integrals
 kernels.default_steps gives per unit of the row's own currency::
@@ -218,16 +222,26 @@ class CashCoupon(msgspec.Struct, frozen=True):
     time_years: float
 
 
+class Observation(msgspec.Struct, frozen=True):
+    """One price of an average that is still to come; *forward* and *variance* (total variance) are linear points."""
+
+    weight: float
+    time_years: float
+    forward: Uses
+    variance: Uses
+
+
 class OptionItem(msgspec.Struct, frozen=True):
     """One option of a row.
 
     Attributes:
         amount: signed notional, in units of what the forward prices.
         time_years: to expiry, >= 0.
-        volatility: the one point that gives it, () where time is 0.
+        volatility: the one point that gives it, () where time is 0 and for options on an average.
         delta_weight: 1 where the forward is the trade's own underlying.
         cash, cash_discount: the par-yield annuity that replaces the discount in the price, as coupons and the exponent
             of its own discount factor; None elsewhere.
+        average: prices to come of an option on an average; None elsewhere.
     """
 
     amount: float
@@ -241,6 +255,7 @@ class OptionItem(msgspec.Struct, frozen=True):
     delta_weight: float = 0.0
     cash: list[CashCoupon] | None = None
     cash_discount: Uses = ()
+    average: list[Observation] | None = None
 
 
 class QuotientItem(msgspec.Struct, frozen=True):
@@ -300,6 +315,8 @@ class RowParts(msgspec.Struct):
             uses.update(quotient.discount, quotient.growth)
         for option in self.options:
             uses.update(option.volatility, option.cash_discount)
+            for price in option.average or ():
+                uses.update(price.forward, price.variance)
         for default in self.defaults:
             uses.update(default.begin, default.end)
         return uses
@@ -371,6 +388,7 @@ class ProgramWriter:
         columns |= discount.columns("discount", points)
         columns |= sparse_columns("volatility", points.flatten([option.volatility for option in options]))
         columns |= self._cash_columns(points)
+        columns |= self._average_columns(points)
         return columns
 
     def _cash_columns(self, points: PointArrays) -> Columns:
@@ -387,6 +405,20 @@ class ProgramWriter:
             "cash_weight": np.array([-coupon.time_years for _, coupon in coupons], dtype=np.float64),
         }
         return columns | sparse_columns("cash_discount", points.flatten(discounts))
+
+    def _average_columns(self, points: PointArrays) -> Columns:
+        """Options on an average and their prices to come."""
+        averaged = [(index, option.average) for index, option in enumerate(self._options) if option.average is not None]
+        prices = [price for _, average in averaged for price in average]
+        sizes = np.array([len(average) for _, average in averaged], dtype=np.int64)
+        columns: Columns = {
+            "average_option": np.array([index for index, _ in averaged], dtype=np.int32),
+            "average_ptr": _pointers(sizes).astype(np.int32),
+            "average_weight": np.array([price.weight for price in prices], dtype=np.float64),
+            "average_time": np.array([price.time_years for price in prices], dtype=np.float64),
+        }
+        columns |= sparse_columns("average_forward", points.flatten([price.forward for price in prices]))
+        return columns | sparse_columns("average_variance", points.flatten([price.variance for price in prices]))
 
 
 def default_columns(defaults_per_row: list[list[DefaultItem]], points: PointArrays) -> Columns:

@@ -79,9 +79,23 @@ def _option(columns: Columns, option: int, column: Floats) -> float:
     volatility = _dot(sparse_of(columns, "volatility"), option, column) if years > 0.0 else 0.0
     if kind & KIND_TOTAL_VARIANCE and years > 0.0:
         volatility = math.sqrt(volatility / years)
+    averaged = np.flatnonzero(columns["average_option"] == option)
+    if len(averaged) and years > 0.0:
+        volatility = math.sqrt(math.log(_second_moment(columns, int(averaged[0]), column)) / years)
     price = bachelier if kind & KIND_NORMAL else black
     sign = 1.0 if columns["option_is_call"][option] else -1.0
     return discount * price(forward, strike, volatility * math.sqrt(years), sign)
+
+
+def _second_moment(columns: Columns, averaged: int, column: Floats) -> float:
+    """E[A^2] / E[A]^2 of an average, pair by pair."""
+    span = range(columns["average_ptr"][averaged], columns["average_ptr"][averaged + 1])
+    forward, variance = sparse_of(columns, "average_forward"), sparse_of(columns, "average_variance")
+    prices = [float(columns["average_weight"][item]) * _dot(forward, item, column) for item in span]
+    variances = [_dot(variance, item, column) for item in span]
+    pairs = [(i, j) for i in range(len(prices)) for j in range(len(prices))]
+    total = sum(prices[i] * prices[j] * math.exp(variances[min(i, j)]) for i, j in pairs)
+    return total / sum(prices) ** 2
 
 
 def _cash_annuity(columns: Columns, settled: int, forward: float, column: Floats) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
-from xip_core.pricing import resolve_assets, resolve_credit, resolve_rates
+from xip_core.pricing import resolve_assets, resolve_commodity, resolve_credit, resolve_rates
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import ProgramWriter, RowParts
 from xip_core.pricing.tile import Columns
@@ -34,6 +34,9 @@ _RESOLVERS: dict[type, Callable[[Any, TileMarket], RowParts]] = {
     trades.EquityOption: resolve_assets.resolve_equity_option,
     trades.CommodityForward: resolve_assets.resolve_commodity_forward,
     trades.CommodityOption: resolve_assets.resolve_commodity_option,
+    trades.CommoditySwap: resolve_commodity.resolve_commodity_swap,
+    trades.CommoditySwaption: resolve_commodity.resolve_commodity_swaption,
+    trades.CommodityAverageOption: resolve_commodity.resolve_commodity_average_option,
 }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from xip_core.kernels import default_steps, terms
 from xip_core.kernels.level import load_module
+from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -158,6 +159,9 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
     if len(columns["cash_option"]):
         discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
     volatility = _volatilities(columns, market)
+    averaged = columns["average_option"]
+    if len(averaged):
+        volatility[averaged], slope = average_volatilities(columns, market)
     is_normal = (kind & KIND_NORMAL) != 0
     pv = np.empty_like(forward)
     delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)
@@ -169,6 +173,8 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
         pv[chosen] = found[0]
         if delta is not None and vega is not None:
             delta[chosen], vega[chosen] = found[1], found[2]
+    if vega is not None and len(averaged):
+        vega[averaged] *= slope
     return OptionValues(pv, delta, vega, forward)
 
 

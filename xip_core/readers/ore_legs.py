@@ -67,10 +67,8 @@ def _shared(fields: Fields) -> dict[str, Any]:
         "currency": fields.text("Currency"),
         "notionals": tuple(float(text) for text in notionals.plain_texts("Notional")),
         "day_count": _word(_DAY_COUNTS, fields.text("DayCounter"), "DayCounter"),
-        "schedule": _read_schedule(fields.child("ScheduleData")),
-        "payment_convention": _word(_CONVENTIONS, fields.text("PaymentConvention", "F"), "PaymentConvention"),
-        "payment_lag_days": _payment_lag_days(fields.text("PaymentLag", "0")),
-        "payment_calendar": fields.text("PaymentCalendar", ""),
+        "schedule": read_schedule(fields.child("ScheduleData")),
+        **payment_terms(fields),
         "initial_exchange": exchanges.flag("NotionalInitialExchange", False),
         "final_exchange": exchanges.flag("NotionalFinalExchange", False),
         "amortising_exchange": exchanges.flag("NotionalAmortizingExchange", False),
@@ -124,7 +122,17 @@ def _read_floating(shared: dict[str, Any], body: Fields) -> trades.Leg:
     )
 
 
-def _read_schedule(fields: Fields) -> trades.Schedule:
+def payment_terms(fields: Fields) -> dict[str, Any]:
+    """When a leg pays, after the end of each period."""
+    return {
+        "payment_convention": _word(_CONVENTIONS, fields.text("PaymentConvention", "F"), "PaymentConvention"),
+        "payment_lag_days": _payment_lag_days(fields.text("PaymentLag", "0")),
+        "payment_calendar": fields.text("PaymentCalendar", ""),
+    }
+
+
+def read_schedule(fields: Fields) -> trades.Schedule:
+    """ScheduleData of one rule or one list of dates."""
     rules, dates = fields.children("Rules"), fields.children("Dates")
     fields.done()
     if len(rules) + len(dates) != 1:

@@ -187,6 +187,9 @@ class GivenMarket:
         return self._volatility(expiry, False, "equity volatility", name, expiry)
 
     def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef:
+        variance = ("commodity variance", name, expiry, round(strike, 9))
+        if variance in self._set:
+            return VolatilityRef(self._one(*variance), True, False, self.time_years(expiry))
         return self._volatility(expiry, False, "commodity volatility", name, expiry)
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:

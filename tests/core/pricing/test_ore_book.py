@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import math
 
+import numpy as np
 import pytest
 
 from tests.core.pricing.ore_reference import AS_OF, ORE, GivenMarket, needs_ore, read_table
@@ -36,6 +37,9 @@ REACHED = {
     "CommodityForward_WTI_Oct_21": (1e-12, 1e-12),
     "CommodityOption": (1e-6, 1e-12),  # given the volatility to 6 decimals
     "CommodityOption_WTI_Oct_21": (1e-6, 1e-12),
+    "CommodityAPO": (2e-8, 1e-9),  # given volatilities to 6 decimals
+    "CommoditySwap": (1e-9, 1e-9),
+    "CommoditySwaption": (2e-6, 1e-9),  # given sigma to 6 decimals: half of the last is 2.3e-6 of the notional
     "EQ_CALL_LUFT": (1e-7, 1e-9),  # given the forward to 6 decimals
     "EQ_FWD_LUFT": (1e-7, 1e-9),
     "EQ_PUT_LUFT": (1e-7, 1e-9),
@@ -50,8 +54,7 @@ REACHED = {
     "fra1": (1e-11, 1e-11),
 }
 UNSUPPORTED = (
-    "BERMUDAN_SWAPTION", "CC_SWAP_EUR_USD_RESET", "CPI_Swap", "CommodityAPO", "CommoditySwap", "CommoditySwaption",
-    "YearOnYear_Swap",
+    "BERMUDAN_SWAPTION", "CC_SWAP_EUR_USD_RESET", "CPI_Swap", "YearOnYear_Swap",
 )  # fmt: skip
 EXPIRED = ("FXFWD_MATURING", "FX_CALL_MATURING")
 PRICED_COUNT = 46 - len(UNSUPPORTED) - len(EXPIRED)
@@ -86,6 +89,7 @@ def given_market() -> GivenMarket:
         market.given("commodity", "COMDTY_WTI_USD", day, value=float(results[trade_id, "forward"]))
         market.given("commodity volatility", "COMDTY_WTI_USD", day, value=float(results[trade_id, "volatility"]))
     market.given("commodity", "COMDTY_GOLD_USD", dt.date(2017, 4, 28), value=1161.8)
+    _give_oil(market, results)
     volatility = float(results["SwaptionPhysical", "stdDev"]) / math.sqrt((expiry - AS_OF).days / 365.0)
     market.given("swaption volatility", "EUR", expiry, 10.0, value=volatility)
     for row in read_table("flows.csv.gz"):
@@ -94,6 +98,29 @@ def given_market() -> GivenMarket:
                 day = dt.date.fromisoformat(row["fixingDate"])
                 market.given("caplet volatility", "EUR-EURIBOR-6M", day, strike, value=float(row[column]))
     return market
+
+
+def _give_oil(market: GivenMarket, results: dict[tuple[str, str], str]) -> None:
+    """Forwards of every day, linear between the quoted ones; volatilities that ORE used for average and swaption."""
+    name = "COMDTY_WTI_USD"
+    prefix = "COMMODITY_FWD/PRICE/WTI/USD/"
+    quoted = {
+        dt.date.fromisoformat(row["datumId"].removeprefix(prefix)): float(row["datumValue"])
+        for row in read_table("marketdata.csv.gz")
+        if row["datumId"].startswith(prefix)
+    }
+    known = [(day - AS_OF).days for day in quoted]
+    for number in range(1, max(known)):
+        day = AS_OF + dt.timedelta(number)
+        if day not in (dt.date(2021, 12, 31), dt.date(2021, 10, 31)):  # given above
+            market.given("commodity", name, day, value=float(np.interp(number, known, list(quoted.values()))))
+    for position in range(253):
+        years = float(results["CommodityAPO", f"times[{position}]"])
+        day = AS_OF + dt.timedelta(round(years * 365.0))
+        volatility = float(results["CommodityAPO", f"spotVols[{position}]"])
+        market.given("commodity variance", name, day, 50.0, value=volatility * volatility * years)
+    sigma = float(results["CommoditySwaption", "Sigma"])
+    market.given("commodity volatility", name, dt.date(2019, 12, 31), value=sigma)
 
 
 @functools.cache
