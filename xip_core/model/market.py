@@ -123,6 +123,13 @@ class HazardDefinition(Record, frozen=True, kw_only=True):
         return self.cds_spreads or self.upfronts
 
 
+class Security(Record, frozen=True, kw_only=True):
+    """A bond as the market knows it: what of its notional is recovered at default, in place of its curve's rate."""
+
+    name: str
+    recovery_rate: float
+
+
 class FxVolatility(Record, frozen=True, kw_only=True):
     """At-the-money lognormal volatilities by expiry; total variance linear in time, flat volatility outside."""
 
@@ -203,6 +210,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
         quotes: name -> number, or the text that was no finite number.
         fixings: index -> date -> value.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
+        securities: those with a recovery rate of their own.
     """
 
     as_of: dt.date
@@ -221,6 +229,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
     swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
     cap_volatilities: tuple[CapVolatility, ...] = ()
+    securities: tuple[Security, ...] | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
 
     def __post_init__(self) -> None:
         for problem in _contradictions(self):
@@ -335,6 +344,11 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"
         if not 0.0 <= hazard.recovery_rate < 1.0:
             yield f"hazard curve {hazard.name}: recovery rate must be in [0, 1), got {hazard.recovery_rate!r}"
+    securities = () if isinstance(snapshot.securities, msgspec.UnsetType) else snapshot.securities
+    yield from _repeated("security", [security.name for security in securities])
+    for security in securities:
+        if not 0.0 <= security.recovery_rate < 1.0:
+            yield f"security {security.name}: recovery rate must be in [0, 1), got {security.recovery_rate!r}"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

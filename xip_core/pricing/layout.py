@@ -110,6 +110,9 @@ class MarketLayout(Protocol):
 
     def recovery_rate(self, name: str) -> float: ...
 
+    def security_recovery(self, name: str) -> float | None:
+        """Recovery rate of a security, None where the market knows none."""
+
     def isda_model(self, name: str) -> IsdaModel | None:
         """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""
 

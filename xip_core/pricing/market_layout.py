@@ -297,6 +297,12 @@ class SnapshotLayout:
             raise self._absent(f"hazard/{name}")
         return self._hazards[name].recovery_rate
 
+    def security_recovery(self, name: str) -> float | None:
+        """Recovery rate of a security, None where the market knows none."""
+        listed = self._snapshot.securities
+        known = () if isinstance(listed, msgspec.UnsetType) else listed
+        return next((security.recovery_rate for security in known if security.name == name), None)
+
     def isda_model(self, name: str) -> IsdaModel | None:
         """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""
         if name not in self._hazards:
