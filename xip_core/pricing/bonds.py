@@ -272,7 +272,12 @@ def _remaining(flows: BondFlows, settlement: dt.date, convention: YieldConventio
     for coupon in flows.coupons:
         if coupon.pay_day <= day:
             continue
-        time += year_fraction(convention.day_count, coupon.reference, last, coupon.pay_day)
+        count, reference = convention.day_count, coupon.reference
+        if not times and coupon.begin < day:  # what is left of a coupon is the whole less what has accrued
+            passed = year_fraction(count, reference, coupon.begin, day)
+            time = year_fraction(count, reference, coupon.begin, coupon.pay_day) - passed
+        else:
+            time += year_fraction(count, reference, last, coupon.pay_day)
         last = coupon.pay_day
         interest = 0.0 if day >= coupon.ex_day else coupon.notional * coupon.rate * coupon.accrual
         amounts.append(100.0 * (interest + repaid.get(coupon.pay_day, 0.0)) / outstanding)
