@@ -26,6 +26,7 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "1",
     "black.european": "1",
+    "bond.yield": "1",
     "credit.cds_flat": "1",
     "credit.default_steps": "1",
     "elementary.log": "1",

@@ -267,7 +267,8 @@ def _remaining(flows: BondFlows, settlement: dt.date, convention: YieldConventio
     day = day_number(settlement)
     outstanding = _outstanding(flows, day)
     repaid = dict(flows.repayments)
-    amounts, times = [], []
+    amounts: list[float] = []
+    times: list[float] = []
     time, last = 0.0, day
     for coupon in flows.coupons:
         if coupon.pay_day <= day:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.core.pricing.isda_market import isda_snapshot, standard_cds
 from xip_core.errors import FailureReason, RequestError
 from xip_core.model.dates import date_of, day_number
-from xip_core.model.market import IsdaModel, Snapshot, decode_snapshot, encode_snapshot
+from xip_core.model.market import FxSpot, IsdaModel, Snapshot, decode_snapshot, encode_snapshot
 from xip_core.model.market_instruments import Pillar
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.trade import Cds
@@ -23,6 +23,11 @@ from xip_core.pricing.calibrate import calibrator_of
 from xip_core.pricing.curves_pillars import cds_maturity
 from xip_core.pricing.isda import accrued_days, isda_legs
 from xip_core.pricing.market_layout import SnapshotLayout
+from xip_core.pricing.program import check_program
+from xip_core.pricing.reference import reference_values
+from xip_core.pricing.resolve import resolve_rows
+from xip_core.pricing.tile_market import MarketView
+from xip_core.pricing.value import row_values
 
 MARKET = {
     "trade_date": "2024-01-16",
@@ -125,6 +130,22 @@ def test_name_without_default_risk_pays_the_discounted_premium() -> None:
     assert market[begin, 0] == 0.0
     value = pv(snapshot, standard_cds(TRADED, end, 0.01))[0]
     assert -1e7 * 0.01 * 5.2 < value < -1e7 * 0.01 * 4.2
+
+
+@pytest.mark.parametrize("hazard", [0.0, 0.02, 2.0])
+def test_value_agrees_with_the_twin_that_integrates_by_quadrature(hazard: float) -> None:
+    """In dollars, seen from a book in euros; curve states around the base."""
+    curves = {"hazard_rates": (Pillar("1Y", "H"), Pillar("10Y", "H")), "quotes": {"H": hazard, "FX": 1.1}}
+    spot = FxSpot(foreign_currency="EUR", domestic_currency="USD", quote="FX")
+    snapshot = msgspec.structs.replace(isda_snapshot(MARKET, **curves), base_currency="EUR", fx_spots=(spot,))
+    trades = [standard_cds(TRADED, cds_maturity(TRADED, tenor), 0.03, id=tenor) for tenor in TENORS]
+    layout = SnapshotLayout(snapshot)
+    columns = resolve_rows(trades, MarketView(layout))
+    check_program(columns)
+    base, failures = calibrator_of(snapshot, layout).calibrate([{}])
+    assert not failures
+    market = np.ascontiguousarray(base * np.array([1.0, 0.7, 1.2]))
+    assert np.allclose(row_values(columns, market), reference_values(columns, market), rtol=1e-12, atol=1e-6)
 
 
 def test_a_scenario_has_the_bytes_it_has_alone() -> None:
