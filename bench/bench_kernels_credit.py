@@ -1,9 +1,9 @@
-"""Speed of the ISDA standard model from curves: `python -m pytest bench/bench_kernels_credit.py --benchmark-only`.
+"""Speed of CDS and bonds: `python -m pytest bench/bench_kernels_credit.py --benchmark-only`.
 
 `million_per_s` five-year contracts revalued, one core, from the fastest round: discount curve of 18 nodes and hazard
-curves of 8 nodes given, schedules resolved, 200 contracts under 256 curve states. `standard` contracts share their
-dates, as single-name trades do, on 20 names; `bespoke` ones share nothing, 200 maturities on 200 names. The base alone
-(one curve state) is what pricing a book once costs.
+curves of 8 nodes given, schedules resolved, 70 contracts (a tile of a run) under 256 curve states. `standard` contracts
+share their dates, as single-name trades do, on 7 names; `bespoke` ones share nothing, 70 maturities on 70 names. The
+base alone (one curve state) is what pricing a book once costs.
 
 QuantLib's IsdaCdsEngine prices one contract with the same curves in the same run, where QuantLib is installed (extra
 `oracle`); `times_quantlib` is the ratio.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.bench_kernels import LEVELS, measure
+from bench.bench_kernels import LEVELS, ROWS, measure
 from xip_core.kernels.level import load_module
 from xip_core.model.market import HazardDefinition, IsdaModel, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, DiscountFactors, Pillar
@@ -34,7 +34,7 @@ from xip_core.pricing.tile_market import MarketView
 AS_OF = dt.date(2024, 1, 16)
 CURVE_TENORS = ("1M", "2M", "3M", "6M", "9M", *(f"{n}Y" for n in (*range(1, 11), 12, 15, 20)))
 HAZARD_TENORS = ("6M", "1Y", "2Y", "3Y", "4Y", "5Y", "7Y", "10Y")
-CONTRACTS = 200
+CONTRACTS = 70
 
 
 def years(tenor: str) -> float:
@@ -77,9 +77,9 @@ def a_contract(number: int, name: str, maturity: dt.date, rule: str) -> Cds:
 
 def a_book(kind: str) -> tuple[Columns, np.ndarray]:
     """Resolved contracts and the base market, (factors, 1)."""
-    snapshot = a_market(20 if kind == "standard" else CONTRACTS)
+    snapshot = a_market(7 if kind == "standard" else CONTRACTS)
     if kind == "standard":
-        trades = [a_contract(i, f"N{i % 20}", dt.date(2028, 12, 20), "cds2015") for i in range(CONTRACTS)]
+        trades = [a_contract(i, f"N{i % 7}", dt.date(2028, 12, 20), "cds2015") for i in range(CONTRACTS)]
     else:
         ends = [dt.date(2028, 12, 1) + dt.timedelta(days=i) for i in range(CONTRACTS)]
         trades = [a_contract(i, f"N{i}", end, "backward") for i, end in enumerate(ends)]
@@ -109,6 +109,20 @@ def test_isda_contracts_from_curves(
             assert value.row_values(columns, base)[0, 0] == pytest.approx(theirs, rel=1e-9)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_bond_yields(benchmark: Any, level: str) -> None:
+    """Bonds of twenty coupons, all outputs."""
+    random = np.random.default_rng(1)
+    columns = (
+        random.uniform(0.6, 1.4, ROWS), random.uniform(0.0, 0.1, ROWS), np.full(ROWS, 2.0), np.full(ROWS, 20.0),
+        random.uniform(0.01, 1.0, ROWS), np.ones(ROWS),
+    )  # fmt: skip
+    outputs, status = tuple(np.empty(ROWS) for _ in range(3)), np.empty(ROWS, np.uint8)
+    function = load_module("bond", level).from_price
+    measure(benchmark, lambda: function(columns, outputs, status), ROWS, level)
+    assert not status.any()
+
+
 def quantlib_contract() -> tuple[float, float]:
     """Seconds QuantLib takes to revalue one standard contract from given curves, and its value; 0 where it is not."""
     if importlib.util.find_spec("QuantLib") is None:
@@ -133,9 +147,6 @@ def quantlib_contract() -> tuple[float, float]:
         ql.Protection.Buyer, 1e7, 0.0, 0.01, schedule, ql.Following, ql.Actual360(), True, True, today, today + 3,
         ql.FaceValueClaim(), ql.Actual360(True), True, today, 3,
     )  # fmt: skip
-    quote = ql.SimpleQuote(0.0)
-    shifted = ql.ZeroSpreadedTermStructure(ql.YieldTermStructureHandle(curve), ql.QuoteHandle(quote))
-    del shifted  # the engine reads nodes of the curve itself, so a contract is revalued by asking it anew
     engine = ql.IsdaCdsEngine(ql.DefaultProbabilityTermStructureHandle(hazard), 0.4, ql.YieldTermStructureHandle(curve))
     contract.setPricingEngine(engine)
     count, begin_s = 0, time.perf_counter()

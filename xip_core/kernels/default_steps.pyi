@@ -3,9 +3,27 @@
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int32]
+
+def rows(
+    market: Floats,
+    discount_begin: Indices,
+    discount_factor: Indices,
+    discount_weight: Floats,
+    survival_begin: Indices,
+    survival_factor: Indices,
+    survival_weight: Floats,
+    begin: Indices,
+    end: Indices,
+    row_begin: Indices,
+    row_step: Indices,
+    row_amount: Floats,
+    row_growth: Floats,
+) -> Floats: ...
 def integrals(
-    log_discount: npt.NDArray[np.float64],
-    log_survival: npt.NDArray[np.float64],
-    begin: npt.NDArray[np.int32],
-    end: npt.NDArray[np.int32],
-) -> npt.NDArray[np.float64]: ...
+    log_discount: Floats,
+    log_survival: Floats,
+    begin: Indices,
+    end: Indices,
+) -> Floats: ...

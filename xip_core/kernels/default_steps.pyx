@@ -14,8 +14,9 @@ name that share dates share steps. Below |x| = 1/2 E1 and E2 are their own serie
 (-x)^n / (n! (n + 2)): nothing cancels, x = 0 needs no case of its own, and a curve without rates or without default
 risk has its exact limit. Above it the quotients stand as they are written.
 
-Steps are independent and scenarios lie next to each other. Where scenarios are few, steps are gathered side by side
-into lanes; the operations of a (step, scenario) are the same, so are its bytes.
+A tile of contracts goes through in blocks of scenarios (`rows`): logarithms at its points, integrals of its steps, sums
+of its rows, all of a block in the L2 cache. Steps are independent and scenarios lie next to each other; where scenarios
+are few, steps are gathered side by side into lanes. The operations of a (row, scenario) are the same, so are its bytes.
 
 Source: ISDA CDS Standard Model (Markit), C code v1.8.2, contingentLeg.c and feeLeg.c; R. White, The pricing and risk
 management of credit default swaps, with a focus on the ISDA model, OpenGamma Quantitative Research 16 (2013).
@@ -29,6 +30,8 @@ from xip_core.kernels.elementary cimport NAN, exp_, fabs, fma_
 import numpy as np
 
 cdef enum:
+    BLOCK_BYTES = 786432        # of scratch: beside it a block of the market stays in an L2 cache of 1 MiB
+    BLOCK_MAX = 64
     LANES = 256                 # steps times scenarios in the lanes at once
     WIDE_MIN = 16               # from so many scenarios on, rows are long enough to be lanes themselves
 
@@ -142,6 +145,77 @@ cdef void narrow(
         cell += count
 
 
+cdef struct Sparse:             # rows of (factor, weight) pairs
+    Py_ssize_t row_count
+    const int32_t* begin
+    const int32_t* factor
+    const double* weight
+
+
+cdef void gather(
+        const double* market, Py_ssize_t scenario_count, Py_ssize_t scenario, Py_ssize_t count,     # IN columns
+        Sparse vectors, double* result) noexcept nogil:                                             # OUT (rows, count)
+    cdef Py_ssize_t row, pair, s
+    cdef const double* column
+    cdef double weight
+    cdef double* target
+    for row in range(vectors.row_count):
+        target = result + row * count
+        for s in range(count):
+            target[s] = 0.0
+        for pair in range(vectors.begin[row], vectors.begin[row + 1]):
+            column = market + vectors.factor[pair] * scenario_count + scenario
+            weight = vectors.weight[pair]
+            for s in range(count):
+                target[s] = fma_(weight, column[s], target[s])
+
+
+cdef void sum_rows(
+        Py_ssize_t count, const double* protection, const double* accrual,      # IN (steps, count)
+        Sparse amounts, const double* growth,                                   # IN steps of a row, and multiples
+        Py_ssize_t scenario_count, double* pv) noexcept nogil:                  # OUT (rows, scenario_count)
+    cdef Py_ssize_t row, place, s
+    cdef const double* first
+    cdef const double* second
+    cdef double total[BLOCK_MAX]
+    cdef double amount, more
+    for row in range(amounts.row_count):
+        for s in range(count):
+            total[s] = 0.0
+        for place in range(amounts.begin[row], amounts.begin[row + 1]):
+            first = protection + amounts.factor[place] * count
+            second = accrual + amounts.factor[place] * count
+            amount, more = amounts.weight[place], growth[place]
+            for s in range(count):
+                total[s] = fma_(more, second[s], fma_(amount, first[s], total[s]))
+        for s in range(count):
+            pv[row * scenario_count + s] = total[s] if total[s] == total[s] else NAN
+
+
+cdef void rows_loop(
+        const double* market, Py_ssize_t scenario_count, Py_ssize_t block,
+        Sparse discount, Sparse survival, Py_ssize_t step_count, const int32_t* begin, const int32_t* end,
+        Sparse amounts, const double* growth, double* scratch,
+        double* pv) noexcept nogil:                                             # OUT (rows, scenario_count)
+    cdef Py_ssize_t points = discount.row_count, scenario = 0, count
+    cdef double* log_discount = scratch
+    cdef double* log_survival = log_discount + points * block
+    cdef double* risky = log_survival + points * block
+    cdef double* protection = risky + points * block
+    cdef double* accrual = protection + step_count * block
+    while scenario < scenario_count:
+        count = min(scenario_count - scenario, block)
+        gather(market, scenario_count, scenario, count, discount, log_discount)
+        gather(market, scenario_count, scenario, count, survival, log_survival)
+        risky_loop(points * count, log_discount, log_survival, risky)
+        if count >= WIDE_MIN:
+            wide(step_count, count, log_discount, log_survival, risky, begin, end, protection, accrual)
+        else:
+            narrow(step_count, count, log_discount, log_survival, risky, begin, end, protection, accrual)
+        sum_rows(count, protection, accrual, amounts, growth, scenario_count, pv + scenario)
+        scenario += count
+
+
 cdef class Matrix:
     """A C-contiguous float64 matrix whose memory stays valid while this object lives."""
     cdef Py_buffer view
@@ -180,6 +254,100 @@ cdef class Places:
     def __dealloc__(self):
         if self.is_open:
             PyBuffer_Release(&self.view)
+
+
+cdef class Vector:
+    """A vector of float64 of a given length."""
+    cdef Py_buffer view
+    cdef bint is_open
+    cdef const double* value
+
+    def __cinit__(self, object array, str name, Py_ssize_t length):
+        PyObject_GetBuffer(array, &self.view, PyBUF_FORMAT | PyBUF_ND)
+        self.is_open = True
+        if self.view.ndim != 1 or self.view.format[0] != b"d" or self.view.format[1] != 0 or (
+                self.view.shape[0] != length):
+            raise ValueError(f"{name} must be a contiguous float64 vector of {length} values")
+        self.value = <const double*> self.view.buf
+
+    def __dealloc__(self):
+        if self.is_open:
+            PyBuffer_Release(&self.view)
+
+
+cdef class Pairs:
+    """Sparse rows, checked: places ascend from 0 to the count of pairs, and each is one of *factor_count*."""
+    cdef Places begin, factor
+    cdef Vector weight
+    cdef Sparse sparse
+
+    def __cinit__(
+            self, object begin, object factor, object weight, str name, Py_ssize_t factor_count,
+            str factors="factor", str weights="weight"):
+        cdef Py_ssize_t i, pair_count = len(factor)
+        self.factor = Places(factor, f"{name}_{factors}", factor_count)
+        self.weight = Vector(weight, f"{name}_{weights}", pair_count)
+        self.begin = Places(begin, f"{name}_begin", pair_count + 1)
+        self.sparse.row_count = self.begin.view.shape[0] - 1
+        if self.sparse.row_count < 0 or self.begin.value[0] != 0 or (
+                self.begin.value[self.sparse.row_count] != pair_count):
+            raise ValueError(f"{name}_begin must run from 0 to the count of pairs, {pair_count}")
+        for i in range(self.sparse.row_count):
+            if self.begin.value[i] > self.begin.value[i + 1]:
+                raise ValueError(f"{name}_begin must not decrease, it does after place {i}")
+        self.sparse.begin = self.begin.value
+        self.sparse.factor = self.factor.value
+        self.sparse.weight = self.weight.value
+
+
+def rows(
+        market, discount_begin, discount_factor, discount_weight, survival_begin, survival_factor, survival_weight,
+        begin, end, row_begin, row_step, row_amount, row_growth):
+    """
+    Sums of amount * protection + growth * accrual over the steps of every row, under every scenario.
+
+    Args:
+        market: float64 (factor_count, scenario_count), C order.
+        discount_begin, discount_factor, discount_weight: int32 (point_count + 1,), int32 and float64 (pair_count,): log
+            discount factor of each point as pairs of factor and weight. survival_..: its log survival, likewise.
+        begin, end: int32 (step_count,): the points between which each step runs.
+        row_begin, row_step, row_amount, row_growth: int32 (row_count + 1,), int32 and float64 twice: steps of each row
+            and what multiplies their integrals, any sign, in units of money.
+
+    Returns:
+        float64 (row_count, scenario_count), in the unit of the amounts; NaN where a point it needs is NaN. Error: that
+        of `integrals`, and a rounding of each partial sum.
+
+    Raises:
+        ValueError: a shape, a dtype, an offset or a place is wrong; nothing is read outside the arrays.
+
+    Source: at the head of this file.
+    """
+    cdef Matrix columns = Matrix(np.ascontiguousarray(market), "market")
+    cdef Py_ssize_t factor_count = columns.view.shape[0], scenario_count = columns.view.shape[1]
+    cdef Pairs discount = Pairs(discount_begin, discount_factor, discount_weight, "discount", factor_count)
+    cdef Pairs survival = Pairs(survival_begin, survival_factor, survival_weight, "survival", factor_count)
+    cdef Py_ssize_t points = discount.sparse.row_count, step_count, block
+    if survival.sparse.row_count != points:
+        raise ValueError(f"survival_begin must describe {points} points like discount_begin")
+    cdef Places begins = Places(begin, "begin", points), ends = Places(end, "end", points)
+    step_count = begins.view.shape[0]
+    if ends.view.shape[0] != step_count:
+        raise ValueError(f"end must have {step_count} values like begin, got {ends.view.shape[0]}")
+    cdef Pairs amounts = Pairs(row_begin, row_step, row_amount, "row", step_count, "step", "amount")
+    cdef Vector growth = Vector(row_growth, "row_growth", len(row_step))
+    result = np.empty((amounts.sparse.row_count, scenario_count))
+    if not result.size:
+        return result
+    block = BLOCK_BYTES // (8 * max(3 * points + 2 * step_count, <Py_ssize_t> 1))
+    block = min(max(block // 8 * 8, <Py_ssize_t> WIDE_MIN), <Py_ssize_t> BLOCK_MAX, scenario_count)
+    cdef Matrix scratch = Matrix(np.empty((3 * points + 2 * step_count, block)), "scratch", True)
+    cdef Matrix target = Matrix(result, "result", True)
+    with nogil:
+        rows_loop(
+            columns.value, scenario_count, block, discount.sparse, survival.sparse, step_count, begins.value,
+            ends.value, amounts.sparse, growth.value, scratch.value, target.value)
+    return result
 
 
 def integrals(log_discount, log_survival, begin, end):

@@ -187,16 +187,21 @@ def sum_options(columns: Columns, amounts: Floats, values: Floats) -> Floats:
 def default_values(columns: Columns, market: Floats) -> Floats:
     """Sum of the defaults of each row, (R, S), in the row's own currency."""
     discount, survival = sparse_of(columns, "default_discount"), sparse_of(columns, "default_survival")
-    integrals = default_steps.integrals(
-        terms.gather_linear(market, discount.ptr, discount.factor, discount.weight),
-        terms.gather_linear(market, survival.ptr, survival.factor, survival.weight),
+    return default_steps.rows(
+        market,
+        discount.ptr,
+        discount.factor,
+        discount.weight,
+        survival.ptr,
+        survival.factor,
+        survival.weight,
         columns["default_begin"],
         columns["default_end"],
+        columns["default_ptr"],
+        columns["default_step"],
+        columns["default_amount"],
+        columns["default_growth"],
     )
-    step_count = len(columns["default_begin"])
-    places = np.stack((columns["default_step"], columns["default_step"] + step_count), axis=1).astype(np.int32)
-    weights = np.stack((columns["default_amount"], columns["default_growth"]), axis=1)
-    return terms.gather_linear(integrals, 2 * columns["default_ptr"], places.ravel(), weights.ravel())
 
 
 def _price(module: str, inputs: list[Floats], with_greeks: bool) -> list[Floats]:

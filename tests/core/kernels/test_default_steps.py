@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import mpmath as mp
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.kernels.levels import LEVELS
-from xip_core.kernels import default_steps
+from xip_core.kernels import default_steps, terms
 from xip_core.kernels.level import load_module
 
 ONE_STEP = (np.array([0], np.int32), np.array([1], np.int32))
@@ -112,6 +114,89 @@ def test_levels_and_splits_give_the_same_bytes(scenarios: int) -> None:
             assert alone.tobytes() == np.ascontiguousarray(whole[:, [scenario]]).tobytes(), (level, scenario)
     assert np.isnan(whole[4:6, 0]).all()
     assert np.isfinite(whole[6:299]).all()
+
+
+def a_tile(scenarios: int) -> dict[str, np.ndarray]:
+    """Points between two factors each, on a discount and a hazard curve; rows of 0 to 30 steps, some shared."""
+    random = np.random.default_rng(8)
+    points, steps, rows = 90, 80, 25
+    begin = random.integers(0, points - 1, steps).astype(np.int32)
+    sizes = random.integers(0, 30, rows)
+    uses = int(sizes.sum())
+    pointers = np.arange(points + 1, dtype=np.int32) * 2
+    return {
+        "market": np.cumsum(random.uniform(-0.05, 0.0, (40, scenarios)), axis=0),
+        "discount_begin": pointers,
+        "discount_factor": random.integers(0, 20, 2 * points).astype(np.int32),
+        "discount_weight": random.uniform(0.0, 1.0, 2 * points),
+        "survival_begin": pointers,
+        "survival_factor": random.integers(20, 40, 2 * points).astype(np.int32),
+        "survival_weight": random.uniform(0.0, 1.0, 2 * points),
+        "begin": begin,
+        "end": begin + np.int32(1),
+        "row_begin": np.concatenate(([0], np.cumsum(sizes))).astype(np.int32),
+        "row_step": random.integers(0, steps, uses).astype(np.int32),
+        "row_amount": random.normal(size=uses),
+        "row_growth": random.normal(size=uses),
+    }
+
+
+@pytest.mark.parametrize("scenarios", [1, 7, 16, 130])
+def test_rows_are_sums_of_integrals_to_the_byte_at_every_level(scenarios: int) -> None:
+    """The same as gathering logarithms, integrating and adding up one after the other; any scenario alone too."""
+    tile = a_tile(scenarios)
+    logs = [
+        terms.gather_linear(tile["market"], *(tile[f"{curve}_{part}"] for part in ("begin", "factor", "weight")))
+        for curve in ("discount", "survival")
+    ]
+    integrals = default_steps.integrals(*logs, tile["begin"], tile["end"])
+    places = np.stack((tile["row_step"], tile["row_step"] + np.int32(80)), axis=1).ravel()
+    weights = np.stack((tile["row_amount"], tile["row_growth"]), axis=1).ravel()
+    expected = terms.gather_linear(integrals, 2 * tile["row_begin"], places, weights)
+    for level in LEVELS:
+        rows = load_module("default_steps", level).rows
+        assert rows(**tile).tobytes() == expected.tobytes(), level
+        alone = rows(**(tile | {"market": tile["market"][:, scenarios // 2 : scenarios // 2 + 1]}))
+        assert alone[:, 0].tobytes() == np.ascontiguousarray(expected[:, scenarios // 2]).tobytes(), level
+
+
+def test_a_factor_that_is_nan_takes_only_its_rows() -> None:
+    tile = a_tile(3)
+    clean = default_steps.rows(**tile)
+    tile["market"][25, 1] = math.nan
+    found = default_steps.rows(**tile)
+    assert np.isnan(found[:, 1]).any()
+    assert np.array_equal(found[:, [0, 2]], clean[:, [0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "sentence"),
+    [
+        ("market", lambda values: values.astype(np.float32), "float64 matrix"),
+        ("market", lambda values: values[:, 0], "float64 matrix"),
+        ("discount_factor", lambda values: values + np.int32(40), "discount_factor must lie in"),
+        ("discount_weight", lambda values: values[:-1], "discount_weight must be"),
+        ("survival_begin", lambda values: values[:-1], "survival_begin must run"),
+        ("survival_begin", lambda values: values[::-1].copy(), "survival_begin must run"),
+        ("begin", lambda values: values - np.int32(90), "begin must lie in"),
+        ("end", lambda values: values[1:], "end must have 80 values"),
+        ("row_step", lambda values: values + np.int32(80), "row_step must lie in"),
+        ("row_begin", lambda values: values + np.int32(1), "row_begin must"),
+        ("row_growth", lambda values: values[1:], "row_growth must be"),
+        ("row_amount", lambda values: values.astype(np.int64), "row_amount must be"),
+    ],
+)
+def test_tiles_that_do_not_fit_are_refused(column: str, change: Callable[[Any], Any], sentence: str) -> None:
+    tile = a_tile(2)
+    with pytest.raises(ValueError, match=sentence):
+        default_steps.rows(**(tile | {column: change(tile[column])}))
+
+
+def test_tile_without_rows_is_empty() -> None:
+    tile = a_tile(2)
+    none = {"row_begin": np.zeros(1, np.int32), "row_step": np.zeros(0, np.int32)}
+    none |= {"row_amount": np.zeros(0), "row_growth": np.zeros(0)}
+    assert default_steps.rows(**(tile | none)).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
