@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 
-COMPILED_DIRECTLY_CALLED = ("default_steps", "terms")
+COMPILED_DIRECTLY_CALLED = ("default_steps", "monte_carlo", "terms")
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -10,11 +10,11 @@ YIELD = Kernel(
     version=KERNEL_VERSIONS["bond.yield"],
     summary="Yield of a regular bond from its dirty price, street convention",
     columns=(
-        Column("price", "dirty, per unit of face", "1e-6 to 1e6"),
+        Column("price", "dirty, per unit of face", "0.000001 to 1000000"),
         Column("coupon", "per year, 0.05 is 5 %", ">= 0; not 0 if redemption is"),
         Column("frequency", "coupons a year", "1 to 365"),
         Column("coupon_count", "coupons still to come", "whole, 1 to 1200"),
-        Column("first_period", "part of a period to the first of them", "> 0, at most 1"),
+        Column("first_period", "part of a period to the first of them", "> 0; at most 1"),
         Column("redemption", "per unit of face", ">= 0"),
     ),
     outputs=outputs(

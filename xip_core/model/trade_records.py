@@ -11,7 +11,10 @@ from typing import Literal
 import msgspec
 
 Convention = Literal["following", "modified_following", "preceding", "modified_preceding", "unadjusted"]
-DayCount = Literal["A360", "A365F", "30/360", "30E/360", "30U/360", "ACT/ACT ISDA", "ACT/ACT ICMA"]
+DayCount = Literal[
+    "A360", "A365F", "30/360", "30E/360", "30E/360 ISDA", "30U/360",
+    "ACT/ACT ISDA", "ACT/ACT ICMA", "ACT/ACT AFB", "NL/365", "1/1",
+]  # fmt: skip
 ScheduleRule = Literal["forward", "backward", "zero", "imm", "cds2015"]
 Position = Literal["long", "short"]
 OptionType = Literal["call", "put"]

@@ -9,11 +9,15 @@ and a **term list** is a run of terms per item. Every product is a row of four o
 
     value(row) = sum of the row's terms                                             fixed and projected cash flows
                + sum of its quotients  N D (F - K) tau / (1 + F tau)                FRAs, settled in advance
+               + sum of its chains     amount * discount * X, interest compounded over several periods
                + sum of its options    amount * discount * E[(+-(forward - K))+]    Black or Bachelier
                + sum of its defaults   amount * protection + growth * accrual       CDS, ISDA standard model
 
     forward  = a term list, divided by the option's discount where `is_ratio` (a swap rate is floating leg / annuity)
     discount = a term list (an annuity has one term a coupon)
+
+A chain's X is built link by link from 0: X -> (alpha + beta G) X + gamma + delta G, where G = exp(growth) of the link
+is the growth of its index period. This holds all methods of compounding; see resolve_structured.py.
 
 All amounts are in base currency: the logarithm of the FX rate is among the exponent points. So the four programs
 "terms", "option", "optionlet" and "swaption" are one; their names say which parts dominate, for cost and lineage.
@@ -30,6 +34,8 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     spot_ptr, _factor, _weight    per row, log of the base-currency value of a unit of the row's own currency
     quotient_row i4 (Q), quotient_notional, quotient_strike, quotient_accrual, quotient_index_accrual f8 (Q)
     quotient_discount_.., quotient_growth_..  per quotient, logs of D and of growth = 1 + F * index_accrual
+    chain_ptr i4 (R + 1)          chains of a row; chain_amount f8 (H), chain_discount_.. log of each one's discount
+    link_ptr i4 (H + 1)           links of a chain; link_alpha, _beta, _gamma, _delta f8, link_growth_.. log of its G
     option_ptr i4 (R + 1)         options of a row
     option_amount, option_strike, option_time, option_is_call, option_delta_weight f8 (O)
     option_kind u1 (O)            bits: 1 normal volatility, 2 volatility is given as total variance, 4 is_ratio
@@ -42,13 +48,13 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
                                   options on an average (pricing.averages) and their prices to come
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
                                   per price: its weight and years, its forward and its total variance (linear points)
+    bermudan_row i4 (B), bermudan_amount f8 (B), bermudan_ptr i4 (B + 1)
+                                  rights to enter a swap on one of several dates (pricing.bermudans); the row's options,
+                                  of amount 0, price a unit of the right of each date; payments of a unit to the holder:
+    payment_amount, payment_slope f8; payment_exercises i4; payment_exponent_ptr, ..
+                                  amount, slope of the model, of how many dates' swaps it is part, exponent
 
-and, where a row of the tile has defaults, N steps [a, b] between P points (days on a pair of curves), whose integrals
-kernels.default_steps gives per unit of the row's own currency::
-
-    default_discount_.., default_survival_..   per point, logs of discount factor and survival
-    default_begin, default_end i4 (N)          points of a step
-    default_ptr i4 (R + 1), default_step i4, default_amount, default_growth f8   defaults of a row
+and, where a row of the tile has defaults, those of program_defaults.
 
 Sizes: a ten-year swap is 60 terms, 5 kB; a tile of 100 of them 500 kB.
 """
@@ -63,6 +69,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.pricing.layout import RefArrays
+from xip_core.pricing.program_defaults import DefaultItem, default_columns
 from xip_core.pricing.tile import Columns
 
 KIND_NORMAL = 1
@@ -269,17 +276,38 @@ class QuotientItem(msgspec.Struct, frozen=True):
     growth: Uses
 
 
-class DefaultItem(msgspec.Struct, frozen=True):
-    """Default in one step: *amount* per unit of its protection integral, *growth* per unit of its accrual integral.
+class Link(msgspec.Struct, frozen=True):
+    """One period of a chain: X -> (alpha + beta G) X + gamma + delta G, with G = exp(growth)."""
 
-    Attributes:
-        begin, end: log discount factor and log survival, a use of a point each; nothing on the as-of date itself.
-    """
+    alpha: float
+    beta: float
+    gamma: float
+    delta: float
+    growth: Uses = ()
 
-    begin: tuple[int, int]
-    end: tuple[int, int]
+
+class ChainItem(msgspec.Struct, frozen=True):
+    """Compounded interest: amount * exp(discount) * X after the last link, from X = 0."""
+
     amount: float
-    growth: float
+    discount: Uses
+    links: tuple[Link, ...]
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """One payment of the swap behind a Bermudan right; see `kernels.lgm`."""
+
+    amount: float
+    slope: float
+    exercises: int
+    exponent: Uses
+
+
+class BermudanItem(msgspec.Struct, frozen=True):
+    """The right to enter a swap of *payments* on one of several dates; the row's options are those of each date."""
+
+    amount: float
+    payments: list[Payment]
 
 
 class RowParts(msgspec.Struct):
@@ -295,7 +323,9 @@ class RowParts(msgspec.Struct):
     terms: dict[Uses, float] = msgspec.field(default_factory=dict)
     special: list[Term] = msgspec.field(default_factory=list)
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
+    chains: list[ChainItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
+    bermudan: BermudanItem | None = None
     defaults: list[DefaultItem] = msgspec.field(default_factory=list)
 
     def pay(self, amount: float, exponent: Uses) -> None:
@@ -313,10 +343,14 @@ class RowParts(msgspec.Struct):
             uses.update(term.exponent, term.linear)
         for quotient in self.quotients:
             uses.update(quotient.discount, quotient.growth)
+        for chain_item in self.chains:
+            uses.update(chain_item.discount, *(link.growth for link in chain_item.links))
         for option in self.options:
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
                 uses.update(price.forward, price.variance)
+        for payment in self.bermudan.payments if self.bermudan else ():
+            uses.update(payment.exponent)
         for default in self.defaults:
             uses.update(default.begin, default.end)
         return uses
@@ -329,8 +363,11 @@ class ProgramWriter:
         self._terms = TermWriter()
         self._spots: list[Uses] = []
         self._quotients: list[tuple[int, QuotientItem]] = []
+        self._chains: list[ChainItem] = []
+        self._chain_ptr = [0]
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
+        self._bermudans: list[tuple[int, BermudanItem]] = []
         self._defaults: list[list[DefaultItem]] = []
 
     def add_row(self, parts: RowParts, spot: Uses) -> None:
@@ -339,8 +376,12 @@ class ProgramWriter:
         self._terms.add_item(parts.special, parts.terms)
         self._spots.append(spot)
         self._quotients.extend((row, quotient) for quotient in parts.quotients)
+        self._chains.extend(parts.chains)
+        self._chain_ptr.append(len(self._chains))
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
+        if parts.bermudan is not None:
+            self._bermudans.append((row, parts.bermudan))
         self._defaults.append(parts.defaults)
 
     def columns(self, arrays: PointArrays) -> Columns:
@@ -349,10 +390,24 @@ class ProgramWriter:
         columns["terms_delta_weight"] = self._terms.delta_weights()
         columns |= sparse_columns("spot", arrays.flatten(self._spots))
         columns |= self._quotient_columns(arrays)
+        columns |= self._chain_columns(arrays)
         columns |= self._option_columns(arrays)
-        if any(self._defaults):
-            columns |= default_columns(self._defaults, arrays)
+        columns |= self._bermudan_columns(arrays)
+        columns |= default_columns(self._defaults, arrays)
         return columns
+
+    def _bermudan_columns(self, points: PointArrays) -> Columns:
+        payments = [payment for _, item in self._bermudans for payment in item.payments]
+        sizes = np.array([len(item.payments) for _, item in self._bermudans], dtype=np.int64)
+        columns: Columns = {
+            "bermudan_row": np.array([row for row, _ in self._bermudans], dtype=np.int32),
+            "bermudan_amount": np.array([item.amount for _, item in self._bermudans], dtype=np.float64),
+            "bermudan_ptr": _pointers(sizes).astype(np.int32),
+            "payment_amount": np.array([payment.amount for payment in payments], dtype=np.float64),
+            "payment_slope": np.array([payment.slope for payment in payments], dtype=np.float64),
+            "payment_exercises": np.array([payment.exercises for payment in payments], dtype=np.int32),
+        }
+        return columns | sparse_columns("payment_exponent", points.flatten([payment.exponent for payment in payments]))
 
     def _quotient_columns(self, points: PointArrays) -> Columns:
         items = [item for _, item in self._quotients]
@@ -368,6 +423,19 @@ class ProgramWriter:
         columns |= sparse_columns("quotient_discount", discount)
         columns |= sparse_columns("quotient_growth", growth)
         return columns
+
+    def _chain_columns(self, points: PointArrays) -> Columns:
+        links = [link for item in self._chains for link in item.links]
+        sizes = np.array([len(item.links) for item in self._chains], dtype=np.int64)
+        columns: Columns = {
+            "chain_ptr": np.array(self._chain_ptr, dtype=np.int32),
+            "chain_amount": np.array([item.amount for item in self._chains], dtype=np.float64),
+            "link_ptr": _pointers(sizes).astype(np.int32),
+        }
+        for name in ("alpha", "beta", "gamma", "delta"):
+            columns[f"link_{name}"] = np.array([getattr(link, name) for link in links], dtype=np.float64)
+        columns |= sparse_columns("chain_discount", points.flatten([item.discount for item in self._chains]))
+        return columns | sparse_columns("link_growth", points.flatten([link.growth for link in links]))
 
     def _option_columns(self, points: PointArrays) -> Columns:
         options = self._options
@@ -419,29 +487,6 @@ class ProgramWriter:
         }
         columns |= sparse_columns("average_forward", points.flatten([price.forward for price in prices]))
         return columns | sparse_columns("average_variance", points.flatten([price.variance for price in prices]))
-
-
-def default_columns(defaults_per_row: list[list[DefaultItem]], points: PointArrays) -> Columns:
-    """The columns of defaults; rows that share days on the same curves share points and steps."""
-    places: dict[tuple[int, int], int] = {}
-    steps: dict[tuple[int, int], int] = {}
-    listed = list(chain.from_iterable(defaults_per_row))
-    numbers = []
-    for item in listed:
-        ends = (places.setdefault(item.begin, len(places)), places.setdefault(item.end, len(places)))
-        numbers.append(steps.setdefault(ends, len(steps)))
-    sizes = np.array([len(items) for items in defaults_per_row], dtype=np.int64)
-    columns: Columns = {
-        "default_begin": np.array([begin for begin, _ in steps], dtype=np.int32),
-        "default_end": np.array([end for _, end in steps], dtype=np.int32),
-        "default_ptr": _pointers(sizes).astype(np.int32),
-        "default_step": np.array(numbers, dtype=np.int32),
-        "default_amount": np.array([item.amount for item in listed], dtype=np.float64),
-        "default_growth": np.array([item.growth for item in listed], dtype=np.float64),
-    }
-    columns |= sparse_columns("default_discount", points.flatten([(discount,) for discount, _ in places]))
-    columns |= sparse_columns("default_survival", points.flatten([(survival,) for _, survival in places]))
-    return columns
 
 
 def check_program(columns: Columns) -> None:

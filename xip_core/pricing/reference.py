@@ -39,6 +39,8 @@ def reference_values(columns: Columns, market: Floats) -> Floats:
             values[row, scenario] = _sum_terms(terms, row, column)
             for option in range(columns["option_ptr"][row], columns["option_ptr"][row + 1]):
                 values[row, scenario] += columns["option_amount"][option] * _option(columns, option, column)
+            for chain in range(columns["chain_ptr"][row], columns["chain_ptr"][row + 1]):
+                values[row, scenario] += _chain(columns, chain, column)
             if "default_step" in columns:
                 spot = math.exp(_dot(sparse_of(columns, "spot"), row, column))
                 for default in range(columns["default_ptr"][row], columns["default_ptr"][row + 1]):
@@ -89,6 +91,17 @@ def _default(columns: Columns, default: int, column: Floats) -> float:
         paid = float(columns["default_amount"][default]) + float(columns["default_growth"][default]) * node
         total += weight * hazard * math.exp(log_value) * paid
     return total
+
+
+def _chain(columns: Columns, chain: int, column: Floats) -> float:
+    interest = 0.0
+    for link in range(columns["link_ptr"][chain], columns["link_ptr"][chain + 1]):
+        growth = math.exp(_dot(sparse_of(columns, "link_growth"), link, column))
+        alpha, beta = float(columns["link_alpha"][link]), float(columns["link_beta"][link])
+        gamma, delta = float(columns["link_gamma"][link]), float(columns["link_delta"][link])
+        interest = (alpha + beta * growth) * interest + gamma + delta * growth
+    discount = math.exp(_dot(sparse_of(columns, "chain_discount"), chain, column))
+    return float(columns["chain_amount"][chain]) * discount * interest
 
 
 def _option(columns: Columns, option: int, column: Floats) -> float:

@@ -15,7 +15,8 @@ from xip_core.model.daycounts import year_fractions
 from xip_core.model.market import IsdaModel
 from xip_core.model.trade import Cds
 from xip_core.pricing.isda import accrued_days, cash_settlement_day, isda_legs
-from xip_core.pricing.program import DefaultItem, RowParts
+from xip_core.pricing.program import RowParts
+from xip_core.pricing.program_defaults import DefaultItem
 from xip_core.pricing.resolve_legs import Discounting, Periods, at_period, discounting_of
 from xip_core.pricing.tile_market import TileMarket
 
