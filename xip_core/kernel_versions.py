@@ -26,9 +26,11 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "2",
     "black.european": "2",
+    "bond.yield": "1",
     "calibration.system": "1",
     "caplets.strip": "1",
     "credit.cds_flat": "1",
+    "credit.default_steps": "1",
     "elementary.log": "1",
     "equity.asian": "1",
     "equity.asian_curran": "1",
@@ -89,6 +91,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
         "black.european",
         "calibration.system",
         "caplets.strip",
+        "credit.default_steps",
         "elementary.log",
         "fx.atm_strike",
         "fx.strike_of_delta",
@@ -104,7 +107,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "reduce": (),
     "swaption": _OPTION_KERNELS,
     TABLE_OPERATION: (),
-    "terms": ("elementary.log", "terms.rows"),
+    "terms": ("credit.default_steps", "elementary.log", "terms.rows"),
 }
 """Kernels that an operation may call; tests/core/pricing/test_kernels_used.py watches what is called."""
 

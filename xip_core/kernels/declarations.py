@@ -18,6 +18,7 @@ from xip_core.kernels.declaration_records import (
     price,
     rate,
 )
+from xip_core.kernels.declarations_bonds import BONDS
 from xip_core.kernels.declarations_exotic import EXOTIC
 from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
@@ -152,4 +153,17 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)
+KERNELS = (
+    BLACK,
+    BACHELIER,
+    EQUITY,
+    FX,
+    CDS_FLAT,
+    *OPTIONS,
+    *EXOTIC,
+    *PATH,
+    *SAMPLED,
+    HESTON,
+    *VOLATILITY_KERNELS,
+    *BONDS,
+)

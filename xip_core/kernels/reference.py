@@ -120,6 +120,25 @@ def credit_cds_flat(
     return {"pv": pv, "cs01": value(hazard_rate + 1e-4) - pv, "jtd": notional * (1.0 - recovery) - pv}
 
 
+def bond_yield(
+    price: float, coupon: float, frequency: float, coupon_count: float, first_period: float, redemption: float
+) -> Row:
+    flows = [(coupon / frequency, first_period + period) for period in range(int(coupon_count))]
+    flows.append((redemption, first_period + coupon_count - 1.0))
+
+    def value(growth: float) -> float:
+        return math.fsum(amount * growth**-time for amount, time in flows)
+
+    growth = root(lambda growth: price - value(growth), 1e9)
+    slope = sum(time * amount * growth ** -(time + 1.0) for amount, time in flows) / frequency
+    curvature = sum(time * (time + 1.0) * amount * growth ** -(time + 2.0) for amount, time in flows) / frequency**2
+    return {
+        "yield_rate": frequency * (growth - 1.0),
+        "modified_duration": slope / value(growth),
+        "convexity": curvature / value(growth),
+    }
+
+
 def root(increasing: Callable[[float], float], high: float) -> float:
     """Where an increasing function of a positive number passes 0, by bisection."""
     low = 0.0
@@ -191,6 +210,7 @@ TWINS: dict[str, Callable[..., Row]] = {
     "equity.european": equity_european,
     "equity.heston": equity_heston,
     "fx.european": fx_european,
+    "bond.yield": bond_yield,
     "credit.cds_flat": credit_cds_flat,
     "implied.black": implied_black,
     "implied.bachelier": implied_bachelier,

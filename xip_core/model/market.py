@@ -20,6 +20,7 @@ import datetime as dt
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -79,14 +80,35 @@ class CommodityDefinition(Record, frozen=True, kw_only=True):
     spot_quote: str = ""
 
 
-class HazardDefinition(Record, frozen=True, kw_only=True):
-    """Survival curve, log-linear between pillars: bootstrapped from CDS spreads, or given as hazard rates.
+AccrualOnDefault = Literal["half_day", "exact", "markit"]
+
+
+class IsdaModel(Record, frozen=True, kw_only=True):
+    """The ISDA standard model instead of mid-points (`pricing.isda` says what differs).
 
     Attributes:
-        cds_spreads: running spreads of standard CDS, mid-point valuation; or empty.
+        accrual_on_default: formula of the premium accrued at default; the C code's is "half_day".
+        upfronts: quotes of standard contracts as fractions of the notional that the buyer pays, without accrued
+            premium; or empty. They stand in place of cds_spreads.
+        coupon: running coupon of the contracts quoted upfront.
+    """
+
+    accrual_on_default: AccrualOnDefault = "half_day"
+    upfronts: Pillars = ()
+    coupon: float = 0.01
+
+
+class HazardDefinition(Record, frozen=True, kw_only=True):
+    """Survival curve, log-linear between pillars: bootstrapped from CDS quotes, or given as hazard rates.
+
+    Attributes:
+        cds_spreads: running spreads of standard CDS; or empty. A tenor, or the maturity itself as an ISO date. With
+            one of them the curve is flat, and the spread is what the market calls the quoted spread.
         hazard_rates: piecewise constant up to each pillar; or empty.
-        discount_curve: needed with cds_spreads.
+        discount_curve: needed with CDS quotes.
         protection_delay_days: calendar days after the as-of date on which protection of the quoted CDS begins.
+        isda: set, the quotes are read and trades on this curve are valued by the ISDA standard model; unset, by
+            mid-points.
     """
 
     name: str
@@ -98,6 +120,24 @@ class HazardDefinition(Record, frozen=True, kw_only=True):
     day_count: DayCount = "A360"
     calendar: str = "WeekendsOnly"
     protection_delay_days: int = 1
+    isda: IsdaModel | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def upfronts(self) -> Pillars:
+        """CDS quoted upfront, if any."""
+        return () if isinstance(self.isda, msgspec.UnsetType) else self.isda.upfronts
+
+    @property
+    def contracts(self) -> Pillars:
+        """CDS the curve is bootstrapped from, if any."""
+        return self.cds_spreads or self.upfronts
+
+
+class Security(Record, frozen=True, kw_only=True):
+    """A bond as the market knows it: what of its notional is recovered at default, in place of its curve's rate."""
+
+    name: str
+    recovery_rate: float
 
 
 class FxVolatility(Record, frozen=True, kw_only=True):
@@ -182,6 +222,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
         quotes: name -> number, or the text that was no finite number.
         fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
+        securities: those with a recovery rate of their own.
     """
 
     as_of: dt.date
@@ -204,8 +245,8 @@ class Snapshot(Record, frozen=True, kw_only=True):
     swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
     cap_volatilities: tuple[CapVolatility, ...] = ()
     smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
-
     swaption_smiles: tuple[SwaptionSmile, ...] | msgspec.UnsetType = msgspec.UNSET
+    securities: tuple[Security, ...] | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
 
     @property
     def swaption_cubes(self) -> tuple[SwaptionSmile, ...]:
@@ -344,10 +385,15 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
         if equity.forwards and equity.dividends:
             yield f"equity {equity.name} must not have both forward prices and cash dividends"
     for hazard in snapshot.hazards:
-        if bool(hazard.cds_spreads) == bool(hazard.hazard_rates):
+        if sum(map(bool, (hazard.cds_spreads, hazard.upfronts, hazard.hazard_rates))) != 1:
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"
         if not 0.0 <= hazard.recovery_rate < 1.0:
             yield f"hazard curve {hazard.name}: recovery rate must be in [0, 1), got {hazard.recovery_rate!r}"
+    securities = () if isinstance(snapshot.securities, msgspec.UnsetType) else snapshot.securities
+    yield from _repeated("security", [security.name for security in securities])
+    for security in securities:
+        if not 0.0 <= security.recovery_rate < 1.0:
+            yield f"security {security.name}: recovery rate must be in [0, 1), got {security.recovery_rate!r}"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

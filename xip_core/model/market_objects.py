@@ -33,7 +33,7 @@ class QuoteUse(msgspec.Struct, frozen=True):
 
     Attributes:
         role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "dividend",
-            "volatility", "risk_reversal", "butterfly", "season" or "discount".
+            "volatility", "risk_reversal", "butterfly", "upfront", "season" or "discount".
         maturity_years: of the instrument, from the as-of date, to the precision buckets need.
     """
 
@@ -200,6 +200,7 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         add("commodity", commodity.name, commodity.currency, spot_use + forwards)
     for hazard in snapshot.hazards:
         spreads = _uses(hazard.cds_spreads, "rate", as_of) + _uses(hazard.hazard_rates, "rate", as_of)
+        spreads += _uses(hazard.upfronts, "upfront", as_of)
         discount = (f"curve/{hazard.discount_curve}",) if hazard.discount_curve else ()
         add("hazard", hazard.name, hazard.currency, spreads, discount)
     for price_index in snapshot.inflations:

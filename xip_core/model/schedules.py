@@ -31,6 +31,15 @@ def boundaries(schedule: Schedule) -> DayNumbers:
     Raises:
         ValueError: the calendar or tenor is unknown, or fewer than two boundaries remain.
     """
+    return unadjusted_and_adjusted(schedule)[1]
+
+
+def unadjusted_and_adjusted(schedule: Schedule) -> tuple[DayNumbers, DayNumbers]:
+    """`boundaries` before they were adjusted, and as they are.
+
+    Raises:
+        ValueError: as `boundaries`.
+    """
     days_of = calendar(schedule.calendar)
     if schedule.dates:
         unadjusted = np.array([day_number(date) for date in schedule.dates], dtype=np.int64)
@@ -42,7 +51,7 @@ def boundaries(schedule: Schedule) -> DayNumbers:
     adjusted = adjusted[keep]
     if len(adjusted) < 2:
         raise ValueError(f"schedule from {schedule.start} to {schedule.end} has no period after adjustment")
-    return adjusted
+    return unadjusted[keep], adjusted
 
 
 def tenor_months(schedule: Schedule) -> int:

@@ -180,7 +180,9 @@ class Bond(TradeTerms, frozen=True, kw_only=True, tag="bond"):
         leg: its coupons; the notional is repaid at the end whether or not the leg says so.
         reference_curve: discount curve of the benchmark, a name of the market.
         credit_curve: hazard curve of the issuer; "" where the benchmark includes its risk.
-        recovery_rate: of this security; None means the credit curve's.
+        recovery_rate: of this security; None means that of *security* in the market, or the credit curve's.
+        ex_coupon_days: days before a payment from which on a buyer does not get the coupon any more; of
+            *ex_coupon_calendar*, calendar days where that is "". 0: never.
     """
 
     leg: Leg
@@ -192,6 +194,13 @@ class Bond(TradeTerms, frozen=True, kw_only=True, tag="bond"):
     recovery_rate: float | None = None
     issuer: str = ""
     security: str = ""
+    ex_coupon_days: int = 0
+    ex_coupon_calendar: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ex_coupon_days < 0 or self.settlement_days < 0:
+            days = f"{self.ex_coupon_days} and {self.settlement_days}"
+            raise ValueError(f"ex_coupon_days and settlement_days must be >= 0, got {days}")
 
 
 class Cds(TradeTerms, frozen=True, kw_only=True, tag="cds"):

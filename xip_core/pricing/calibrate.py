@@ -25,7 +25,7 @@ import numpy.typing as npt
 from xip_core.errors import CalibrationError, CellError, Failure, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import date_of
-from xip_core.model.market import Snapshot, usable_quote
+from xip_core.model.market import IsdaModel, Snapshot, usable_quote
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.calibrate_inflation import InflationBuilder
@@ -33,6 +33,7 @@ from xip_core.pricing.calibrate_versions import BlockVersions, users_of_quotes
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
+from xip_core.pricing.curves_isda import solve_isda
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
@@ -321,7 +322,7 @@ class ObjectBuilder:
             if isinstance(slot.definition.segments[0], GIVEN_SEGMENTS):
                 return None
             return self._compiled(name, lambda: curve_system(self._layout, slot))
-        if kind == "hazard" and self._hazards[short_name].cds_spreads:
+        if kind == "hazard" and self._hazards[short_name].cds_spreads and not self._hazards[short_name].isda:
             return self._compiled(name, lambda: hazard_system(self._layout, self._hazards[short_name]))
         return None
 
@@ -388,18 +389,14 @@ class ObjectBuilder:
     ) -> tuple[Floats, dict[int, Failure]]:
         definition = self._hazards[name]
         slot = self._layout.hazards[name]
-        pillars = definition.cds_spreads or definition.hazard_rates
-        names = [pillar.quote for pillar in pillars]
-        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        names = [pillar.quote for pillar in definition.contracts or definition.hazard_rates]
+        values, failures = quote_matrix(quotes, names, must_be="finite" if definition.upfronts else "not negative")
         years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
         if definition.hazard_rates:
-            log_survival = np.empty_like(values)
-            previous_years, total = 0.0, np.zeros(values.shape[1])
-            for row in range(len(values)):
-                total = total - values[row] * (years[row, 0] - previous_years)
-                previous_years = years[row, 0]
-                log_survival[row] = total
-            return log_survival, failures
+            return 0.0 - np.cumsum(values * np.diff(years, axis=0, prepend=0.0), axis=0), failures
+        if isinstance(definition.isda, IsdaModel):
+            knots, failures = solve_isda(self._layout, definition, market[:, columns], values, failures)
+            return knots, {**rising_survival(knots, names, values, years), **failures}
         system = self.system_of(f"hazard/{name}")
         assert system is not None, definition
         if isinstance(system, Failure):

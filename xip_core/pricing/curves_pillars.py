@@ -195,7 +195,12 @@ def _segment_days(
 
 
 def cds_maturity(trade_date: dt.date, tenor: str) -> dt.date:
-    """Maturity of a standard contract under the rule of December 2015: rolls in March and September."""
+    """Maturity of a standard contract under the rule of December 2015: rolls in March and September.
+
+    *tenor* may be the maturity itself, an ISO date.
+    """
+    if "-" in tenor:
+        return dt.date.fromisoformat(tenor)
     anchor = dt.date(trade_date.year, 3, 20)
     while anchor > trade_date:
         anchor = shift_date(anchor, "6M", -1)
@@ -211,11 +216,12 @@ def hazard_knot_days(definition: HazardDefinition, as_of_day: int) -> tuple[int,
     Raises:
         CalibrationError: two pillars on one day, or none after the as-of date.
     """
-    pillars = definition.cds_spreads or definition.hazard_rates
-    if definition.cds_spreads:
+    pillars = definition.contracts or definition.hazard_rates
+    if definition.contracts:
         as_of = date_of(as_of_day)
         ends = np.array([day_number(cds_maturity(as_of, pillar.tenor)) for pillar in pillars])
-        days = calendar(definition.calendar).adjust(ends, "following").tolist()
+        is_isda = definition.isda is not msgspec.UNSET  # whose knots are the maturities themselves
+        days = ends.tolist() if is_isda else calendar(definition.calendar).adjust(ends, "following").tolist()
     else:
         days = add_tenors("NullCalendar", as_of_day, [p.tenor for p in pillars], "unadjusted", False).tolist()
     for before, day, pillar in zip((as_of_day, *days), days, pillars, strict=False):

@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.model.dates import DayNumbers
+from xip_core.model.market import IsdaModel
 from xip_core.model.market_instruments import FxIndex, RateIndex
 
 Refs = tuple[tuple[int, float], ...]
@@ -152,6 +153,18 @@ class MarketLayout(Protocol):
         """`log_survival` of many day numbers at once."""
 
     def recovery_rate(self, name: str) -> float: ...
+
+    def security_recovery(self, name: str) -> float | None:
+        """Recovery rate of a security, None where the market knows none."""
+
+    def isda_model(self, name: str) -> IsdaModel | None:
+        """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""
+
+    def discount_nodes(self, curve: str) -> tuple[int, ...]:
+        """Day numbers between which the forward rate is constant, ascending."""
+
+    def survival_nodes(self, name: str) -> tuple[int, ...]:
+        """Day numbers between which the hazard rate is constant, ascending."""
 
     def log_fx(self, currency: str) -> Refs:
         """Log of the base-currency value of one unit; () for the base currency."""

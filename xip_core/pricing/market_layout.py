@@ -33,7 +33,7 @@ import numpy as np
 from xip_core.errors import CalibrationError, CellError, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import DayNumbers, date_of, day_number
-from xip_core.model.market import Snapshot
+from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_interpolation import Interpolator, interpolator_of
@@ -170,7 +170,7 @@ class SnapshotLayout:
         self._discounts: dict[tuple[str, int], Refs] = {}
         self._next = 0
         self._forecast_curves = {equity.name: equity.forecast_curve for equity in snapshot.equities}
-        self._recovery_rates = {hazard.name: hazard.recovery_rate for hazard in snapshot.hazards}
+        self._hazards = {hazard.name: hazard for hazard in snapshot.hazards}
         for name in self.order:
             poll()
             try:
@@ -346,9 +346,40 @@ class SnapshotLayout:
         return forward_weights(slot.knot_days, slot.begin, self.as_of_day, day)
 
     def recovery_rate(self, name: str) -> float:
-        if name not in self._recovery_rates:
+        if name not in self._hazards:
             raise self._absent(f"hazard/{name}")
-        return self._recovery_rates[name]
+        return self._hazards[name].recovery_rate
+
+    def security_recovery(self, name: str) -> float | None:
+        """Recovery rate of a security, None where the market knows none."""
+        listed = self._snapshot.securities
+        known = () if isinstance(listed, msgspec.UnsetType) else listed
+        return next((security.recovery_rate for security in known if security.name == name), None)
+
+    def isda_model(self, name: str) -> IsdaModel | None:
+        """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""
+        if name not in self._hazards:
+            raise self._absent(f"hazard/{name}")
+        isda = self._hazards[name].isda
+        return None if isinstance(isda, msgspec.UnsetType) else isda
+
+    def discount_nodes(self, curve: str) -> tuple[int, ...]:
+        """Day numbers between which the forward rate is constant, ascending.
+
+        Under a zero spread, which is linear in time, it is nearly so.
+        """
+        slot = self.curves.get(curve)
+        if slot is None:
+            raise self._absent(f"curve/{curve}")
+        below = self.discount_nodes(slot.reference) if slot.reference else ()
+        return tuple(sorted({*slot.knot_days, *below}))
+
+    def survival_nodes(self, name: str) -> tuple[int, ...]:
+        """Day numbers between which the hazard rate is constant, ascending."""
+        slot = self.hazards.get(name)
+        if slot is None:
+            raise self._absent(f"hazard/{name}")
+        return slot.knot_days
 
     def log_fx(self, currency: str) -> Refs:
         """Log of the base-currency value of one unit; () for the base currency."""

@@ -11,6 +11,7 @@ and a **term list** is a run of terms per item. Every product is a row of four o
                + sum of its quotients  N D (F - K) tau / (1 + F tau)                FRAs, settled in advance
                + sum of its chains     amount * discount * X, interest compounded over several periods
                + sum of its options    amount * discount * E[(+-(forward - K))+]    Black or Bachelier
+               + sum of its defaults   amount * protection + growth * accrual       CDS, ISDA standard model
 
     forward  = a term list, divided by the option's discount where `is_ratio` (a swap rate is floating leg / annuity)
     discount = a term list (an annuity has one term a coupon)
@@ -49,6 +50,8 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
                                   per price: its weight and years, its forward and its total variance (linear points)
 
+and, where a row of the tile has defaults, those of program_defaults.
+
 Sizes: a ten-year swap is 60 terms, 5 kB; a tile of 100 of them 500 kB.
 """
 
@@ -62,6 +65,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.pricing.layout import RefArrays, SmileRef
+from xip_core.pricing.program_defaults import DefaultItem, default_columns
 from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
 
@@ -304,6 +308,7 @@ class RowParts(msgspec.Struct):
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
     chains: list[ChainItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
+    defaults: list[DefaultItem] = msgspec.field(default_factory=list)
 
     def pay(self, amount: float, exponent: Uses) -> None:
         """Add *amount*, discounted and converted by *exponent*."""
@@ -326,6 +331,8 @@ class RowParts(msgspec.Struct):
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
                 uses.update(price.forward, price.variance)
+        for default in self.defaults:
+            uses.update(default.begin, default.end)
         return uses
 
 
@@ -340,6 +347,7 @@ class ProgramWriter:
         self._chain_ptr = [0]
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
+        self._defaults: list[list[DefaultItem]] = []
 
     def add_row(self, parts: RowParts, spot: Uses) -> None:
         """The next row; *spot* is log FX of its currency."""
@@ -351,6 +359,7 @@ class ProgramWriter:
         self._chain_ptr.append(len(self._chains))
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
+        self._defaults.append(parts.defaults)
 
     def columns(self, arrays: PointArrays) -> Columns:
         """All columns but those about status and names; *arrays* hold the points that the rows' uses mean."""
@@ -360,6 +369,7 @@ class ProgramWriter:
         columns |= self._quotient_columns(arrays)
         columns |= self._chain_columns(arrays)
         columns |= self._option_columns(arrays)
+        columns |= default_columns(self._defaults, arrays)
         return columns
 
     def _quotient_columns(self, points: PointArrays) -> Columns:

@@ -24,6 +24,10 @@ from xip_core.pricing.program import (
 from xip_core.pricing.smile_values import MODELS
 from xip_core.pricing.tile import Columns
 
+_nodes, _weights = np.polynomial.legendre.leggauss(20)
+_QUADRATURE_NODES: list[float] = (0.5 + 0.5 * _nodes).tolist()
+_QUADRATURE_WEIGHTS: list[float] = (0.5 * _weights).tolist()
+
 
 def reference_values(columns: Columns, market: Floats) -> Floats:
     """PV of every row under every scenario, (R, S); see `value.row_values`."""
@@ -38,6 +42,10 @@ def reference_values(columns: Columns, market: Floats) -> Floats:
                 values[row, scenario] += columns["option_amount"][option] * _option(columns, option, column)
             for chain in range(columns["chain_ptr"][row], columns["chain_ptr"][row + 1]):
                 values[row, scenario] += _chain(columns, chain, column)
+            if "default_step" in columns:
+                spot = math.exp(_dot(sparse_of(columns, "spot"), row, column))
+                for default in range(columns["default_ptr"][row], columns["default_ptr"][row + 1]):
+                    values[row, scenario] += spot * _default(columns, default, column)
         for quotient, row in enumerate(columns["quotient_row"]):
             values[row, scenario] += _quotient(columns, quotient, column)
     return values
@@ -67,6 +75,23 @@ def _quotient(columns: Columns, quotient: int, column: Floats) -> float:
     accrual, strike = float(columns["quotient_accrual"][quotient]), float(columns["quotient_strike"][quotient])
     notional = float(columns["quotient_notional"][quotient])
     return notional * discount * (forward - strike) * accrual / (1.0 + forward * accrual)
+
+
+def _default(columns: Columns, default: int, column: Floats) -> float:
+    """Default in one step by quadrature: hazard times discount factor times survival, and what accrues meanwhile."""
+    step = columns["default_step"][default]
+    begin, end = int(columns["default_begin"][step]), int(columns["default_end"][step])
+    logs = [
+        [_dot(sparse_of(columns, f"default_{curve}"), point, column) for point in (begin, end)]
+        for curve in ("discount", "survival")
+    ]
+    hazard = logs[1][0] - logs[1][1]
+    total = 0.0
+    for node, weight in zip(_QUADRATURE_NODES, _QUADRATURE_WEIGHTS, strict=True):
+        log_value = sum((1.0 - node) * log_begin + node * log_end for log_begin, log_end in logs)
+        paid = float(columns["default_amount"][default]) + float(columns["default_growth"][default]) * node
+        total += weight * hazard * math.exp(log_value) * paid
+    return total
 
 
 def _chain(columns: Columns, chain: int, column: Floats) -> float:

@@ -16,14 +16,18 @@ Sources: D. O'Kane, Modelling single-name and multi-name credit derivatives (200
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.calendars import calendar
-from xip_core.model.dates import day_number
+from xip_core.model.dates import date_of, day_number
 from xip_core.model.daycounts import year_fractions
+from xip_core.model.quasi_coupons import accruals_of
 from xip_core.model.trade import Bond, Cds, FloatingLeg, Leg
+from xip_core.pricing.bonds import ex_coupon_days, settlement_date
 from xip_core.pricing.program import RowParts, Uses
+from xip_core.pricing.resolve_isda import resolve_isda_cds
 from xip_core.pricing.resolve_legs import Discounting, Periods, add_coupons, at_period, discounting_of, periods_of
 from xip_core.pricing.resolve_rates import add_optionlets, check_not_expired
 from xip_core.pricing.tile_market import DatedPoints, TileMarket
@@ -34,17 +38,21 @@ def resolve_bond(trade: Bond, market: TileMarket) -> RowParts:
     leg = trade.leg
     parts = RowParts(currency=leg.currency)
     periods = periods_of(leg)
+    if leg.day_count == "ACT/ACT ICMA":  # regular coupons are equal, however holidays move them
+        accruals = accruals_of(leg.day_count, leg.schedule, periods.begins, periods.ends)
+        periods = msgspec.structs.replace(periods, accruals=np.array(accruals))
     check_not_expired(int(periods.pays[-1]), market)
     curve = _reference_curve(trade, market)
     survivals = market.survivals(trade.credit_curve) if trade.credit_curve else None
     discounting = Discounting(curve, market.discounts(curve), market.fx(leg.currency), survivals)
     sign = -1.0 if leg.payer else 1.0
-    add_coupons(parts, market, leg, periods, discounting, sign)
+    coupons = _without_ex_coupons(trade, periods, market.as_of_day)
+    add_coupons(parts, market, leg, coupons, discounting, sign)
     if isinstance(leg, FloatingLeg):
         if leg.caps:
-            add_optionlets(parts, market, leg, periods, discounting, leg.caps, True, -sign)
+            add_optionlets(parts, market, leg, coupons, discounting, leg.caps, True, -sign)
         if leg.floors:
-            add_optionlets(parts, market, leg, periods, discounting, leg.floors, False, sign)
+            add_optionlets(parts, market, leg, coupons, discounting, leg.floors, False, sign)
     pays = periods.pays.tolist()
     for i, pay in enumerate(pays):
         next_notional = at_period(leg.notionals, i + 1) if i + 1 < len(pays) else 0.0
@@ -57,10 +65,23 @@ def resolve_bond(trade: Bond, market: TileMarket) -> RowParts:
     return parts
 
 
+def _without_ex_coupons(trade: Bond, periods: Periods, as_of_day: int) -> Periods:
+    """*periods*, those coupons paid already that a buyer of today, settling as usual, does not get any more.
+
+    A bond is worth what it would fetch; a coupon it went ex of is a receivable of its own.
+    """
+    if not trade.ex_coupon_days:
+        return periods
+    settles = day_number(settlement_date(trade, date_of(as_of_day)))
+    is_ex = np.array(ex_coupon_days(trade, periods.pays)) <= settles
+    return msgspec.structs.replace(periods, pays=np.where(is_ex, np.minimum(periods.pays, as_of_day), periods.pays))
+
+
 def _recovery_rate(trade: Bond | Cds, market: TileMarket) -> float:
-    """The trade's own, or that of its credit curve."""
+    """The trade's own, that of its security, or that of its credit curve."""
     if trade.recovery_rate is None:
-        return market.layout.recovery_rate(trade.credit_curve)
+        of_security = market.layout.security_recovery(trade.security) if isinstance(trade, Bond) else None
+        return market.layout.recovery_rate(trade.credit_curve) if of_security is None else of_security
     if not 0.0 <= trade.recovery_rate < 1.0:
         raise CellError(FailureReason.BAD_TRADE, f"recovery_rate must be in [0, 1), got {trade.recovery_rate}")
     return trade.recovery_rate
@@ -93,12 +114,15 @@ def add_default_between(
 
 
 def resolve_cds(trade: Cds, market: TileMarket) -> RowParts:
-    """Protection against premium; bought where the premium leg is paid."""
+    """Protection against premium, by mid-points unless the hazard curve is one of the ISDA standard model."""
     leg = trade.leg
     parts = RowParts(currency=leg.currency)
     periods = periods_of(leg)
     check_not_expired(int(periods.pays[-1]), market)
     recovery_rate = _recovery_rate(trade, market)
+    isda = market.layout.isda_model(trade.credit_curve)
+    if isda is not None:
+        return resolve_isda_cds(trade, periods, isda, recovery_rate, market)
     discounting = discounting_of(market, leg.currency)
     buyer = 1.0 if leg.payer else -1.0
     begins, ends, pays = periods.begins.tolist(), periods.ends.tolist(), periods.pays.tolist()

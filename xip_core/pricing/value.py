@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from xip_core.kernels import terms
+from xip_core.kernels import default_steps, terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.polling import poll
@@ -41,6 +41,9 @@ its share of an exponential. One scenario of the heaviest tile, 4 MiB of resolve
 
 OPTION_PAIRS = 40
 """What pricing an option costs, in pairs."""
+
+STEP_PAIRS = 10
+"""And what default in a step does."""
 
 
 class OptionValues(msgspec.Struct, frozen=True):
@@ -78,7 +81,8 @@ def row_values(columns: Columns, market: Floats) -> Floats:
 def _pair_count(columns: Columns) -> int:
     """Pairs read for one scenario; an option counts as OPTION_PAIRS beside its own."""
     pairs = sum(len(column) for name, column in columns.items() if name.endswith("_factor"))
-    return pairs + OPTION_PAIRS * len(columns["option_amount"])
+    steps = len(columns["default_step"]) if "default_step" in columns else 0
+    return pairs + OPTION_PAIRS * len(columns["option_amount"]) + STEP_PAIRS * steps
 
 
 def _block_values(columns: Columns, market: Floats) -> Floats:
@@ -90,6 +94,8 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
+    if "default_step" in columns:
+        values += default_values(columns, market) * _exp(sparse_of(columns, "spot"), market)
     return values
 
 
@@ -181,6 +187,26 @@ def sum_options(columns: Columns, amounts: Floats, values: Floats) -> Floats:
     """Sum of amount * value over the options of each row, in their order: (O, S) to (R, S)."""
     positions = np.arange(len(amounts), dtype=np.int32)
     return terms.gather_linear(values, columns["option_ptr"], positions, amounts)
+
+
+def default_values(columns: Columns, market: Floats) -> Floats:
+    """Sum of the defaults of each row, (R, S), in the row's own currency."""
+    discount, survival = sparse_of(columns, "default_discount"), sparse_of(columns, "default_survival")
+    return default_steps.rows(
+        market,
+        discount.ptr,
+        discount.factor,
+        discount.weight,
+        survival.ptr,
+        survival.factor,
+        survival.weight,
+        columns["default_begin"],
+        columns["default_end"],
+        columns["default_ptr"],
+        columns["default_step"],
+        columns["default_amount"],
+        columns["default_growth"],
+    )
 
 
 def _price(module: str, inputs: list[Floats], with_greeks: bool) -> list[Floats]:

@@ -25,6 +25,7 @@ from xip_core.model.market import (
     FxSpot,
     FxVolatility,
     HazardDefinition,
+    Security,
     Snapshot,
     quote_value,
 )
@@ -105,6 +106,7 @@ def read_ore_market(
             if config.startswith(currency)  # JPY borrows the Swiss surface there; it has no quotes of its own
         ),
         cap_volatilities=tuple(_cap_volatilities(surfaces, todays, curve_names)),
+        securities=tuple(_securities(surfaces, todays)) or msgspec.UNSET,
     )
     return _without_unused_quotes(snapshot)
 
@@ -280,6 +282,13 @@ def _cap_volatilities(surfaces: SurfaceReader, todays: _TodaysMarket, curves: se
         cap = surfaces.cap_volatility(currency, config)
         if cap is not None and cap.discount_curve in curves:
             yield cap
+
+
+def _securities(surfaces: SurfaceReader, todays: _TodaysMarket) -> Iterator[Security]:
+    for name, config in todays.pairs("Securities", "Security"):
+        security = surfaces.security(name, config)
+        if security is not None:
+            yield security
 
 
 def _without_unused_quotes(snapshot: Snapshot) -> Snapshot:

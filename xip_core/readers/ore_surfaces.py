@@ -14,6 +14,7 @@ from xip_core.model.market import (
     EquityVolatility,
     FxVolatility,
     HazardDefinition,
+    Security,
     SwaptionVolatility,
 )
 from xip_core.model.market_instruments import Pillar
@@ -97,6 +98,11 @@ class SurfaceReader:
             day_count=day_count,
             calendar=text_of(convention, "Calendar", "WeekendsOnly") if convention is not None else "WeekendsOnly",
         )
+
+    def security(self, name: str, config: str) -> Security | None:
+        """None where no recovery rate of its own is quoted."""
+        recovery = self._quotes.get(text_of(self._find("Securities/Security", config), "RecoveryRateQuote"))
+        return Security(name=name, recovery_rate=recovery) if isinstance(recovery, float) else None
 
     def fx_volatility(self, config: str, foreign: str, domestic: str) -> FxVolatility:
         element = self._find("FXVolatilities/FXVolatility", config)

@@ -31,6 +31,7 @@ ORDINARY: Row = {
     "beta": 0.5,
     "cash": 10.0,
     "correlation": 0.3,
+    "coupon_count": 20.0,
     "delta": 0.3,
     "delta_type": 1.0,
     "discount": 0.95,
@@ -40,6 +41,7 @@ ORDINARY: Row = {
     "fixing_count": 4.0,
     "foreign_rate": 0.01,
     "forward": 100.0,
+    "frequency": 2.0,
     "hazard_rate": 0.02,
     "interval": 0.25,
     "is_call": 1.0,
@@ -71,6 +73,7 @@ ORDINARY: Row = {
 }
 BY_RANGE = {"> 0": 100.0, ">= 0": 0.5, "finite": 0.02, "0 or 1": 0.0}
 OF_KERNEL: dict[str, Row] = {
+    "bond.yield": {"coupon": 0.05, "first_period": 0.4, "price": 0.97, "redemption": 1.0},
     "credit.cds_flat": {"coupon": 0.01, "time": 0.75},
     "equity.spread": {"strike": 5.0},
     "equity.touch": {"barrier_type": 0.0},
@@ -88,6 +91,8 @@ CLAUSES: dict[str, tuple[Row, ...]] = {
         {"jump_intensity": math.nextafter(20.0, 21.0), "mean_log_jump": -1.0},
         {"jump_intensity": 10.0, "mean_log_jump": math.log(2.0), "jump_volatility": 1e-3},
     ),
+    "not 0 if redemption is": ({"coupon": 0.0, "redemption": 0.0},),
+    "at most 1": ({"first_period": math.nextafter(1.0, 2.0)},),
     "at most 1000 periods": ({"time": 1000.25, "period": 1.0}, {"time": 1.001, "period": 0.001}),
     "within a factor of e^50 of forward": (
         {"strike": 100.0 * math.exp(50.001), "price": 50.0},

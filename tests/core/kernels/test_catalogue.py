@@ -44,6 +44,7 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
     without_columns = {
         "calibration.system",
         "caplets.strip",
+        "credit.default_steps",
         "elementary.log",
         "monte_carlo.normals",
         "terms.rows",

@@ -168,6 +168,12 @@ class GivenMarket:
     def recovery_rate(self, name: str) -> float:
         return 0.4
 
+    def security_recovery(self, name: str) -> None:
+        """The book's curves recover what they say."""
+
+    def isda_model(self, name: str) -> None:
+        """ORE values by mid-points."""
+
     def log_fx(self, currency: str) -> Refs:
         return () if currency == "EUR" else self._one("fx", currency)
 

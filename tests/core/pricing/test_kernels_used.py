@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from types import ModuleType
 
 import pytest
 
+from tests.core.pricing.isda_market import isda_snapshot, standard_cds
 from tests.core.pricing.test_evaluate import a_run, good_book
 from xip_core.graph.plan import NodeKind
 from xip_core.kernel_versions import KERNELS_USED, OPERATION_VERSIONS, requirements
 from xip_core.kernels import catalogue as catalogue_module
+from xip_core.model.market_instruments import Pillar
 from xip_core.model.trade import PROGRAM_OF
 from xip_core.pricing import (
     arithmetic,
+    curves_isda,
     curves_system,
     smile_values,
     surfaces_caplets,
@@ -21,17 +25,23 @@ from xip_core.pricing import (
     value,
     value_tile,
 )
+from xip_core.pricing.book import calculate
+from xip_core.pricing.calibrate import calibrator_of
 from xip_core.pricing.evaluate import evaluate_tile
+from xip_core.pricing.market_layout import SnapshotLayout
 
 KERNEL_OF_MODULE = {
-    "black": "black.european",
     "bachelier": "bachelier.european",
+    "black": "black.european",
     "elementary": "elementary.log",
     "terms": "terms.rows",
     "volatility_sabr": "volatility.sabr",
     "volatility_sabr_normal": "volatility.sabr_normal",
     "volatility_svi": "volatility.svi",
 }
+
+
+SMALL = {"trade_date": "2024-01-16", "deposits": {"6M": 0.03}, "swaps": {"10Y": 0.03}, "swaps_fixed_freq": "Annual"}
 
 
 class Watched:
@@ -48,8 +58,11 @@ class Watched:
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
-    for module in (arithmetic, value, value_tile):
+    for module in (arithmetic, curves_isda, value, value_tile):
         monkeypatch.setattr(module, "terms", Watched(module.terms, "terms.rows", names))
+    for module in (curves_isda, value):
+        steps = Watched(module.default_steps, "credit.default_steps", names)
+        monkeypatch.setattr(module, "default_steps", steps)
     for module in (arithmetic, smile_values, value):
         load = module.load_module
         monkeypatch.setattr(
@@ -82,6 +95,18 @@ def test_every_operation_of_a_run_calls_only_the_kernels_it_declares(called: set
         priced_with |= called if node.kind is NodeKind.VALUE else set()
     assert undeclared == set()
     assert priced_with >= {"terms.rows", "black.european", "bachelier.european"}, "the book must exercise them"
+
+
+def test_contracts_of_the_isda_model_call_only_what_their_operations_declare(called: set[str]) -> None:
+    snapshot = isda_snapshot(SMALL, cds_spreads=(Pillar("5Y", "SPREAD"),), quotes={"SPREAD": 0.01})
+    trade = standard_cds(snapshot.as_of, dt.date(2029, 6, 20), 0.01)
+    calibrator = calibrator_of(snapshot, SnapshotLayout(snapshot))
+    calibrator.calibrate([{}])
+    assert "credit.default_steps" in called <= set(KERNELS_USED["calibrate"])
+    called.clear()
+    assert calculate([trade], snapshot).failures == {}
+    assert "credit.default_steps" in called <= {*KERNELS_USED["calibrate"], *KERNELS_USED["terms"]}
+    assert "credit.default_steps" in KERNELS_USED["terms"]
 
 
 def test_every_row_program_and_operation_has_a_version_and_its_kernels() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.core.ore_directory import ORE, needs_ore
@@ -204,5 +205,7 @@ def test_reference_market_is_read_whole():
     }
     assert [equity.name for equity in snapshot.equities] == ["SP5", "Lufthansa"]
     assert {hazard.name for hazard in snapshot.hazards} == {"BANK", "CPTY_A", "CPTY_B", "CPTY_C"}
+    assert not isinstance(snapshot.securities, msgspec.UnsetType)  # a third one quotes no recovery
+    assert {item.name: item.recovery_rate for item in snapshot.securities} == {"SECURITY_1": 0.5, "SECURITY_2": 0.5}
     assert {item.name for item in snapshot.cap_volatilities} == {"EUR-EURIBOR-6M", "USD-LIBOR-3M", "GBP-LIBOR-6M"}
     assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
