@@ -221,8 +221,8 @@ def asian(tuple columns, tuple outputs, status):
     volatility counts as 0.
 
     Error: pv within 2e-15 of the larger leg of the formula, its moments 1e-14 relative while sigma^2 t + 2 |r - q| t
-    over the averaging is below 8. Of the approximation, of a continuous average at the money: 0.3 % of the price at 20 % of
-    total volatility, 1.4 % at 50 %, 5 % at 100 %; where that matters, equity.asian_curran.
+    over the averaging is below 8. Of the approximation, of a continuous average at the money: 0.3 % of the price at
+    20 % of total volatility, 1.4 % at 50 %, 5 % at 100 %; where that matters, equity.asian_curran.
 
     Raises:
         ValueError: a count, length or dtype is wrong.
