@@ -295,8 +295,8 @@ def asian_curran(tuple columns, tuple outputs, status):
     is already fixed makes the call certain; with all fixed (past_weight 1) the discounted payoff.
 
     Error: pv within 2e-15 of the larger leg of the bound. The bound is below the true price by what the average varies
-    given the geometric one: measured 7e-6 of the spot for two fixings at 13 % of total volatility, 6e-5 for a continuous
-    average at 50 % and 2e-4 at 70 %.
+    given the geometric one: measured 7e-6 of the spot for two fixings at 13 % of total volatility, 6e-5 for a
+    continuous average at 50 % and 2e-4 at 70 %.
 
     Raises:
         ValueError: a count, length or dtype is wrong.
