@@ -43,6 +43,7 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     cash_option i4 (C), cash_ptr i4 (C + 1), cash_amount, cash_weight f8, cash_factor i4
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
+    smile_option i4, ..           slices of the smiles of options that have one (pricing.smile_values)
     average_option i4 (A), average_ptr i4 (A + 1)
                                   options on an average (pricing.averages) and their prices to come
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
@@ -60,7 +61,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.pricing.layout import RefArrays
+from xip_core.pricing.layout import RefArrays, SmileRef
+from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
 
 KIND_NORMAL = 1
@@ -239,6 +241,7 @@ class OptionItem(msgspec.Struct, frozen=True):
         delta_weight: 1 where the forward is the trade's own underlying.
         cash, cash_discount: the par-yield annuity that replaces the discount in the price, as coupons and the exponent
             of its own discount factor; None elsewhere.
+        smile: what gives the volatility instead of the point, whose factors say what it depends on; None elsewhere.
         average: prices to come of an option on an average; None elsewhere.
     """
 
@@ -253,6 +256,7 @@ class OptionItem(msgspec.Struct, frozen=True):
     delta_weight: float = 0.0
     cash: list[CashCoupon] | None = None
     cash_discount: Uses = ()
+    smile: SmileRef | None = None
     average: list[Observation] | None = None
 
 
@@ -405,6 +409,8 @@ class ProgramWriter:
         columns |= discount.columns("discount", points)
         columns |= sparse_columns("volatility", points.flatten([option.volatility for option in options]))
         columns |= self._cash_columns(points)
+        smiles = [(index, option.smile) for index, option in enumerate(options) if option.smile is not None]
+        columns |= smile_columns(smiles)
         columns |= self._average_columns(points)
         return columns
 

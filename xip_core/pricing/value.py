@@ -28,6 +28,7 @@ from xip_core.pricing.program import (
     sparse_of,
     term_list_of,
 )
+from xip_core.pricing.smile_values import apply_smiles
 from xip_core.pricing.tile import Columns
 
 UNDERLYING_STEP = 0.01  # report delta is for +1 % of the underlying
@@ -155,6 +156,8 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
     if len(columns["cash_option"]):
         discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
     volatility = _volatilities(columns, market)
+    if len(columns["smile_option"]):
+        apply_smiles(volatility, columns, forward, market)
     averaged = columns["average_option"]
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)
