@@ -11,8 +11,8 @@
  *   log_         0.80 ulp    x > 0, subnormals included; -inf at 0, NaN below
  *   log_ratio    0.77 ulp    ln(a / b), a and b positive and normal; relative error also where a is close to b
  *   normal_pdf   0.87 ulp    all x
- *   normal_cdf   1.6  ulp    all x, relative error also in the lower tail down to the subnormals
- *   mills_ratio  1.2  ulp    normal_cdf(-x) / normal_pdf(x), 0 <= x <= 39; constant beyond
+ *   normal_cdf   1.3  ulp    all x, relative error also in the lower tail down to the subnormals
+ *   mills_ratio  1.2  ulp    normal_cdf(-x) / normal_pdf(x), 0 <= x <= 1e100; constant beyond
  *   sin_, cos_   0.73 ulp    |x| <= 2^30; NaN beyond
  *   atan2_       1.2  ulp    angle of the point (x, y), |x| and |y| up to 1e300, quotient no subnormal
  *
@@ -41,6 +41,7 @@
 #define XIP_ANGLE_MAX 0x1p30
 #define XIP_ROUND 0x1.8p52               /* adding it leaves the nearest integer in the low bits */
 #define XIP_TAIL_MAX 39.0                /* normal_cdf(-38.6) is already below the smallest subnormal */
+#define XIP_MILLS_MAX 1e100              /* its square is finite */
 
 XIP_INLINE uint64_t xip_bits(double x)
 {
@@ -168,41 +169,43 @@ XIP_INLINE double log_ratio(double a, double b)
 
 /*
  * Mills ratio / (c + c_lo) = (1 + g) * (y + y_lo), where y = 1 / (x + 0.8) and g is small and smooth:
- * x * mills(x) tends to 1, and (x + 0.8) * mills(x) stays in [1.00, 1.19]. The polynomial is in (x - 5) / (x + 5).
- * Returns g; the same division serves both quotients. x in [0, XIP_TAIL_MAX].
+ * x * mills(x) tends to 1, and (x + 0.8) * mills(x) stays in [1.00, 1.19]. The polynomial is in (x - 6) / (x + 6),
+ * which maps the half-line to [-1, 1]. Returns g; the same division serves both quotients. x in [0, XIP_MILLS_MAX].
  */
 XIP_INLINE double xip_mills_split(double x, double c, double c_lo, double *y, double *y_lo)
 {
-    double near = x + 0.8, far = x + 5.0;
+    double near = x + 0.8, far = x + 6.0;
     double near_lo = (0.8 - (near - x)) + (x - (near - (near - x)));
     double inverse = 1.0 / (near * far);
     double near_inverse = far * inverse;
     double t = __builtin_fma(2.0, x * near * inverse, -1.0);  /* near -1, where g is steepest, x is small and exact */
     double w = t * t, even, odd;
 
-    even = 0x1.19f9586df8da8p-29;
-    even = __builtin_fma(even, w, -0x1.17f3afb97fd05p-35);
-    even = __builtin_fma(even, w, -0x1.a971c242848f6p-25);
-    even = __builtin_fma(even, w, 0x1.26289be071b63p-22);
-    even = __builtin_fma(even, w, 0x1.639711e258573p-23);
-    even = __builtin_fma(even, w, -0x1.d812e04f0a957p-16);
-    even = __builtin_fma(even, w, 0x1.ff02c67f018b0p-12);
-    even = __builtin_fma(even, w, -0x1.1a8c90461c39ep-8);
-    even = __builtin_fma(even, w, -0x1.5c70ad16dea7ap-5);
-    even = __builtin_fma(even, w, -0x1.7154c08f07322p-4);
-    even = __builtin_fma(even, w, 0x1.41045d4fb0e4bp-6);
-    even = __builtin_fma(even, w, 0x1.e480eac1add87p-4);
-    odd = 0x1.6596c73f710c1p-27;
-    odd = __builtin_fma(odd, w, -0x1.65b092a899b0ap-24);
-    odd = __builtin_fma(odd, w, 0x1.164b3128ae8e7p-21);
-    odd = __builtin_fma(odd, w, -0x1.c91b0a6ad3c03p-19);
-    odd = __builtin_fma(odd, w, 0x1.87be9c85d1eecp-16);
-    odd = __builtin_fma(odd, w, -0x1.1ad0fd424e009p-13);
-    odd = __builtin_fma(odd, w, -0x1.90dab192edffcp-15);
-    odd = __builtin_fma(odd, w, 0x1.1f637a0e8042bp-6);
-    odd = __builtin_fma(odd, w, 0x1.2c00e374a8c6dp-4);
-    odd = __builtin_fma(odd, w, 0x1.0cc8f6dffa137p-4);
-    odd = __builtin_fma(odd, w, -0x1.42b351898a7bbp-3);
+    even = -0x1.23807316c5dfap-32;
+    even = __builtin_fma(even, w, 0x1.0e0643183ac10p-28);
+    even = __builtin_fma(even, w, -0x1.4e4253f0da0edp-25);
+    even = __builtin_fma(even, w, 0x1.6ddc804c24730p-22);
+    even = __builtin_fma(even, w, -0x1.578c414e831ccp-19);
+    even = __builtin_fma(even, w, 0x1.6b0b967bd5590p-17);
+    even = __builtin_fma(even, w, 0x1.b87c9242be5f8p-14);
+    even = __builtin_fma(even, w, -0x1.295c029e94649p-9);
+    even = __builtin_fma(even, w, -0x1.3e02c2d0557a4p-6);
+    even = __builtin_fma(even, w, -0x1.e3dedac899fb0p-5);
+    even = __builtin_fma(even, w, -0x1.1a68e40e12d38p-4);
+    even = __builtin_fma(even, w, 0x1.7edd55873820bp-5);
+    even = __builtin_fma(even, w, 0x1.aaac29d70c8a7p-4);
+    odd = -0x1.d5cdb7bc2f62dp-31;
+    odd = __builtin_fma(odd, w, 0x1.493d41fbd565ep-27);
+    odd = __builtin_fma(odd, w, -0x1.b24d23c1c1f92p-25);
+    odd = __builtin_fma(odd, w, -0x1.091a9dbed2919p-25);
+    odd = __builtin_fma(odd, w, 0x1.442b719254ba1p-18);
+    odd = __builtin_fma(odd, w, -0x1.209a9c023ff2cp-14);
+    odd = __builtin_fma(odd, w, 0x1.338f8dee9a308p-12);
+    odd = __builtin_fma(odd, w, 0x1.01c661ff9f3a7p-7);
+    odd = __builtin_fma(odd, w, 0x1.34589c8ec4a55p-5);
+    odd = __builtin_fma(odd, w, 0x1.2ff138e769007p-4);
+    odd = __builtin_fma(odd, w, 0x1.ed24f5df7a22dp-6);
+    odd = __builtin_fma(odd, w, -0x1.35ff01e058a03p-3);
 
     *y = c * near_inverse;
     *y_lo = near_inverse * ((__builtin_fma(-*y, near, c) + c_lo) - *y * near_lo);
@@ -213,7 +216,7 @@ XIP_INLINE double mills_ratio(double x)
 {
     double y, y_lo, g;
 
-    x = x > XIP_TAIL_MAX ? XIP_TAIL_MAX : x;
+    x = x > XIP_MILLS_MAX ? XIP_MILLS_MAX : x;
     g = xip_mills_split(x, 1.0, 0.0, &y, &y_lo);
     return y + __builtin_fma(y, g, __builtin_fma(y_lo, g, y_lo));
 }

@@ -81,6 +81,7 @@ def equity_european(
         "vega": vega,
         "theta": dividend_yield * spot_leg - rate * strike_leg - vega * volatility / (2.0 * time),
         "rho": time * strike_leg,
+        "dividend_rho": -time * spot_leg,
         "vanna": -weighted * d2 / volatility,
         "volga": vega * d1 * d2 / volatility,
     }
@@ -97,7 +98,7 @@ def fx_european(
 ) -> Row:
     row = equity_european(spot, strike, time, domestic_rate, foreign_rate, volatility, is_call)
     row["rho_domestic"] = row.pop("rho")
-    row["rho_foreign"] = -time * spot * row["delta"]
+    row["rho_foreign"] = row.pop("dividend_rho")
     return row
 
 

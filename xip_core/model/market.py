@@ -24,7 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -130,6 +131,7 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: row-major, expiries x swap_tenors.
+        mean_reversion: per year, of the model that prices what depends on swap rates of several dates.
     """
 
     currency: str
@@ -138,6 +140,7 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
     swap_tenors: tuple[str, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
+    mean_reversion: float = 0.0
 
     @property
     def name(self) -> str:
@@ -145,10 +148,11 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
 
 class CapVolatility(Record, frozen=True, kw_only=True):
-    """Flat normal volatilities of caps by length and strike, stripped to caplets of `index`.
+    """Flat volatilities of caps by length and strike, stripped to caplets of `index`.
 
     Attributes:
         quotes: row-major, tenors x strikes.
+        is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
     """
 
     index: str
@@ -157,6 +161,7 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     strikes: tuple[float, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
+    is_normal: bool = True
 
     @property
     def name(self) -> str:
@@ -168,7 +173,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: name -> number, or the text that was no finite number.
-        fixings: index -> date -> value.
+        fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
     """
 
@@ -177,12 +182,15 @@ class Snapshot(Record, frozen=True, kw_only=True):
     quotes: dict[str, float | str]
     fixings: dict[str, dict[dt.date, float]] = msgspec.field(default_factory=dict)
     indices: tuple[RateIndex, ...] = ()
+    fx_indices: tuple[FxIndex, ...] = ()
     curves: tuple[CurveDefinition, ...] = ()
     discount_curves: dict[str, str] = msgspec.field(default_factory=dict)
     fx_spots: tuple[FxSpot, ...] = ()
     equities: tuple[EquityDefinition, ...] = ()
     commodities: tuple[CommodityDefinition, ...] = ()
     hazards: tuple[HazardDefinition, ...] = ()
+    inflations: tuple[InflationDefinition, ...] = ()
+    year_on_years: tuple[YearOnYearDefinition, ...] = ()
     fx_volatilities: tuple[FxVolatility, ...] = ()
     equity_volatilities: tuple[EquityVolatility, ...] = ()
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
@@ -275,11 +283,14 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     """Sentences on what cannot be meant; the first one refuses the snapshot. Quotes are not looked at."""
     groups = {
         "rate index": [i.name for i in snapshot.indices],
+        "FX index": [i.name for i in snapshot.fx_indices],
         "curve": [c.name for c in snapshot.curves],
         "FX spot": [f"{f.foreign_currency}{f.domestic_currency}" for f in snapshot.fx_spots],
         "equity": [e.name for e in snapshot.equities],
         "commodity": [c.name for c in snapshot.commodities],
         "hazard curve": [h.name for h in snapshot.hazards],
+        "inflation curve": [i.name for i in snapshot.inflations],
+        "year-on-year curve": [y.name for y in snapshot.year_on_years],
         "FX volatility": [v.name for v in snapshot.fx_volatilities],
         "equity volatility": [v.name for v in snapshot.equity_volatilities],
         "commodity volatility": [v.name for v in snapshot.commodity_volatilities],

@@ -33,6 +33,8 @@ class RateIndex(Record, frozen=True, kw_only=True):
         settlement_days: business days from fixing to value date.
         calendar: fixing calendar; several joined by commas, "UK,US", are open when all are.
         value_calendar: for value and maturity dates where it differs (LIBOR in USD, CHF, JPY).
+        is_par: a coupon's forward spans the coupon's own period, from this value date to the next ("par coupon");
+            otherwise the deposit of the index's tenor, of which market practice makes the two differ by some days.
     """
 
     name: str
@@ -45,10 +47,29 @@ class RateIndex(Record, frozen=True, kw_only=True):
     curve: str
     end_of_month: bool = False
     value_calendar: str = ""
+    is_par: bool = True
 
     @property
     def is_overnight(self) -> bool:
         return self.tenor == "1D"
+
+
+class FxIndex(Record, frozen=True, kw_only=True):
+    """A published FX rate: price of one unit of `foreign_currency` in `domestic_currency`.
+
+    Its forward is today's spot rate, moved to the value date of the fixing by the two discount curves.
+
+    Attributes:
+        spot_days: business days of *calendar* from fixing to value date.
+        quote_days: business days from the as-of date to the day today's spot rate is for; None means *spot_days*.
+    """
+
+    name: str
+    foreign_currency: str
+    domestic_currency: str
+    calendar: str
+    spot_days: int = 2
+    quote_days: int | None = None
 
 
 class Deposits(Record, frozen=True, kw_only=True, tag="deposit"):

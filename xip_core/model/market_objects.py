@@ -1,8 +1,9 @@
 """Market objects and what they are made from: their quotes with maturities, and the objects they need first.
 
 An **object** is what a calibration builds: "curve/EUR1D", "fx/USD", "equity/SP5", "commodity/COMDTY_WTI_USD",
-"hazard/BANK", "fx_volatility/EURUSD", "equity_volatility/SP5", "commodity_volatility/...", "swaption_volatility/EUR",
-"cap_volatility/EUR-EURIBOR-6M". Kind and name, joined by a slash, are unique.
+"hazard/BANK", "inflation/UKRPI", "year_on_year/EUHICPXT", "fx_volatility/EURUSD", "equity_volatility/SP5",
+"commodity_volatility/...", "swaption_volatility/EUR", "cap_volatility/EUR-EURIBOR-6M". Kind and name,
+joined by a slash, are unique.
 
 The graph is read off the definitions alone. Scenarios use it to find which quotes a shift means and which objects a
 changed quote reaches; calibration uses its order.
@@ -30,8 +31,8 @@ class QuoteUse(msgspec.Struct, frozen=True):
     """One quote in one object.
 
     Attributes:
-        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility" or
-            "discount".
+        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility",
+            "season" or "discount".
         maturity_years: of the instrument, from the as-of date, to the precision buckets need.
     """
 
@@ -172,6 +173,13 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         spreads = _uses(hazard.cds_spreads, "rate", as_of) + _uses(hazard.hazard_rates, "rate", as_of)
         discount = (f"curve/{hazard.discount_curve}",) if hazard.discount_curve else ()
         add("hazard", hazard.name, hazard.currency, spreads, discount)
+    for price_index in snapshot.inflations:
+        seasons = (QuoteUse(quote, "season", 0.0) for quote in price_index.seasonality)
+        swaps = _uses(price_index.swaps, "rate", as_of)
+        add("inflation", price_index.name, price_index.currency, (*swaps, *seasons))
+    for yearly in snapshot.year_on_years:
+        swaps = _uses(yearly.swaps, "rate", as_of)
+        add("year_on_year", yearly.name, yearly.currency, swaps, (f"curve/{yearly.discount_curve}",))
     for fx in snapshot.fx_volatilities:
         add("fx_volatility", fx.name, fx.domestic_currency, _uses(fx.pillars, "volatility", as_of))
     for eq in snapshot.equity_volatilities:

@@ -13,6 +13,7 @@ What a target means::
     equity                 the spot; forward prices scale with it, so dividend yields stand still
     commodity              spot and forward prices
     hazard                 CDS spreads or hazard rates
+    inflation              zero-coupon and year-on-year swap rates of a price index ("UKRPI")
     *_volatility           the quotes of one surface, by expiry
 
 A shift that names nothing is refused when the run is planned: a stress that silently does nothing is worse than none.
@@ -45,6 +46,7 @@ Target = Literal[
     "equity",
     "commodity",
     "hazard",
+    "inflation",
     "fx_volatility",
     "equity_volatility",
     "commodity_volatility",
@@ -59,6 +61,7 @@ _ROLES: dict[str, frozenset[str]] = {
     "equity": frozenset({"spot"}),
     "commodity": frozenset({"spot", "price"}),
     "hazard": frozenset({"rate"}),
+    "inflation": frozenset({"rate"}),
 }
 _VOLATILITY_ROLES = frozenset({"volatility"})
 
@@ -251,7 +254,8 @@ class ScenarioMarket:
     def _matches(self, shift: Shift, item: MarketObject) -> bool:
         if shift.target == "currency":
             return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
-        if shift.target != item.kind:
+        kind = "inflation" if item.kind == "year_on_year" else item.kind
+        if shift.target != kind:
             return False
         name = item.name.split("/", 1)[1]
         return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)

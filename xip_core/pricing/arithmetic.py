@@ -43,3 +43,9 @@ def log_(values: Floats) -> Floats:
     result = np.empty_like(flat)
     load_module("elementary").apply("log_", (flat,), result, np.empty(len(flat), dtype=np.uint8))
     return result.reshape(values.shape)
+
+
+def exp_(values: Floats) -> Floats:
+    """Exponential, elementwise, of a matrix."""
+    each = np.arange(len(values) + 1, dtype=np.int32)
+    return terms.gather_exp(np.ascontiguousarray(values), each, each[:-1], np.ones(len(values)))

@@ -27,6 +27,7 @@ from xip_core.model.dates import date_of
 from xip_core.model.market import Snapshot, usable_quote
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
+from xip_core.pricing.calibrate_inflation import InflationBuilder
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
@@ -269,6 +270,7 @@ class ObjectBuilder:
         self._commodities = {item.name: item for item in snapshot.commodities}
         self._hazards = {item.name: item for item in snapshot.hazards}
         self._caps = {f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities}
+        self._inflation = InflationBuilder(layout, quote_matrix)
         self._strippers: dict[str, CapletStripper] = {}
         self._is_foreign_base = {}
         self._fx_quotes = {}
@@ -300,6 +302,8 @@ class ObjectBuilder:
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
             case "hazard":
                 return self._hazard(short_name, market, quotes)
+            case "inflation" | "year_on_year":
+                return self._inflation.build(kind, short_name, market, quotes)
             case _:
                 return self._volatility(name, market, quotes)
 
@@ -410,7 +414,7 @@ def quote_matrix(
     """Values (n, K) of n quotes in K scenarios, and failures by column; a failed column holds ones.
 
     Args:
-        must_be: "finite", "positive" or "not negative".
+        must_be: "finite", "positive", "not negative" or "above -1".
     """
     matrix = np.ones((len(names), len(quotes)))
     failures: dict[int, Failure] = {}
@@ -428,15 +432,8 @@ def quote_matrix(
 
 
 def _are_in_domain(numbers: Floats, must_be: str) -> bool:
-    if not np.isfinite(numbers).all():
-        return False
-    match must_be:
-        case "positive":
-            return bool((numbers > 0.0).all())
-        case "not negative":
-            return bool((numbers >= 0.0).all())
-        case _:
-            return True
+    lower = {"positive": numbers > 0.0, "not negative": numbers >= 0.0, "above -1": numbers > -1.0}
+    return bool(np.isfinite(numbers).all() and np.all(lower.get(must_be, True)))
 
 
 def _first_bad_quote(values: Quotes, names: Sequence[str], must_be: str) -> Failure | None:

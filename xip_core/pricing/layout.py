@@ -5,6 +5,7 @@ scenario fastest. A **factor** is one row of it::
 
     log discount factor at a curve's knot      log survival probability at a hazard curve's knot
     log FX spot (base currency per unit)        log equity spot
+    log growth of a price index by month        growth of one over a year at a month
     commodity forward price at a pillar         volatility, or total variance, at a surface's node
 
 Interpolations used in markets are linear in these factors with weights that depend on dates alone, never on quotes.
@@ -35,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.model.dates import DayNumbers
-from xip_core.model.market_instruments import RateIndex
+from xip_core.model.market_instruments import FxIndex, RateIndex
 
 Refs = tuple[tuple[int, float], ...]
 """(factor, weight) pairs, factors ascending and distinct."""
@@ -88,6 +89,10 @@ class MarketLayout(Protocol):
     def indices(self) -> Mapping[str, RateIndex]:
         """Conventions of the rate indices by name."""
 
+    @property
+    def fx_indices(self) -> Mapping[str, FxIndex]:
+        """Published FX rates by name."""
+
     def time_years(self, date: dt.date) -> float:
         """Act/365F from the as-of date."""
 
@@ -119,6 +124,15 @@ class MarketLayout(Protocol):
     def commodity_forward(self, name: str, date: dt.date) -> Refs:
         """Linear, in price units."""
 
+    def inflation_base(self, index: str) -> dt.date:
+        """Month whose level `log_growth` starts from."""
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        """Log of the price index of a month, given by its first day, over that of the base month."""
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        """Growth over the year that ends with a month, linear; None where no year-on-year swaps are quoted."""
+
     def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef: ...
 
     def equity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
@@ -126,6 +140,9 @@ class MarketLayout(Protocol):
     def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
+
+    def mean_reversion(self, currency: str) -> float:
+        """Of short rates, per year."""
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
 

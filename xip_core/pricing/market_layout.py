@@ -9,6 +9,8 @@ Implements `pricing.layout.MarketLayout`. Factors follow each other object by ob
                         log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside
     commodity           forward price at each pillar, linear in time, flat outside
     hazard              log survival probability at each pillar
+    inflation           log growth of the price index from the base month to each later one
+    year_on_year        growth over a year at the base month and the month of each swap, linear in time
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
     vol grids           volatility at each node (row-major), bilinear, flat outside
 
@@ -29,9 +31,17 @@ from xip_core.errors import CalibrationError, CellError, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market import Snapshot
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
+from xip_core.pricing.inflation import (
+    InflationSlot,
+    YearOnYearSlot,
+    inflation_slot,
+    month_of,
+    month_start,
+    year_on_year_slot,
+)
 from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
@@ -126,12 +136,15 @@ class SnapshotLayout:
         self.objects: dict[str, MarketObject] = market_objects(snapshot)
         self.order = build_order(self.objects)
         self.indices: dict[str, RateIndex] = {index.name: index for index in snapshot.indices}
+        self.fx_indices: dict[str, FxIndex] = {index.name: index for index in snapshot.fx_indices}
         self.broken: dict[str, str] = {}
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}
         self.equities: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
         self.hazards: dict[str, PillarSlot] = {}
+        self.inflations: dict[str, InflationSlot] = {}
+        self.year_on_years: dict[str, YearOnYearSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
         self.grids: dict[str, VolatilityGrid] = {}
         self.ranges: dict[str, tuple[int, int]] = {}
@@ -179,6 +192,14 @@ class SnapshotLayout:
                 hazard = next(hazard for hazard in snapshot.hazards if hazard.name == short_name)
                 knots = hazard_knot_days(hazard, self.as_of_day)
                 self.hazards[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case "inflation":
+                price_index = next(item for item in snapshot.inflations if item.name == short_name)
+                self.inflations[short_name] = inflation_slot(price_index, self.as_of_day, begin)
+                self._take(name, self.inflations[short_name].factor_count)
+            case "year_on_year":
+                yearly = next(item for item in snapshot.year_on_years if item.name == short_name)
+                self.year_on_years[short_name] = year_on_year_slot(yearly, self.as_of_day, begin)
+                self._take(name, self.year_on_years[short_name].factor_count)
             case "fx_volatility" | "equity_volatility":
                 self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
                 self._take(name, len(self.terms[name].knot_days))
@@ -327,6 +348,37 @@ class SnapshotLayout:
             raise self._absent(f"commodity/{name}")
         return flat_weights(slot.knot_days, slot.begin, day_number(date))
 
+    def inflation_base(self, index: str) -> dt.date:
+        """Month whose level `log_growth` starts from."""
+        return date_of(month_start(self._inflation(index).base_month))
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        """Log of the price index of a month, given by its first day, over that of the base month."""
+        slot = self._inflation(index)
+        refs = slot.refs(month_of(day_number(month)))
+        if refs is None:
+            last = date_of(month_start(slot.last_month))
+            raise _missing(f"no level of {index} for {month:%Y-%m}, only up to {last:%Y-%m},")
+        return refs
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        """Growth over the year that ends with a month, linear; None where no year-on-year swaps are quoted."""
+        slot = self.year_on_years.get(index)
+        if slot is None:
+            if f"year_on_year/{index}" in self.objects:
+                raise self._absent(f"year_on_year/{index}")
+            return None
+        refs = slot.refs(month_of(day_number(month)))
+        if refs is None:
+            raise _missing(f"no yearly growth of {index} for {month:%Y-%m}")
+        return refs
+
+    def _inflation(self, index: str) -> InflationSlot:
+        slot = self.inflations.get(index)
+        if slot is None:
+            raise self._absent(f"inflation/{index}")
+        return slot
+
     def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef:
         for pair in (foreign + domestic, domestic + foreign):  # the volatility of a rate is that of its inverse
             found = self.terms.get(f"fx_volatility/{pair}")
@@ -346,6 +398,13 @@ class SnapshotLayout:
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
         grid = self._grid(f"swaption_volatility/{currency}")
         return grid.at(self.as_of_day, day_number(expiry), swap_length_years)
+
+    def mean_reversion(self, currency: str) -> float:
+        """Of short rates, per year: part of the swaption volatilities' definition."""
+        for surface in self._snapshot.swaption_volatilities:
+            if surface.currency == currency:
+                return surface.mean_reversion
+        raise self._absent(f"swaption_volatility/{currency}")
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)

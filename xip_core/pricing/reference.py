@@ -35,6 +35,8 @@ def reference_values(columns: Columns, market: Floats) -> Floats:
             values[row, scenario] = _sum_terms(terms, row, column)
             for option in range(columns["option_ptr"][row], columns["option_ptr"][row + 1]):
                 values[row, scenario] += columns["option_amount"][option] * _option(columns, option, column)
+            for chain in range(columns["chain_ptr"][row], columns["chain_ptr"][row + 1]):
+                values[row, scenario] += _chain(columns, chain, column)
         for quotient, row in enumerate(columns["quotient_row"]):
             values[row, scenario] += _quotient(columns, quotient, column)
     return values
@@ -66,6 +68,17 @@ def _quotient(columns: Columns, quotient: int, column: Floats) -> float:
     return notional * discount * (forward - strike) * accrual / (1.0 + forward * accrual)
 
 
+def _chain(columns: Columns, chain: int, column: Floats) -> float:
+    interest = 0.0
+    for link in range(columns["link_ptr"][chain], columns["link_ptr"][chain + 1]):
+        growth = math.exp(_dot(sparse_of(columns, "link_growth"), link, column))
+        alpha, beta = float(columns["link_alpha"][link]), float(columns["link_beta"][link])
+        gamma, delta = float(columns["link_gamma"][link]), float(columns["link_delta"][link])
+        interest = (alpha + beta * growth) * interest + gamma + delta * growth
+    discount = math.exp(_dot(sparse_of(columns, "chain_discount"), chain, column))
+    return float(columns["chain_amount"][chain]) * discount * interest
+
+
 def _option(columns: Columns, option: int, column: Floats) -> float:
     kind = int(columns["option_kind"][option])
     strike, years = float(columns["option_strike"][option]), float(columns["option_time"][option])
@@ -79,9 +92,23 @@ def _option(columns: Columns, option: int, column: Floats) -> float:
     volatility = _dot(sparse_of(columns, "volatility"), option, column) if years > 0.0 else 0.0
     if kind & KIND_TOTAL_VARIANCE and years > 0.0:
         volatility = math.sqrt(volatility / years)
+    averaged = np.flatnonzero(columns["average_option"] == option)
+    if len(averaged) and years > 0.0:
+        volatility = math.sqrt(math.log(_second_moment(columns, int(averaged[0]), column)) / years)
     price = bachelier if kind & KIND_NORMAL else black
     sign = 1.0 if columns["option_is_call"][option] else -1.0
     return discount * price(forward, strike, volatility * math.sqrt(years), sign)
+
+
+def _second_moment(columns: Columns, averaged: int, column: Floats) -> float:
+    """E[A^2] / E[A]^2 of an average, pair by pair."""
+    span = range(columns["average_ptr"][averaged], columns["average_ptr"][averaged + 1])
+    forward, variance = sparse_of(columns, "average_forward"), sparse_of(columns, "average_variance")
+    prices = [float(columns["average_weight"][item]) * _dot(forward, item, column) for item in span]
+    variances = [_dot(variance, item, column) for item in span]
+    pairs = [(i, j) for i in range(len(prices)) for j in range(len(prices))]
+    total = sum(prices[i] * prices[j] * math.exp(variances[min(i, j)]) for i, j in pairs)
+    return total / sum(prices) ** 2
 
 
 def _cash_annuity(columns: Columns, settled: int, forward: float, column: Floats) -> float:

@@ -159,7 +159,7 @@ def layout_cap_grid(
     rows = tuple(last_fixing_day(index, as_of_day, tenor) for tenor in surface.tenors)
     if any(b <= a for a, b in zip((as_of_day, *rows), rows, strict=False)):
         raise BrokenSurfaceError(f"{name}: each cap must end at least one period after the one before")
-    return VolatilityGrid(begin, rows, _check_ascending(name, surface.strikes), True, False)
+    return VolatilityGrid(begin, rows, _check_ascending(name, surface.strikes), surface.is_normal, False)
 
 
 def last_fixing_day(index: RateIndex, as_of_day: int, tenor: str) -> int:

@@ -1,8 +1,9 @@
 """Caplet volatilities from quoted cap volatilities, for all scenarios of a block at once.
 
-A cap of length T_j and strike K is quoted by the one normal volatility that, put into all its caplets, gives its
-price. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time between nodes and
-flat before the first, that give the same prices: node by node in T_j, each one equation in one unknown,
+A cap of length T_j and strike K is quoted by the one volatility, normal or lognormal, that gives its price when put
+into all its caplets. We look for volatilities at nodes (the fixing day of each cap's last caplet), linear in time
+between nodes and flat before the first, that give the same prices: node by node in T_j, each one equation in one
+unknown,
 
     sum over caplets after T_{j-1} of TV(vol_i) = cap_j(quote_j) - sum over caplets up to T_{j-1} of TV(vol_i)
 
@@ -31,6 +32,9 @@ from xip_core.pricing.surfaces import bracket, caplet_days
 
 Floats = npt.NDArray[np.float64]
 
+NORMAL, LOGNORMAL = ("bachelier.european", "normal_volatility"), ("black.european", "volatility")
+"""Kernels by kind of volatility, and what they call it."""
+
 STEP_COUNT = 8
 """Damped Newton from the cap's own quote converges in 3 to 5 steps; the rest is for steep surfaces."""
 
@@ -50,6 +54,7 @@ class CapletStripper:
         self._years = (fixings - layout.as_of_day) / YEAR_DAYS
         self._strikes = np.array(surface.strikes)
         self._labels = surface.quotes
+        self._formula = NORMAL if surface.is_normal else LOGNORMAL
         self._growth = RefTable(
             [
                 combine_refs(
@@ -147,15 +152,16 @@ class CapletStripper:
         chosen = list(caplets)
         forward = forwards[chosen][:, None, :]
         strike = self._strikes[None, :, None]
+        kernel, volatility_column = self._formula
         priced = evaluate(
-            "bachelier.european",
+            kernel,
             outputs=("pv", "vega"),
             forward=forward,
             strike=strike,
             time=self._years[chosen][:, None, None],
-            normal_volatility=np.stack(volatilities),
             discount=weights[chosen][:, None, :],
             is_call=(strike >= forward).astype(np.float64),
+            **{volatility_column: np.stack(volatilities)},
         )
         value = np.zeros(priced["pv"].shape[1:])
         slope = np.zeros_like(value)

@@ -16,6 +16,8 @@ import numpy as np
 
 from xip_core.kernels import terms
 from xip_core.kernels.level import load_module
+from xip_core.pricing.averages import average_volatilities
+from xip_core.pricing.bermudans import bermudan_values
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -39,6 +41,10 @@ its share of an exponential. One scenario of the heaviest tile, 4 MiB of resolve
 
 OPTION_PAIRS = 40
 """What pricing an option costs, in pairs."""
+
+
+BERMUDAN_PAIRS = 400_000
+"""And a right to enter a swap on one of six dates."""
 
 
 class OptionValues(msgspec.Struct, frozen=True):
@@ -76,16 +82,20 @@ def row_values(columns: Columns, market: Floats) -> Floats:
 def _pair_count(columns: Columns) -> int:
     """Pairs read for one scenario; an option counts as OPTION_PAIRS beside its own."""
     pairs = sum(len(column) for name, column in columns.items() if name.endswith("_factor"))
-    return pairs + OPTION_PAIRS * len(columns["option_amount"])
+    return pairs + OPTION_PAIRS * len(columns["option_amount"]) + BERMUDAN_PAIRS * len(columns["bermudan_row"])
 
 
 def _block_values(columns: Columns, market: Floats) -> Floats:
     values = term_values(term_list_of(columns, "terms"), market)
     if len(columns["quotient_row"]):
         _add_quotients(values, columns, market)
+    if len(columns["chain_amount"]):
+        values += _chain_sums(columns, market)
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
+        if len(columns["bermudan_row"]):
+            values[columns["bermudan_row"]] += bermudan_values(columns, market, options.pv)  # one right a row
     return values
 
 
@@ -115,6 +125,10 @@ def row_vega(columns: Columns, base: Floats) -> Floats:
     assert options.vega is not None
     steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
     summed: Floats = sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
+    if len(columns["bermudan_row"]):
+        moved = option_values(columns, base, volatility_step=steps)
+        change = bermudan_values(columns, base, moved.pv) - bermudan_values(columns, base, options.pv)
+        summed[columns["bermudan_row"]] += change[:, 0]
     return summed
 
 
@@ -141,8 +155,10 @@ def spot_values(columns: Columns, base: Floats) -> Floats:
     return spot
 
 
-def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -> OptionValues:
-    """Each option per unit of its amount, in base currency."""
+def option_values(
+    columns: Columns, market: Floats, with_greeks: bool = False, volatility_step: Floats | None = None
+) -> OptionValues:
+    """Each option per unit of its amount, in base currency; *volatility_step* (O,) is added to the volatilities."""
     kind = columns["option_kind"]
     forward = term_values(term_list_of(columns, "forward"), market)
     discount = term_values(term_list_of(columns, "discount"), market)
@@ -152,6 +168,11 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
     if len(columns["cash_option"]):
         discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
     volatility = _volatilities(columns, market)
+    averaged = columns["average_option"]
+    if len(averaged):
+        volatility[averaged], slope = average_volatilities(columns, market)
+    if volatility_step is not None:
+        volatility = volatility + volatility_step[:, None]
     is_normal = (kind & KIND_NORMAL) != 0
     pv = np.empty_like(forward)
     delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)
@@ -163,6 +184,8 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
         pv[chosen] = found[0]
         if delta is not None and vega is not None:
             delta[chosen], vega[chosen] = found[1], found[2]
+    if vega is not None and len(averaged):
+        vega[averaged] *= slope
     return OptionValues(pv, delta, vega, forward)
 
 
@@ -229,6 +252,24 @@ def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
     forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
     payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
     values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+
+
+def _chain_sums(columns: Columns, market: Floats) -> Floats:
+    """Sum of amount * discount * X over the chains of each row, (R, S); X as program.py has it, link by link."""
+    growth = _exp(sparse_of(columns, "link_growth"), market)
+    begins, sizes = columns["link_ptr"][:-1], np.diff(columns["link_ptr"])
+    compounded = np.zeros((len(sizes), market.shape[1]))
+    for position in range(int(sizes.max())):
+        chains = np.flatnonzero(sizes > position)
+        links = begins[chains] + position
+        alpha, beta = columns["link_alpha"][links, None], columns["link_beta"][links, None]
+        gamma, delta = columns["link_gamma"][links, None], columns["link_delta"][links, None]
+        grown = growth[links]
+        compounded[chains] = (alpha + beta * grown) * compounded[chains] + (gamma + delta * grown)
+    values = compounded * _exp(sparse_of(columns, "chain_discount"), market)
+    positions = np.arange(len(sizes), dtype=np.int32)
+    summed: Floats = terms.gather_linear(values, columns["chain_ptr"], positions, columns["chain_amount"])
+    return summed
 
 
 def _exp(sparse: Sparse, market: Floats) -> Floats:

@@ -18,7 +18,7 @@ import msgspec
 
 from xip_core.errors import CellError, Failure, FailureReason, InputError
 from xip_core.model import trade as trades
-from xip_core.readers import ore_legs
+from xip_core.readers import ore_commodity, ore_legs
 from xip_core.readers.ore_fields import Fields
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_trade(element: Element) -> trades.Trade:
             known = ", ".join(_READERS)
             raise CellError(FailureReason.UNSUPPORTED, f"type {trade_type!r} is not supported; known are {known}")
         labels = {"id": trade_id, **_labels(fields.child("Envelope", required=False))}
-        body = fields.child(f"{trade_type}Data")
+        body = fields.child(_BODIES.get(trade_type, f"{trade_type}Data"))
         fields.done()
         trade = reader(labels, body)
         body.done()
@@ -148,18 +148,18 @@ def _read_cap_floor(labels: dict[str, Any], body: Fields) -> trades.Trade:
 
 
 def _read_swaption(labels: dict[str, Any], body: Fields) -> trades.Trade:
-    option = _Option(body.child("OptionData"), "Swaption")
+    option = _Option(body.child("OptionData"), "Swaption", ("European", "Bermudan"))
     legs = tuple(ore_legs.read_leg(leg) for leg in body.children("LegData"))
     if len(legs) != 2:
         raise CellError(FailureReason.UNSUPPORTED, f"a swaption must have two legs, got {len(legs)}")
-    return trades.Swaption(
-        **labels,
-        legs=(legs[0], legs[1]),
-        expiry=option.expiry,
-        position=option.position,
-        settlement="cash" if option.settlement == "Cash" else "physical",
-        premiums=option.premiums,
-    )
+    shared: dict[str, Any] = {"legs": legs, "position": option.position, "premiums": option.premiums, **labels}
+    if option.style == "European":
+        return trades.Swaption(
+            **shared, expiry=option.expiry, settlement="cash" if option.settlement == "Cash" else "physical"
+        )
+    if option.settlement == "Cash":
+        raise CellError(FailureReason.UNSUPPORTED, "a Bermudan swaption settled in cash is not supported")
+    return trades.BermudanSwaption(**shared, expiries=option.expiries)
 
 
 def _read_bond(labels: dict[str, Any], body: Fields) -> trades.Trade:
@@ -254,31 +254,67 @@ def _read_commodity_option(labels: dict[str, Any], body: Fields) -> trades.Trade
     return trades.CommodityOption(**labels, currency=body.text("Currency"), **option.contract(), **_underlying(body))
 
 
+def _read_commodity_swap(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    return trades.CommoditySwap(**labels, legs=ore_commodity.read_commodity_legs(body))
+
+
+def _read_commodity_swaption(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    """As ORE 1.8.17 values it: the premium of a commodity swaption, unlike any other, has no part in its value."""
+    option = _Option(body.child("OptionData"), "CommoditySwaption")
+    legs = ore_commodity.read_commodity_legs(body)
+    if len(legs) != 2:
+        raise CellError(FailureReason.UNSUPPORTED, f"a commodity swaption must have two legs, got {len(legs)}")
+    if option.settlement != "Cash":
+        raise CellError(FailureReason.UNSUPPORTED, f"a commodity swaption settled {option.settlement!r}")
+    return trades.CommoditySwaption(
+        **labels,
+        legs=(legs[0], legs[1]),
+        expiry=option.expiry,
+        position=option.position,
+    )
+
+
+def _read_commodity_average_option(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    option = _Option(body.child("OptionData"), "CommodityAveragePriceOption")
+    contract = option.contract()
+    terms = ore_commodity.read_average_option(body)
+    expiry = contract.pop("expiry")
+    if expiry != terms["end"]:
+        sentence = f"an average price option exercised on {expiry}, not at the end of its period {terms['end']}"
+        raise CellError(FailureReason.UNSUPPORTED, sentence)
+    return trades.CommodityAverageOption(**labels, **contract, **terms)
+
+
 def _underlying(body: Fields) -> dict[str, Any]:
     return {"name": body.text("Name"), "strike": body.number("Strike"), "quantity": body.number("Quantity")}
 
 
 class _Option:
-    """OptionData of a European option; anything else is UNSUPPORTED."""
+    """OptionData of an option of one of *styles*; anything else is UNSUPPORTED."""
 
-    def __init__(self, fields: Fields, product: str) -> None:
+    def __init__(self, fields: Fields, product: str, styles: tuple[str, ...] = ("European",)) -> None:
         self.position = _position(fields.text("LongShort"))
         self.option_type = fields.text("OptionType", "Call")
         if self.option_type not in ("Call", "Put"):
             raise CellError(FailureReason.BAD_TRADE, f"OptionType must be Call or Put, got {self.option_type!r}")
-        style = fields.text("Style", "European")
-        if style != "European":
-            raise CellError(FailureReason.UNSUPPORTED, f"a {product} of style {style!r} is not supported, European is")
+        self.style = fields.text("Style", "European")
+        if self.style not in styles:
+            sentence = f"a {product} of style {self.style!r} is not supported, {' and '.join(styles)} is"
+            raise CellError(FailureReason.UNSUPPORTED, sentence)
         self.settlement = fields.text("Settlement", "Cash")
         fields.flag("PayOffAtExpiry", False)  # European options pay at expiry either way
         dates = fields.child("ExerciseDates")
-        expiries = dates.dates("ExerciseDate")
+        self.expiries = dates.dates("ExerciseDate")
         dates.done()
-        if len(expiries) != 1:
-            raise CellError(FailureReason.UNSUPPORTED, f"one exercise date is supported, got {len(expiries)}")
-        self.expiry: dt.date = expiries[0]
+        if self.style == "European" and len(self.expiries) != 1:
+            raise CellError(FailureReason.UNSUPPORTED, f"one exercise date is supported, got {len(self.expiries)}")
         self.premiums = _premiums(fields)
         fields.done()
+
+    @property
+    def expiry(self) -> dt.date:
+        """The one date of a European option."""
+        return self.expiries[0]
 
     def contract(self) -> dict[str, Any]:
         option_type = "call" if self.option_type == "Call" else "put"
@@ -321,4 +357,9 @@ _READERS: dict[str, Callable[[dict[str, Any], Fields], trades.Trade]] = {
     "EquityOption": _read_equity_option,
     "CommodityForward": _read_commodity_forward,
     "CommodityOption": _read_commodity_option,
+    "CommoditySwap": _read_commodity_swap,
+    "CommoditySwaption": _read_commodity_swaption,
+    "CommodityAveragePriceOption": _read_commodity_average_option,
 }
+_BODIES = {"CommoditySwap": "SwapData"}
+"""Elements that hold a trade's terms where they are not named after its type."""
