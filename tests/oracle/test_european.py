@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import QuantLib as ql
+import QuantLib as ql  # noqa: N813  # as its own examples call it
 
 from tests.oracle.quantlib_options import (
     Columns,
