@@ -26,6 +26,8 @@ Versions = tuple[tuple[str, str], ...]
 KERNEL_VERSIONS = {
     "bachelier.european": "2",
     "black.european": "2",
+    "calibration.system": "1",
+    "caplets.strip": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
     "equity.asian": "1",
@@ -39,24 +41,31 @@ KERNEL_VERSIONS = {
     "equity.european": "2",
     "equity.heston": "1",
     "equity.lookback": "1",
+    "equity.lookback_partial": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
     "equity.touch": "2",
+    "fx.atm_strike": "1",
+    "fx.delta": "1",
     "fx.european": "2",
+    "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
     "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
+    "volatility.sabr": "1",
+    "volatility.sabr_normal": "1",
+    "volatility.svi": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
-`monte_carlo.normals`."""
+`monte_carlo.normals`; `calibration.system` is the solver of curves, `caplets.strip` that of cap surfaces."""
 
 OPERATION_VERSIONS = {
     "average": "2",
     "bermudan": "1",
-    "calibrate": "2",
+    "calibrate": "3",
     "option": "2",
     "optionlet": "2",
     "probe.noop": "1",
@@ -75,7 +84,19 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
-    "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
+    "calibrate": (
+        "bachelier.european",
+        "black.european",
+        "calibration.system",
+        "caplets.strip",
+        "elementary.log",
+        "fx.atm_strike",
+        "fx.strike_of_delta",
+        "terms.rows",
+        "volatility.sabr",
+        "volatility.sabr_normal",
+        "volatility.svi",
+    ),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

@@ -220,9 +220,9 @@ def asian(tuple columns, tuple outputs, status):
     is already fixed makes the call certain; with all fixed (past_weight 1) the discounted payoff. vega without
     volatility counts as 0.
 
-    Error: of the two moments 1e-14 relative while sigma^2 t + 2 |r - q| t over the averaging is below 8; of the
-    approximation 0.1 % of an option at the money with 20 % of total volatility, and 1 % with 50 %: see
-    equity.asian_curran where that matters.
+    Error: pv within 2e-15 of the larger leg of the formula, its moments 1e-14 relative while sigma^2 t + 2 |r - q| t over
+    the averaging is below 8. Of the approximation, of a continuous average at the money: 0.3 % of the price at 20 % of
+    total volatility, 1.4 % at 50 %, 5 % at 100 %; where that matters, equity.asian_curran.
 
     Raises:
         ValueError: a count, length or dtype is wrong.

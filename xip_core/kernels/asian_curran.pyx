@@ -294,9 +294,9 @@ def asian_curran(tuple columns, tuple outputs, status):
     Limits: one fixing is the European option; without volatility the average of forwards decides; a strike below what
     is already fixed makes the call certain; with all fixed (past_weight 1) the discounted payoff.
 
-    Error: below the true price by what the average varies given the geometric one, some 1e-5 of the spot at 20 % of
-    total volatility and 3e-4 at 50 %; of the bound itself 1e-12 of the spot while the log-moneyness is within 10
-    deviations.
+    Error: pv within 2e-15 of the larger leg of the bound. The bound is below the true price by what the average varies
+    given the geometric one: measured 7e-6 of the spot for two fixings at 13 % of total volatility, 6e-5 for a continuous
+    average at 50 % and 2e-4 at 70 %.
 
     Raises:
         ValueError: a count, length or dtype is wrong.

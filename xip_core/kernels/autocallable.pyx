@@ -56,7 +56,8 @@ def autocallable(tuple columns, tuple outputs, status):
             notional: currency. path_exponent: 10 to 24. is_philox: 0 Sobol, 1 Philox. seed: 0 to 2^32 - 1.
         outputs: float64 vectors to write, in the order of OUTPUTS, or None for those not wanted, which saves their
             work. standard_error: of pv, from 16 independent randomisations. delta_i, vega_i, rho: per unit of spot,
-            per 1.00 of volatility and of rate, 0 for assets beyond asset_count. expected_life: years.
+            per 1.00 of volatility and of rate, 0 for assets beyond asset_count; pathwise derivatives. expected_life: in
+            years.
         status: uint8 vector to write: 0, or FailureReason.NUMERICAL where the row is outside the domain or a result
             overflows; all its outputs are then NaN.
 

@@ -12,8 +12,8 @@
 #define XIP_CERTAIN 1e120               /* puts what stands at its barrier above it: 1e-80 of a spot */
 #define XIP_VARIANCE_MAX 100.0
 #define XIP_SCENARIOS_MAX (2 + 2 * XIP_ASSETS_MAX)
-#define XIP_BUMP 0x1p-20
-#define XIP_BUMP_WIDE 0x1p-7
+#define XIP_BUMP 0x1p-7                 /* where jumps remain */
+#define XIP_SLOPE_SEEN 1e-12            /* of steeper thresholds the densities vanish: no derivative */
 
 /* A row; field by field in the order of COLUMNS of autocallable.pyx. */
 typedef struct {
@@ -30,18 +30,26 @@ typedef struct {
     xip_total total[XIP_REPLICATES];
 } xip_note_scenario;
 
+/* Derivatives of a date's offsets, by asset. */
+typedef struct {
+    double spot[3], rate[3], call_volatility[3], coupon_volatility[3];
+} xip_note_slopes;
+
 typedef struct {
     xip_note note;
     xip_walk walk;
-    int asset_count, step_count, factor_count, scenario_count, has_own_coupon_barrier, has_memory;
+    int asset_count, step_count, factor_count, scenario_count, has_own_coupon_barrier, has_memory, is_adjoint;
     int replicate, first_vega, rho_scenario;
-    double bump;
     uint64_t block_count;
     double *time, (*lift)[3];                                       /* [step], of an asset by y, per volatility */
     double (*pull)[3][XIP_FACTORS_MAX];                             /* [step], of an asset by each factor, per lift */
-    xip_lanes *coupon_chance;                                       /* [step], of the scenario at hand */
+    xip_lanes *coupon_chance, *ceiling, *alive;                     /* [step], of the scenario at hand */
+    xip_lanes *call_density, *coupon_density;                       /* [step], at its thresholds */
+    xip_lanes *coupon_weight, *open;                                /* [step], of the way back */
+    xip_note_slopes *slopes;                                        /* [step] */
+    double protection_volatility[3];
     xip_note_scenario scenario[XIP_SCENARIOS_MAX];
-    xip_total life[XIP_REPLICATES], loss[XIP_REPLICATES];
+    xip_total life[XIP_REPLICATES], loss[XIP_REPLICATES], greek[2 * XIP_ASSETS_MAX + 1][XIP_REPLICATES];
 } xip_note_run;
 
 /* Number of factors, 0 where the row is outside the domain. */
@@ -83,15 +91,16 @@ XIP_STATIC size_t xip_note_size(const double *cells)
 {
     double loading[XIP_ASSETS_MAX][XIP_FACTORS_MAX];
     xip_note note;
-    size_t factors, steps;
+    size_t factors, steps, step_size;
 
     memcpy(&note, cells, sizeof note);
     factors = (size_t)xip_note_factors(&note, loading);
     if (factors == 0)
         return 0;
     steps = (size_t)note.observation_count;
-    return sizeof(xip_note_run) + xip_walk_size((int)factors, (int)steps)
-           + steps * (sizeof(xip_lanes) + 8 + sizeof(double[3][1 + XIP_FACTORS_MAX]) + XIP_SCENARIOS_MAX * 56) + 16384;
+    step_size = 7 * sizeof(xip_lanes) + sizeof(xip_note_slopes) + 8 + sizeof(double[3][1 + XIP_FACTORS_MAX])
+                + XIP_SCENARIOS_MAX * 56;
+    return sizeof(xip_note_run) + xip_walk_size((int)factors, (int)steps) + (steps + 2) * step_size + 16384;
 }
 
 /* ln(barrier initial / spot) less the drift, in units of the slope in y. */
@@ -132,25 +141,59 @@ XIP_STATIC void xip_note_prepare(const xip_note_run *run, xip_note_scenario *at,
 /* Scenario 0 is the row itself; then a spot each, a volatility each, the rate, as far as wanted. */
 XIP_STATIC void xip_note_scenarios(xip_note_run *run, int with_deltas, int with_vegas, int with_rho, char **arena)
 {
-    int count = 1, i, scenario;
+    int count = 1, i, scenario, is_bumped = run->factor_count > run->asset_count;
 
+    run->is_adjoint = !is_bumped && (with_deltas || with_vegas || with_rho);
     for (scenario = 0; scenario < XIP_SCENARIOS_MAX; scenario++) {
         memset(&run->scenario[scenario], 0, sizeof run->scenario[scenario]);
         memcpy(run->scenario[scenario].spot, run->note.spot, sizeof run->note.spot);
         memcpy(run->scenario[scenario].volatility, run->note.volatility, sizeof run->note.volatility);
         run->scenario[scenario].rate = run->note.rate;
     }
-    for (i = 0; with_deltas && i < run->asset_count; i++)
-        run->scenario[count++].spot[i] *= 1.0 + run->bump;
+    for (i = 0; is_bumped && with_deltas && i < run->asset_count; i++)
+        run->scenario[count++].spot[i] *= 1.0 + XIP_BUMP;
     run->first_vega = count;
-    for (i = 0; with_vegas && i < run->asset_count; i++)
-        run->scenario[count++].volatility[i] += run->bump;
+    for (i = 0; is_bumped && with_vegas && i < run->asset_count; i++)
+        run->scenario[count++].volatility[i] += XIP_BUMP;
     run->rho_scenario = count;
-    if (with_rho)
-        run->scenario[count++].rate += run->bump;
+    if (is_bumped && with_rho)
+        run->scenario[count++].rate += XIP_BUMP;
     run->scenario_count = count;
     for (scenario = 0; scenario < count; scenario++)
         xip_note_prepare(run, &run->scenario[scenario], arena);
+}
+
+/* Of an offset; 0 where the density has vanished long before. */
+XIP_INLINE double xip_note_to_volatility(double lag, double offset, double volatility)
+{
+    return in_range(offset, -1e6, 1e6) > 0.0 ? lag - offset / volatility : 0.0;
+}
+
+/* Derivatives of the row's offsets: (ln(barrier initial / spot) - (r - q - v^2 / 2) t) / (v lift). */
+XIP_STATIC void xip_note_differentiate(xip_note_run *run)
+{
+    const xip_note_scenario *at = &run->scenario[0];
+    double slope, lag;
+    int k, i;
+
+    for (k = 0; k < run->step_count; k++)
+        for (i = 0; i < run->asset_count; i++) {
+            xip_note_slopes *to = &run->slopes[k];
+            double volatility = at->volatility[i];
+
+            slope = volatility * run->lift[k][i];
+            if (slope < XIP_SLOPE_SEEN) {
+                to->spot[i] = to->rate[i] = to->call_volatility[i] = to->coupon_volatility[i] = 0.0;
+                run->protection_volatility[i] = 0.0;
+                continue;
+            }
+            lag = run->time[k] / run->lift[k][i];
+            to->spot[i] = -1.0 / (at->spot[i] * slope);
+            to->rate[i] = -run->time[k] / slope;
+            to->call_volatility[i] = xip_note_to_volatility(lag, at->call_offset[k][i], volatility);
+            to->coupon_volatility[i] = xip_note_to_volatility(lag, at->coupon_offset[k][i], volatility);
+            run->protection_volatility[i] = xip_note_to_volatility(lag, at->protection_offset[i], volatility);
+        }
 }
 
 XIP_STATIC void xip_note_begin(
@@ -167,12 +210,18 @@ XIP_STATIC void xip_note_begin(
     run->step_count = (int)note->observation_count;
     run->has_memory = note->has_memory > 0.0;
     run->has_own_coupon_barrier = note->coupon_barrier != note->autocall_barrier || note->autocall_step != 0.0;
-    run->bump = run->factor_count == run->asset_count ? XIP_BUMP : XIP_BUMP_WIDE;
     run->block_count = (uint64_t)1 << ((int)note->path_exponent - 4 - XIP_LANE_BITS);
     run->time = xip_carve(&arena, (size_t)run->step_count, sizeof *run->time);
     run->lift = xip_carve(&arena, (size_t)run->step_count, sizeof *run->lift);
     run->pull = xip_carve(&arena, (size_t)run->step_count, sizeof *run->pull);
     run->coupon_chance = xip_carve(&arena, (size_t)run->step_count, sizeof *run->coupon_chance);
+    run->ceiling = xip_carve(&arena, (size_t)run->step_count + 1, sizeof *run->ceiling);
+    run->alive = xip_carve(&arena, (size_t)run->step_count, sizeof *run->alive);
+    run->coupon_weight = xip_carve(&arena, (size_t)run->step_count, sizeof *run->coupon_weight);
+    run->open = xip_carve(&arena, (size_t)run->step_count, sizeof *run->open);
+    run->call_density = xip_carve(&arena, (size_t)run->step_count, sizeof *run->call_density);
+    run->coupon_density = xip_carve(&arena, (size_t)run->step_count, sizeof *run->coupon_density);
+    run->slopes = xip_carve(&arena, (size_t)run->step_count, sizeof *run->slopes);
     for (k = 0; k < run->step_count; k++)
         run->time[k] = note->first_observation + (double)k * note->interval;
     root_time = __builtin_sqrt(run->time[run->step_count - 1]);
@@ -186,7 +235,9 @@ XIP_STATIC void xip_note_begin(
         }
     memset(run->life, 0, sizeof run->life);
     memset(run->loss, 0, sizeof run->loss);
+    memset(run->greek, 0, sizeof run->greek);
     xip_note_scenarios(run, with_deltas, with_vegas, with_rho, &arena);
+    xip_note_differentiate(run);
     xip_walk_begin(
         &run->walk, run->factor_count, run->step_count, 1, note->is_philox > 0.0, (int)note->path_exponent,
         (uint32_t)note->seed, run->time, &arena);

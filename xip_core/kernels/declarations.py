@@ -23,6 +23,7 @@ from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
 from xip_core.kernels.declarations_path import PATH
 from xip_core.kernels.declarations_sampled import SAMPLED
+from xip_core.kernels.declarations_volatility import VOLATILITY_KERNELS
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -151,4 +152,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON)
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)

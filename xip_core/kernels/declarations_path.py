@@ -43,6 +43,25 @@ LOOKBACK = Kernel(
     function="lookback",
 )
 
+LOOKBACK_PARTIAL = Kernel(
+    name="equity.lookback_partial",
+    version=KERNEL_VERSIONS["equity.lookback_partial"],
+    summary="Lookback watched during a part of its life, floating or fixed strike",
+    columns=(
+        price("spot"),
+        Column("strike", "price, of a fixed strike", ">= 0"),
+        *CARRY_COLUMNS,
+        Column("is_floating", "1 the strike is a multiple of the extreme, 0 it is fixed", "0 or 1"),
+        Column("window", "years; fixed strikes watch from then to expiry, floating ones from now to then", "0 to time"),
+        Column("strike_multiple", "times the extreme, of a floating strike", "> 0"),
+    ),
+    outputs=PATH_GREEKS,
+    source="R. Heynen and H. Kat, Selective memory, Risk 7 (1994)",
+    module="lookback_partial",
+    function="lookback_partial",
+    row_s=2.5e-6,
+)
+
 AVERAGE_COLUMNS = (
     price("spot"),
     price("strike"),
@@ -81,4 +100,4 @@ ASIAN_CURRAN = Kernel(
     row_s=4e-6,
 )
 
-PATH = (LOOKBACK, ASIAN, ASIAN_CURRAN)
+PATH = (LOOKBACK, LOOKBACK_PARTIAL, ASIAN, ASIAN_CURRAN)

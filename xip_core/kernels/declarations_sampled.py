@@ -74,8 +74,8 @@ AUTOCALLABLE = Kernel(
     "smoothing by preintegration, J. Comput. Appl. Math. 344 (2018)",
     module="autocallable",
     function="autocallable",
-    row_s=20e-3,
-    work=RowWork(step_s=100e-9, exponent_column="path_exponent", count_column="observation_count"),
+    row_s=8e-3,
+    work=RowWork(step_s=40e-9, exponent_column="path_exponent", count_column="observation_count"),
 )
 
 BASKET = Kernel(

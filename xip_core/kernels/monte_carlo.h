@@ -18,7 +18,7 @@
 #ifndef XIP_MONTE_CARLO_H
 #define XIP_MONTE_CARLO_H
 
-#include <stddef.h>
+#include <stdlib.h>
 #include "domain.h"
 #include "sobol.h"
 
@@ -30,7 +30,7 @@
 #define XIP_STATIC static inline __attribute__((unused))
 #define XIP_SLICE_WORK 1000000              /* path-steps times scenarios between two looks at the caller: some 10 ms */
 
-typedef double xip_lanes[XIP_LANES];
+typedef double xip_lanes[XIP_LANES] __attribute__((aligned(64)));   /* a vector of eight is one line of the cache */
 
 /* One normal of the bridge: date `at` from the dates before and after it, -1 is the origin. */
 typedef struct {
@@ -58,7 +58,12 @@ XIP_INLINE double xip_is_whole(double value, double low, double high)
     return is_in > 0.0 && (double)(int64_t)value == value ? 1.0 : 0.0;
 }
 
-/* ---- memory: one arena a row ------------------------------------------------------------------------------------- */
+/* ---- memory: one arena a row, from xip_arena --------------------------------------------------------------------- */
+
+XIP_STATIC void *xip_arena(size_t size)
+{
+    return aligned_alloc(64, (size + 63) / 64 * 64);
+}
 
 XIP_STATIC void *xip_carve(char **arena, size_t count, size_t size)
 {

@@ -13,7 +13,7 @@ A number depends on its own path and dimension alone: blocks of paths may be tak
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 
 from xip_core.kernels.elementary cimport sqrt
 
@@ -35,6 +35,7 @@ cdef extern from "monte_carlo.h" nogil:
         const uint32_t* directions, int bit_count, uint32_t seed, uint32_t replicate, int dimension,
         uint64_t* scrambled) noexcept
     uint64_t xip_sobol_point(const uint64_t* scrambled, int bit_count, uint64_t index) noexcept
+    void* xip_arena(size_t size) noexcept
     size_t xip_walk_size(int factor_count, int step_count) noexcept
     void xip_walk_begin(
         xip_walk* walk, int factor_count, int step_count, int is_pinned, int is_philox, int path_exponent,
@@ -258,7 +259,7 @@ def brownian(
         raise ValueError(f"a replicate has {1 << (path_exponent - 10)} blocks, got {block_count}")
     result = np.empty((block_count * XIP_LANES, step_count, factor_count))
     cdef double[:, :, ::1] position = result
-    memory = malloc(xip_walk_size(factor_count, step_count))
+    memory = xip_arena(xip_walk_size(factor_count, step_count))
     if memory == NULL:
         raise MemoryError
     arena = <char*> memory

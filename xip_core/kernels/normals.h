@@ -66,6 +66,25 @@ XIP_INLINE double xip_normal(uint64_t word)
     return xip_double(xip_bits(level) | (xip_bits(place) & 0x8000000000000000u));
 }
 
+/* normal_cdf(x), bit for bit, and normal_pdf(x) from the same exponential. */
+XIP_INLINE double xip_normal_cdf_pdf(double x, double *density)
+{
+    double scale[2], distance, square, square_lo, r, rest, y, y_lo, g, tail, c = XIP_INV_SQRT_2PI;
+
+    distance = x < 0.0 ? -x : x;
+    distance = distance > XIP_TAIL_MAX ? XIP_TAIL_MAX : distance;
+    square = distance * distance;
+    square_lo = __builtin_fma(distance, distance, -square);
+    r = xip_exp_split(-0.5 * square, -0.5 * square_lo, &rest, scale);
+    *density = __builtin_fma(c, r + rest, c) * scale[0] * scale[1];
+    g = xip_mills_split(distance, c, XIP_INV_SQRT_2PI_LO, &y, &y_lo);
+    rest = __builtin_fma(g, r + rest, g + rest);
+    y_lo = __builtin_fma(y_lo, r + rest, y_lo);
+    tail = y + __builtin_fma(y, r, __builtin_fma(y, rest, y_lo));
+    tail = tail * scale[0] * scale[1];
+    return x < 0.0 ? tail : 1.0 - tail;
+}
+
 /* counter and key hold 32 bits a word; every word is 64 wide so that lanes of products stay in place. */
 XIP_INLINE void xip_philox(const uint64_t *counter, uint64_t key_0, uint64_t key_1, uint64_t *block)
 {

@@ -225,3 +225,20 @@ def terms_rows(
             linear = constant[term] + sparse_dot(market, linear_factor[pairs], linear_weight[pairs])
             pv[row] += amount[term] * linear * np.exp(exponent)
     return pv
+
+
+def svi_slice(log_moneyness: float, time: float, a: float, b: float, rho: float, m: float, sigma: float) -> Row:
+    away = log_moneyness - m
+    root = math.hypot(away, sigma)
+    variance = a + b * (rho * away + root)
+    slope = b * (rho + away / root)
+    curvature = b * sigma**2 / root**3
+    return {
+        "volatility": math.sqrt(variance / time),
+        "total_variance": variance,
+        "slope": slope,
+        "curvature": curvature,
+        "durrleman": (1.0 - log_moneyness * slope / (2.0 * variance)) ** 2
+        - slope**2 / 4.0 * (1.0 / variance + 0.25)
+        + curvature / 2.0,
+    }

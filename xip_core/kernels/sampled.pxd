@@ -9,9 +9,12 @@ two slices the caller may be asked whether he still wants it (`xip_core.kernels.
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport NAN
 from libc.stdint cimport uint8_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 
 from xip_core.kernels.columns cimport NUMERICAL, acquire_column
+
+cdef extern from "monte_carlo.h" nogil:
+    void* xip_arena(size_t size) noexcept
 
 cdef enum:
     CELL_COUNT_MAX = 64
@@ -37,7 +40,7 @@ cdef inline int run_row(
     cdef double is_good
     if size == 0:
         return 0
-    arena = malloc(size)
+    arena = xip_arena(size)
     if arena == NULL:
         raise MemoryError(f"a row of paths needs {size} bytes")
     try:

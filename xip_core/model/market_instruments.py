@@ -6,6 +6,8 @@ is only what they are.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from xip_core.model.trade import Convention, DayCount
@@ -221,11 +223,18 @@ Segment = (
 )
 
 
-class CurveDefinition(Record, frozen=True, kw_only=True):
-    """A discount or forecast curve: log-linear in the discount factor between pillars, Act/365F,
-    last forward rate continued beyond the last pillar.
+Interpolation = Literal[
+    "log_linear_discount", "linear_zero", "log_cubic_discount", "monotone_convex", "monotone_convex_positive"
+]
+"""Between the pillars of a curve; `pricing.curves_interpolation` says what each is."""
+
+
+class CurveDefinition(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A discount or forecast curve, Act/365F, through the discount factors at its pillars.
 
     Attributes:
+        interpolation: log-linear in the discount factor where nothing else is said; not for zero spreads, which are
+            linear on top of their reference curve.
         discount_curve: discounts its swaps; "" where the segments say it themselves or it discounts itself.
     """
 
@@ -233,3 +242,4 @@ class CurveDefinition(Record, frozen=True, kw_only=True):
     currency: str
     segments: tuple[Segment, ...]
     discount_curve: str = ""
+    interpolation: Interpolation = "log_linear_discount"

@@ -76,7 +76,15 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
             rows.append(writer.terms_of(segment, instrument))
         except (ValueError, CellError) as error:
             raise CalibrationError(f"curve/{slot.definition.name}", instrument.quote, str(error)) from error
-    return CurveSystem(slot.begin, rows)
+    return CurveSystem(slot.begin, rows, slot.grid.factor_count if slot.grid else None)
+
+
+def par_swap_terms(
+    layout: SnapshotLayout, swaps: instruments.FixedFloatSwaps, start_day: int, tenor: str
+) -> list[Term]:
+    """Terms of a swap from *start_day*, as one the index's curve is built from; the quoted ones hold its rate."""
+    writer = _TermWriter(layout, layout.curves[layout.indices[swaps.index].curve])
+    return writer.terms_of(swaps, Instrument("", tenor, 0, start_day, start_day, start_day))
 
 
 def _schedule(item: Instrument, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:

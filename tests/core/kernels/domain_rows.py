@@ -62,10 +62,12 @@ ORDINARY: Row = {
     "rho": -0.3,
     "seed": 7.0,
     "strike": 105.0,
+    "strike_multiple": 1.1,
     "theta": 0.04,
     "time": 1.0,
     "v0": 0.04,
     "volatility": 0.25,
+    "window": 0.5,
 }
 BY_RANGE = {"> 0": 100.0, ">= 0": 0.5, "finite": 0.02, "0 or 1": 0.0}
 OF_KERNEL: dict[str, Row] = {

@@ -50,6 +50,8 @@ def exotic_book(name: str, rows: int, seed: int = 21) -> Columns:
     columns["is_floating"] = random.integers(0, 2, rows).astype(float)
     beyond = np.where(columns["is_call"] != columns["is_floating"], 1.0, -1.0)
     columns["running_extreme"] = spot * np.exp(beyond * np.abs(random.normal(0.0, 0.2, rows)))
+    columns["window"] = columns["time"] * random.uniform(0.0, 1.0, rows)
+    columns["strike_multiple"] = np.exp(random.normal(0.0, 0.1, rows))
     columns["past_weight"] = np.where(random.uniform(size=rows) < 0.5, 0.0, random.uniform(0.0, 0.9, rows))
     columns["past_average"] = spot * np.exp(random.normal(0.0, 0.1, rows))
     columns["first_fixing"] = columns["time"] * random.uniform(0.0, 1.0, rows)

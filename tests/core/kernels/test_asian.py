@@ -289,3 +289,24 @@ def test_broken_counts_and_shares_are_refused_alone(name: str) -> None:
         first_fixing=[0.1, 0.1, 0.1, 1.0000001, 0.1],
     )
     assert value["status"].tolist() == [8, 8, 8, 8, 0]
+
+
+def test_moments_are_near_the_bound_as_stated() -> None:
+    """What the docstring says of the approximation, at the money and continuous, against conditioning."""
+    for volatility, least, most in ((0.2, 0.002, 0.0035), (0.5, 0.01, 0.015), (1.0, 0.04, 0.055)):
+        moments, bound = (
+            float(one(name, volatility=volatility, first_fixing=0, fixing_count=0)["pv"]) for name in BOTH
+        )
+        assert least < moments / bound - 1.0 < most
+
+
+@pytest.mark.parametrize("deviations", [3.0, 6.0, 10.0])
+def test_conditioning_finds_its_root_far_from_the_money(deviations: float) -> None:
+    columns = book(CURRAN, 16, seed=9) | {"past_weight": np.zeros(16), "is_call": np.ones(16)}
+    spread = columns["volatility"] * np.sqrt((columns["time"] + 2.0 * columns["first_fixing"]) / 3.0)
+    columns["strike"] = columns["spot"] * np.exp(deviations * spread)
+    computed = evaluate(CURRAN, **columns)["pv"]
+    with mp.workdps(60):
+        for row in range(16):
+            truth = float(exact_path.asian_curran(*[mp.mpf(cell) for cell in row_of(columns, row).values()]))
+            assert computed[row] == pytest.approx(truth, rel=1e-9, abs=1e-300), row_of(columns, row)

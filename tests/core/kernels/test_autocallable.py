@@ -208,6 +208,23 @@ def test_greeks_are_derivatives_of_the_price_on_the_same_paths(changes: Changes)
         assert float(value[greek]) == pytest.approx(np.diff(moved)[0] / (2 * step), rel=5e-3, abs=scale), greek
 
 
+@pytest.mark.parametrize("changes", [{}, {"has_memory": 1, "autocall_step": 0.03, "observation_count": 7}])
+@pytest.mark.parametrize("asset_count", [1, 2, 3])
+def test_greeks_are_exact_between_kinks(asset_count: int, changes: Changes) -> None:
+    """
+    Of 1,024 paths one or the other has a kink within a difference of 1e-6; over 8 seeds the typical one has none.
+    """
+    note = NOTE | changes | {"asset_count": asset_count, "seed": np.arange(8)}
+    value = price(**note)
+    columns = {f"delta_{i + 1}": f"spot_{i + 1}" for i in range(asset_count)}
+    columns |= {f"vega_{i + 1}": f"volatility_{i + 1}" for i in range(asset_count)}
+    for greek, column in (columns | {"rho": "rate"}).items():
+        step = 1e-6 * NOTE[column]
+        up, down = (price(**note | {column: NOTE[column] + move})["pv"] for move in (step, -step))
+        away = np.abs(value[greek] - (up - down) / (2 * step)) * NOTE[column]
+        assert np.median(away) < 3e-7, greek
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 

@@ -38,16 +38,16 @@ def test_tiles_of_any_size_have_the_bytes_of_one_call(rows_per_tile: int) -> Non
 
 
 def test_tiles_are_cut_by_paths_and_dates() -> None:
-    """1,000 rows of 1,024 paths and 4 dates are 0.4 ms each; with 2^16 paths a row is a tile."""
+    """1,000 rows of 1,024 paths and 4 dates are 0.16 ms each; with 2^18 paths a row is a tile."""
     rows = {name: np.full(1000, value) for name, value in NOTE.items()}
     small, _ = a_plan(rows)
     node = small.nodes[0]
     assert node.rows_per_tile == 63  # a sixteenth of them
-    assert node.cost_s == pytest.approx(63 * 1024 * 4 * 100e-9)
+    assert node.cost_s == pytest.approx(63 * 1024 * 4 * 40e-9)
     assert node.cost_s <= KERNEL_TILE_S_MAX
-    large, _ = a_plan(rows | {"path_exponent": np.full(1000, 16.0)})
+    large, _ = a_plan(rows | {"path_exponent": np.full(1000, 18.0)})
     assert (large.nodes[0].rows_per_tile, large.nodes[0].tile_count) == (1, 1000)
-    assert large.nodes[0].cost_s == pytest.approx(65536 * 4 * 100e-9)
+    assert large.nodes[0].cost_s == pytest.approx(262144 * 4 * 40e-9)
     strange, _ = a_plan(rows | {"path_exponent": np.full(1000, np.nan), "observation_count": np.full(1000, np.inf)})
     assert strange.nodes[0].rows_per_tile >= 1
 
