@@ -38,6 +38,7 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.heston": "1",
     "equity.lookback": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
@@ -49,7 +50,6 @@ KERNEL_VERSIONS = {
     "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
-    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
     "volatility.sabr": "1",
@@ -61,7 +61,6 @@ KERNEL_VERSIONS = {
 
 OPERATION_VERSIONS = {
     "average": "2",
-    "bermudan": "1",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -88,7 +87,6 @@ _OPTION_KERNELS = (
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
     "calibrate": (
         "bachelier.european",
         "black.european",

@@ -19,6 +19,7 @@ from xip_core.kernels.declaration_records import (
     rate,
 )
 from xip_core.kernels.declarations_exotic import EXOTIC
+from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
 from xip_core.kernels.declarations_path import PATH
 from xip_core.kernels.declarations_sampled import SAMPLED
@@ -151,4 +152,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, *VOLATILITY_KERNELS)
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)

@@ -140,7 +140,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: row-major, expiries x swap_tenors.
-        mean_reversion: per year, of the model that prices what depends on swap rates of several dates.
     """
 
     currency: str
@@ -149,7 +148,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
     swap_tenors: tuple[str, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
-    mean_reversion: float = 0.0
 
     @property
     def name(self) -> str:

@@ -180,9 +180,6 @@ class MarketLayout(Protocol):
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
 
-    def mean_reversion(self, currency: str) -> float:
-        """Of short rates, per year."""
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
 
     def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:

@@ -426,13 +426,6 @@ class SnapshotLayout:
         grid = self._grid(f"swaption_volatility/{currency}")
         return grid.at(self.as_of_day, day_number(expiry), swap_length_years)
 
-    def mean_reversion(self, currency: str) -> float:
-        """Of short rates, per year: part of the swaption volatilities' definition."""
-        for surface in self._snapshot.swaption_volatilities:
-            if surface.currency == currency:
-                return surface.mean_reversion
-        raise self._absent(f"swaption_volatility/{currency}")
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)
 

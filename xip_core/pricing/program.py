@@ -48,11 +48,6 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
                                   options on an average (pricing.averages) and their prices to come
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
                                   per price: its weight and years, its forward and its total variance (linear points)
-    bermudan_row i4 (B), bermudan_amount f8 (B), bermudan_ptr i4 (B + 1)
-                                  rights to enter a swap on one of several dates (pricing.bermudans); the row's options,
-                                  of amount 0, price a unit of the right of each date; payments of a unit to the holder:
-    payment_amount, payment_slope f8; payment_exercises i4; payment_exponent_ptr, ..
-                                  amount, slope of the model, of how many dates' swaps it is part, exponent
 
 Sizes: a ten-year swap is 60 terms, 5 kB; a tile of 100 of them 500 kB.
 """
@@ -294,22 +289,6 @@ class ChainItem(msgspec.Struct, frozen=True):
     links: tuple[Link, ...]
 
 
-class Payment(msgspec.Struct, frozen=True):
-    """One payment of the swap behind a Bermudan right; see `kernels.lgm`."""
-
-    amount: float
-    slope: float
-    exercises: int
-    exponent: Uses
-
-
-class BermudanItem(msgspec.Struct, frozen=True):
-    """The right to enter a swap of *payments* on one of several dates; the row's options are those of each date."""
-
-    amount: float
-    payments: list[Payment]
-
-
 class RowParts(msgspec.Struct):
     """What one trade resolves to.
 
@@ -325,7 +304,6 @@ class RowParts(msgspec.Struct):
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
     chains: list[ChainItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
-    bermudan: BermudanItem | None = None
 
     def pay(self, amount: float, exponent: Uses) -> None:
         """Add *amount*, discounted and converted by *exponent*."""
@@ -348,8 +326,6 @@ class RowParts(msgspec.Struct):
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
                 uses.update(price.forward, price.variance)
-        for payment in self.bermudan.payments if self.bermudan else ():
-            uses.update(payment.exponent)
         return uses
 
 
@@ -364,7 +340,6 @@ class ProgramWriter:
         self._chain_ptr = [0]
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
-        self._bermudans: list[tuple[int, BermudanItem]] = []
 
     def add_row(self, parts: RowParts, spot: Uses) -> None:
         """The next row; *spot* is log FX of its currency."""
@@ -376,8 +351,6 @@ class ProgramWriter:
         self._chain_ptr.append(len(self._chains))
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
-        if parts.bermudan is not None:
-            self._bermudans.append((row, parts.bermudan))
 
     def columns(self, arrays: PointArrays) -> Columns:
         """All columns but those about status and names; *arrays* hold the points that the rows' uses mean."""
@@ -387,21 +360,7 @@ class ProgramWriter:
         columns |= self._quotient_columns(arrays)
         columns |= self._chain_columns(arrays)
         columns |= self._option_columns(arrays)
-        columns |= self._bermudan_columns(arrays)
         return columns
-
-    def _bermudan_columns(self, points: PointArrays) -> Columns:
-        payments = [payment for _, item in self._bermudans for payment in item.payments]
-        sizes = np.array([len(item.payments) for _, item in self._bermudans], dtype=np.int64)
-        columns: Columns = {
-            "bermudan_row": np.array([row for row, _ in self._bermudans], dtype=np.int32),
-            "bermudan_amount": np.array([item.amount for _, item in self._bermudans], dtype=np.float64),
-            "bermudan_ptr": _pointers(sizes).astype(np.int32),
-            "payment_amount": np.array([payment.amount for payment in payments], dtype=np.float64),
-            "payment_slope": np.array([payment.slope for payment in payments], dtype=np.float64),
-            "payment_exercises": np.array([payment.exercises for payment in payments], dtype=np.int32),
-        }
-        return columns | sparse_columns("payment_exponent", points.flatten([payment.exponent for payment in payments]))
 
     def _quotient_columns(self, points: PointArrays) -> Columns:
         items = [item for _, item in self._quotients]

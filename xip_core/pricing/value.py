@@ -17,7 +17,6 @@ import numpy as np
 from xip_core.kernels import terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
-from xip_core.pricing.bermudans import bermudan_values
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -42,10 +41,6 @@ its share of an exponential. One scenario of the heaviest tile, 4 MiB of resolve
 
 OPTION_PAIRS = 40
 """What pricing an option costs, in pairs."""
-
-
-BERMUDAN_PAIRS = 400_000
-"""And a right to enter a swap on one of six dates."""
 
 
 class OptionValues(msgspec.Struct, frozen=True):
@@ -83,7 +78,7 @@ def row_values(columns: Columns, market: Floats) -> Floats:
 def _pair_count(columns: Columns) -> int:
     """Pairs read for one scenario; an option counts as OPTION_PAIRS beside its own."""
     pairs = sum(len(column) for name, column in columns.items() if name.endswith("_factor"))
-    return pairs + OPTION_PAIRS * len(columns["option_amount"]) + BERMUDAN_PAIRS * len(columns["bermudan_row"])
+    return pairs + OPTION_PAIRS * len(columns["option_amount"])
 
 
 def _block_values(columns: Columns, market: Floats) -> Floats:
@@ -95,8 +90,6 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
-        if len(columns["bermudan_row"]):
-            values[columns["bermudan_row"]] += bermudan_values(columns, market, options.pv)  # one right a row
     return values
 
 
@@ -126,10 +119,6 @@ def row_vega(columns: Columns, base: Floats) -> Floats:
     assert options.vega is not None
     steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
     summed: Floats = sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
-    if len(columns["bermudan_row"]):
-        moved = option_values(columns, base, volatility_step=steps)
-        change = bermudan_values(columns, base, moved.pv) - bermudan_values(columns, base, options.pv)
-        summed[columns["bermudan_row"]] += change[:, 0]
     return summed
 
 
@@ -156,10 +145,8 @@ def spot_values(columns: Columns, base: Floats) -> Floats:
     return spot
 
 
-def option_values(
-    columns: Columns, market: Floats, with_greeks: bool = False, volatility_step: Floats | None = None
-) -> OptionValues:
-    """Each option per unit of its amount, in base currency; *volatility_step* (O,) is added to the volatilities."""
+def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -> OptionValues:
+    """Each option per unit of its amount, in base currency."""
     kind = columns["option_kind"]
     forward = term_values(term_list_of(columns, "forward"), market)
     discount = term_values(term_list_of(columns, "discount"), market)
@@ -174,8 +161,6 @@ def option_values(
     averaged = columns["average_option"]
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)
-    if volatility_step is not None:
-        volatility = volatility + volatility_step[:, None]
     is_normal = (kind & KIND_NORMAL) != 0
     pv = np.empty_like(forward)
     delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)

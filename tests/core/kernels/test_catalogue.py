@@ -44,7 +44,6 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
     without_columns = {
         "calibration.system",
         "elementary.log",
-        "lgm.bermudan",
         "monte_carlo.normals",
         "terms.rows",
     }

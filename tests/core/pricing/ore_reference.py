@@ -207,9 +207,6 @@ class GivenMarket:
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
         return self._volatility(expiry, True, "swaption volatility", currency, expiry, swap_length_years)
 
-    def mean_reversion(self, currency: str) -> float:
-        return 0.0
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._volatility(fixing, True, "caplet volatility", index, fixing, strike)
 
