@@ -153,6 +153,7 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
+<<<<<<< HEAD
 KERNELS = (
     BLACK,
     BACHELIER,
@@ -167,3 +168,6 @@ KERNELS = (
     *VOLATILITY_KERNELS,
     *BONDS,
 )
+=======
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)
+>>>>>>> surfaces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 
 import msgspec
@@ -205,8 +206,10 @@ def test_snapshot_needs_no_quotes_to_exist():
 
 
 def test_examples_of_the_documentation_decode():
-    """docs/market.md shows a snapshot and a scenario set."""
+    """docs/market.md shows a snapshot, a scenario set and the smiles that a snapshot may have."""
     page = (REPOSITORY / "docs" / "market.md").read_text()
-    snapshot, scenarios = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    snapshot, scenarios, smiles = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert decode_snapshot(snapshot.encode()).as_of == AS_OF
     assert len(decode_scenarios(scenarios.encode()).scenarios) == 3
+    with_smiles = json.loads(snapshot) | json.loads(smiles)
+    assert decode_snapshot(json.dumps(with_smiles).encode()).volatility_smiles[0].name == "EURUSD"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 from typing import Any
 
@@ -47,6 +48,7 @@ def a_cube(**fields: Any) -> SwaptionSmile:
     return msgspec.structs.replace(cube, **fields)
 
 
+@functools.cache
 def forwards() -> np.ndarray:
     """Of the nodes, in the base."""
     snapshot = a_snapshot(
@@ -58,6 +60,7 @@ def forwards() -> np.ndarray:
     return SwaptionSmileBuilder(layout, layout.swaption_smiles["swaption_volatility/EUR"]).forwards(market)[:, 0]
 
 
+@functools.cache
 def cube_quotes() -> dict[str, float]:
     """Of PARAMETERS."""
     quotes = {}
