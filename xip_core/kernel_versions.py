@@ -40,12 +40,14 @@ KERNEL_VERSIONS = {
     "fx.european": "1",
     "implied.bachelier": "1",
     "implied.black": "1",
+    "rates.rollback": "1",
     "terms.rows": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
 
 OPERATION_VERSIONS = {
     "average": "2",
+    "bermudan": "1",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -64,6 +66,7 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
+    "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
     "calibrate": ("bachelier.european", "black.european", "elementary.log", "terms.rows"),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

@@ -8,6 +8,7 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     fra                forward rate agreement                      terms         rates
     cap_floor          cap, floor or collar on a floating leg      optionlet     rates
     swaption           European swaption, physical or cash         swaption      rates
+    bermudan_swaption  exercised on one of several days            bermudan      rates
     bond               fixed or floating bond, capped or floored   optionlet     bonds
     cds                single-name credit default swap             terms         credit
     fx_forward         two payments on one day                     terms         fx
@@ -35,6 +36,7 @@ import datetime as dt
 import msgspec
 
 from xip_core.errors import CellError, FailureReason
+from xip_core.model.trade_bermudan import BermudanSwaption
 from xip_core.model.trade_commodity import (
     CommodityAverageOption,
     CommodityFixedLeg,
@@ -69,6 +71,7 @@ from xip_core.model.unreadable import UNREADABLE
 __all__ = [
     "ASSET_CLASS_OF",
     "PROGRAM_OF",
+    "BermudanSwaption",
     "Bond",
     "CapFloor",
     "Cds",
@@ -321,6 +324,7 @@ Trade = (
     | Fra
     | CapFloor
     | Swaption
+    | BermudanSwaption
     | Bond
     | Cds
     | FxForward
@@ -347,6 +351,7 @@ PROGRAM_OF: dict[str, str] = {
     "fra": "terms",
     "cap_floor": "optionlet",
     "swaption": "swaption",
+    "bermudan_swaption": "bermudan",
     "bond": "optionlet",
     "cds": "terms",
     "fx_forward": "terms",
@@ -366,6 +371,7 @@ ASSET_CLASS_OF: dict[str, str] = {
     "fra": "rates",
     "cap_floor": "rates",
     "swaption": "rates",
+    "bermudan_swaption": "rates",
     "bond": "bonds",
     "cds": "credit",
     "fx_forward": "fx",

@@ -26,6 +26,7 @@ from xip_core.pricing.tile import Columns
 
 def reference_values(columns: Columns, market: Floats) -> Floats:
     """PV of every row under every scenario, (R, S); see `value.row_values`."""
+    assert not len(columns["bermudan_row"]), "rights on several days have twins of their own, in their tests"
     row_count = len(columns["row_status"])
     values = np.zeros((row_count, market.shape[1]))
     for scenario in range(market.shape[1]):

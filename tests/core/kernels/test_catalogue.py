@@ -41,7 +41,7 @@ def test_catalogue_is_reached_under_all_its_names() -> None:
 
 def test_every_kernel_has_a_version_for_the_lineage() -> None:
     versions = kernel_versions()
-    assert set(versions) == {*catalogue(), "terms.rows", "elementary.log"}
+    assert set(versions) == {*catalogue(), "terms.rows", "elementary.log", "rates.rollback"}
     assert all(versions.values())
 
 
