@@ -24,26 +24,34 @@ Versions = tuple[tuple[str, str], ...]
 """(name, version) pairs by name."""
 
 KERNEL_VERSIONS = {
-    "bachelier.european": "1",
-    "black.european": "1",
+    "bachelier.european": "2",
+    "black.european": "2",
     "credit.cds_flat": "1",
     "elementary.log": "1",
-    "equity.asian_geometric": "1",
-    "equity.barrier": "1",
-    "equity.digital": "1",
-    "equity.digital_barrier": "1",
-    "equity.european": "1",
-    "equity.margrabe": "1",
-    "equity.merton": "1",
-    "equity.spread": "1",
-    "equity.touch": "1",
-    "fx.european": "1",
-    "implied.bachelier": "1",
-    "implied.black": "1",
+    "equity.asian": "1",
+    "equity.asian_curran": "1",
+    "equity.asian_geometric": "2",
+    "equity.autocallable": "1",
+    "equity.barrier": "2",
+    "equity.basket": "1",
+    "equity.digital": "2",
+    "equity.digital_barrier": "2",
+    "equity.european": "2",
+    "equity.heston": "1",
+    "equity.lookback": "1",
+    "equity.margrabe": "2",
+    "equity.merton": "2",
+    "equity.spread": "2",
+    "equity.touch": "2",
+    "fx.european": "2",
+    "implied.bachelier": "2",
+    "implied.black": "2",
+    "monte_carlo.normals": "1",
     "rates.rollback": "1",
     "terms.rows": "1",
 }
-"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`."""
+"""`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
+`monte_carlo.normals`."""
 
 OPERATION_VERSIONS = {
     "average": "2",

@@ -33,7 +33,16 @@ overhead then reaches 40 %, the price of calibrate and value tiles sharing their
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from xip_core.kernels.declaration_records import RowWork
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SCENARIO_BLOCKS_WANTED = 8
 SCENARIOS_PER_TILE_MIN = 32
@@ -95,6 +104,9 @@ KERNEL_TILES_WANTED = 16
 KERNEL_TILE_S_WORTH = 2e-3
 KERNEL_DETAIL_SIZE_BYTES_MAX = 768 * 1024
 KERNEL_QUARANTINE_SIZE_BYTES_MAX = 3 << 20
+KERNEL_EXPONENT_MAX = 24.0
+KERNEL_STEPS_MAX = 1024.0
+KERNEL_ROW_S_MAX = 60.0
 KERNEL_BYTES_PER_ROW = 5  # row i4, status u1
 KERNEL_BYTES_PER_OUTPUT = 8
 KERNEL_QUARANTINE_BYTES_PER_ROW = 200  # a record and its sentence, should every row of a tile be refused
@@ -108,6 +120,18 @@ def kernel_rows_per_tile(row_s: float, row_count: int, output_count: int) -> int
     largest = min(int(KERNEL_TILE_S_MAX / row_s), kernel_rows_per_message(output_count))
     wanted = max(-(-row_count // KERNEL_TILES_WANTED), int(KERNEL_TILE_S_WORTH / row_s))
     return max(1, min(largest, wanted))
+
+
+def kernel_row_s(work: RowWork, table: Mapping[str, npt.NDArray[np.float64]]) -> float:
+    """
+    Seconds of the average row of *table*, by what its columns say of each: the request decides the cut, no measurement.
+    What is outside a kernel's domain costs as much as its edge.
+    """
+    import numpy as np
+
+    exponent = np.clip(np.nan_to_num(table[work.exponent_column]), 0.0, KERNEL_EXPONENT_MAX)
+    count = np.clip(np.nan_to_num(table[work.count_column]), 1.0, KERNEL_STEPS_MAX)
+    return min(float(np.mean(work.step_s * 2.0**exponent * count)), KERNEL_ROW_S_MAX)
 
 
 def kernel_rows_per_message(output_count: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 
-COMPILED_DIRECTLY_CALLED = ("terms",)
+COMPILED_DIRECTLY_CALLED = ("monte_carlo", "terms")
 
 
 def __getattr__(name: str) -> types.ModuleType:

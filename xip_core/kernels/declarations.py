@@ -19,7 +19,10 @@ from xip_core.kernels.declaration_records import (
     rate,
 )
 from xip_core.kernels.declarations_exotic import EXOTIC
+from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
+from xip_core.kernels.declarations_path import PATH
+from xip_core.kernels.declarations_sampled import SAMPLED
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -87,6 +90,7 @@ EQUITY = Kernel(
         vega="per 1.00 of volatility",
         theta="per year",
         rho="per 1.00 of rate",
+        dividend_rho="per 1.00 of dividend yield",
         vanna="delta per 1.00 of volatility",
         volga="vega per 1.00 of volatility",
     ),
@@ -147,4 +151,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC)
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON)

@@ -8,7 +8,7 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     fra                forward rate agreement                      terms         rates
     cap_floor          cap, floor or collar on a floating leg      optionlet     rates
     swaption           European swaption, physical or cash         swaption      rates
-    bermudan_swaption  exercised on one of several days            bermudan      rates
+    bermudan_swaption  on one of several dates                     bermudan      rates
     bond               fixed or floating bond, capped or floored   optionlet     bonds
     cds                single-name credit default swap             terms         credit
     fx_forward         two payments on one day                     terms         fx
@@ -32,11 +32,11 @@ and decodes in 3 us, its head in 0.6 us.
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 
 import msgspec
 
 from xip_core.errors import CellError, FailureReason
-from xip_core.model.trade_bermudan import BermudanSwaption
 from xip_core.model.trade_commodity import (
     CommodityAverageOption,
     CommodityFixedLeg,
@@ -174,6 +174,24 @@ class Swaption(TradeTerms, frozen=True, kw_only=True, tag="swaption"):
     position: Position
     settlement: Settlement
     premiums: tuple[Premium, ...] = ()
+
+
+class BermudanSwaption(TradeTerms, frozen=True, kw_only=True, tag="bermudan_swaption"):
+    """Right to enter, on one of *expiries*, what is left of the swap of *legs*: the periods that start then or later.
+
+    Attributes:
+        legs: one fixed and one floating leg of one currency.
+        expiries: ascending.
+    """
+
+    legs: tuple[Leg, Leg]
+    expiries: tuple[dt.date, ...]
+    position: Position
+    premiums: tuple[Premium, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.expiries or any(a >= b for a, b in pairwise(self.expiries)):
+            raise ValueError("a bermudan_swaption needs expiries, ascending")
 
 
 class Bond(TradeTerms, frozen=True, kw_only=True, tag="bond"):

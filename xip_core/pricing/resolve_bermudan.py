@@ -24,19 +24,19 @@ from xip_core.pricing.layout import VolatilityRef
 from xip_core.pricing.program import KIND_NORMAL, KIND_TOTAL_VARIANCE, RowParts, Term, Uses
 from xip_core.pricing.program_bermudan import BermudanBond, BermudanFlow, BermudanItem, BermudanSwaptionItem
 from xip_core.pricing.resolve_legs import Discounting, deposits_of, discounting_of, periods_of
-from xip_core.pricing.resolve_rates import add_premiums, check_not_expired, plain_swap, position_sign
+from xip_core.pricing.resolve_rates import add_premiums, check_not_expired, legs_of, position_sign
 from xip_core.pricing.tile_market import TileMarket
 
 
 def resolve_bermudan_swaption(trade: BermudanSwaption, market: TileMarket) -> RowParts:
     """One right on several days."""
-    fixed, floating = plain_swap(trade.legs)
+    fixed, floating = legs_of(trade.legs)
     if not isinstance(floating, FloatingLeg) or set(floating.spreads) != {0.0} or set(floating.gearings) != {1.0}:
         sentence = "a Bermudan swaption needs a floating leg on a term index without spread or gearing"
         raise CellError(FailureReason.UNSUPPORTED, sentence)
-    last_exercise = day_number(trade.exercises[-1])
+    last_exercise = day_number(trade.expiries[-1])
     check_not_expired(last_exercise, market)
-    exercises = [day for day in map(day_number, trade.exercises) if day > market.as_of_day]
+    exercises = [day for day in map(day_number, trade.expiries) if day > market.as_of_day]
     discounting = discounting_of(market, fixed.currency)
     model = market.layout.linear_gauss_model(fixed.currency)
     parts = RowParts(currency=fixed.currency)

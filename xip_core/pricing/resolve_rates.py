@@ -207,43 +207,55 @@ def add_optionlets(
 
 def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
     """One option on the swap rate."""
-    fixed, floating = plain_swap(trade.legs)
+    fixed, floating = legs_of(trade.legs)
     expiry = day_number(trade.expiry)
     check_not_expired(expiry, market)
-    discounting = discounting_of(market, fixed.currency)
     parts = RowParts(currency=fixed.currency)
     add_premiums(parts, market, trade.premiums, trade.position)
-    fixed_periods, floating_periods = periods_of(fixed), periods_of(floating)
-    start, end = int(fixed_periods.begins[0]), int(fixed_periods.ends[-1])
+    periods = periods_of(fixed), periods_of(floating)
+    start = int(periods[0].begins[0])
     if start < expiry:
         sentence = f"the swap of a swaption must start at or after its expiry {trade.expiry}, got {date_of(start)}"
         raise CellError(FailureReason.BAD_TRADE, sentence)
-    notional = fixed.notionals[0]
-    floating_parts, annuity_parts = RowParts(), RowParts()
-    add_coupons(floating_parts, market, floating, floating_periods, discounting, 1.0 / notional)
-    _add_annuity(annuity_parts, fixed, fixed_periods, discounting)
-    length_years = round((end - start) / 365.25 * 12.0) / 12.0
-    volatility = market.layout.swaption_volatility(fixed.currency, trade.expiry, length_years)
+    amount = position_sign(trade.position) * fixed.notionals[0]
     is_cash = trade.settlement == "cash"
-    parts.options.append(
-        OptionItem(
-            amount=position_sign(trade.position) * notional,
-            strike=fixed.rates[0],
-            time_years=market.time_years(expiry),
-            is_call=fixed.payer,
-            kind=kind_of(volatility) | KIND_RATIO,
-            forward=floating_parts.all_terms(),
-            discount=annuity_parts.all_terms(),
-            volatility=market.volatility(volatility),
-            cash=_cash_coupons(fixed_periods) if is_cash else None,
-            cash_discount=discounting.at(start) if is_cash else (),
-        )
-    )
+    parts.options.append(swap_option(market, fixed, floating, periods, expiry, amount, is_cash))
     return parts
 
 
-def plain_swap(legs: Sequence[Leg]) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
-    """The fixed and the floating leg, checked to form the plain swap of a swaption."""
+def swap_option(
+    market: TileMarket,
+    fixed: FixedLeg,
+    floating: FloatingLeg | OvernightLeg,
+    periods: tuple[Periods, Periods],
+    expiry: int,
+    amount: float,
+    is_cash: bool = False,
+) -> OptionItem:
+    """The right to enter, on the day *expiry*, the swap of these periods of the fixed and the floating leg."""
+    discounting = discounting_of(market, fixed.currency)
+    start, end = int(periods[0].begins[0]), int(periods[0].ends[-1])
+    floating_parts, annuity_parts = RowParts(), RowParts()
+    add_coupons(floating_parts, market, floating, periods[1], discounting, 1.0 / fixed.notionals[0])
+    _add_annuity(annuity_parts, fixed, periods[0], discounting)
+    length_years = round((end - start) / 365.25 * 12.0) / 12.0
+    volatility = market.layout.swaption_volatility(fixed.currency, date_of(expiry), length_years)
+    return OptionItem(
+        amount=amount,
+        strike=fixed.rates[0],
+        time_years=market.time_years(expiry),
+        is_call=fixed.payer,
+        kind=kind_of(volatility) | KIND_RATIO,
+        forward=floating_parts.all_terms(),
+        discount=annuity_parts.all_terms(),
+        volatility=market.volatility(volatility),
+        cash=_cash_coupons(periods[0]) if is_cash else None,
+        cash_discount=discounting.at(start) if is_cash else (),
+    )
+
+
+def legs_of(legs: Sequence[Leg]) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
+    """The fixed and the floating leg of a swaption, checked to form a plain swap."""
     fixed = [leg for leg in legs if isinstance(leg, FixedLeg)]
     floating = [leg for leg in legs if not isinstance(leg, FixedLeg)]
     if len(fixed) != 1 or len(floating) != 1:

@@ -148,28 +148,18 @@ def _read_cap_floor(labels: dict[str, Any], body: Fields) -> trades.Trade:
 
 
 def _read_swaption(labels: dict[str, Any], body: Fields) -> trades.Trade:
-    option = _Option(body.child("OptionData"), "Swaption", styles=("European", "Bermudan"))
+    option = _Option(body.child("OptionData"), "Swaption", ("European", "Bermudan"))
     legs = tuple(ore_legs.read_leg(leg) for leg in body.children("LegData"))
     if len(legs) != 2:
         raise CellError(FailureReason.UNSUPPORTED, f"a swaption must have two legs, got {len(legs)}")
-    if option.style == "Bermudan":
-        if option.settlement != "Physical":
-            raise CellError(FailureReason.UNSUPPORTED, "a Bermudan swaption settled in cash is not supported")
-        return trades.BermudanSwaption(
-            **labels,
-            legs=(legs[0], legs[1]),
-            exercises=option.expiries,
-            position=option.position,
-            premiums=option.premiums,
+    shared: dict[str, Any] = {"legs": legs, "position": option.position, "premiums": option.premiums, **labels}
+    if option.style == "European":
+        return trades.Swaption(
+            **shared, expiry=option.expiry, settlement="cash" if option.settlement == "Cash" else "physical"
         )
-    return trades.Swaption(
-        **labels,
-        legs=(legs[0], legs[1]),
-        expiry=option.expiries[0],
-        position=option.position,
-        settlement="cash" if option.settlement == "Cash" else "physical",
-        premiums=option.premiums,
-    )
+    if option.settlement == "Cash":
+        raise CellError(FailureReason.UNSUPPORTED, "a Bermudan swaption settled in cash is not supported")
+    return trades.BermudanSwaption(**shared, expiries=option.expiries)
 
 
 def _read_bond(labels: dict[str, Any], body: Fields) -> trades.Trade:
@@ -279,7 +269,7 @@ def _read_commodity_swaption(labels: dict[str, Any], body: Fields) -> trades.Tra
     return trades.CommoditySwaption(
         **labels,
         legs=(legs[0], legs[1]),
-        expiry=option.expiries[0],
+        expiry=option.expiry,
         position=option.position,
     )
 
@@ -300,7 +290,7 @@ def _underlying(body: Fields) -> dict[str, Any]:
 
 
 class _Option:
-    """OptionData of a European option, or of one of *styles*; anything else is UNSUPPORTED."""
+    """OptionData of an option of one of *styles*; anything else is UNSUPPORTED."""
 
     def __init__(self, fields: Fields, product: str, styles: tuple[str, ...] = ("European",)) -> None:
         self.position = _position(fields.text("LongShort"))
@@ -309,23 +299,27 @@ class _Option:
             raise CellError(FailureReason.BAD_TRADE, f"OptionType must be Call or Put, got {self.option_type!r}")
         self.style = fields.text("Style", "European")
         if self.style not in styles:
-            known = f"{' and '.join(styles)} {'are' if len(styles) > 1 else 'is'}"
-            sentence = f"a {product} of style {self.style!r} is not supported, {known}"
+            sentence = f"a {product} of style {self.style!r} is not supported, {' and '.join(styles)} is"
             raise CellError(FailureReason.UNSUPPORTED, sentence)
         self.settlement = fields.text("Settlement", "Cash")
         fields.flag("PayOffAtExpiry", False)  # European options pay at expiry either way
         dates = fields.child("ExerciseDates")
-        self.expiries: tuple[dt.date, ...] = dates.dates("ExerciseDate")
+        self.expiries = dates.dates("ExerciseDate")
         dates.done()
-        if len(self.expiries) != 1 and self.style == "European":
+        if self.style == "European" and len(self.expiries) != 1:
             raise CellError(FailureReason.UNSUPPORTED, f"one exercise date is supported, got {len(self.expiries)}")
         self.premiums = _premiums(fields)
         fields.done()
 
+    @property
+    def expiry(self) -> dt.date:
+        """The one date of a European option."""
+        return self.expiries[0]
+
     def contract(self) -> dict[str, Any]:
         option_type = "call" if self.option_type == "Call" else "put"
         return {
-            "expiry": self.expiries[0],
+            "expiry": self.expiry,
             "option_type": option_type,
             "position": self.position,
             "premiums": self.premiums,

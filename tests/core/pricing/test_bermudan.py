@@ -47,7 +47,7 @@ def a_right(exercises: tuple[dt.date, ...] = EXERCISES, receives: bool = True, *
     floating = FloatingLeg(
         payer=receives, day_count="A360", index="EUR-EURIBOR-3M", schedule=Schedule(tenor="3M", **dates), **shared
     )
-    fields: dict[str, Any] = {"id": "B", "legs": (fixed, floating), "exercises": exercises, "position": "long"}
+    fields: dict[str, Any] = {"id": "B", "legs": (fixed, floating), "expiries": exercises, "position": "long"}
     return BermudanSwaption(**fields | changes)
 
 
@@ -64,7 +64,7 @@ def value(trade: Trade, snapshot: Snapshot | None = None) -> float:
 def european(trade: BermudanSwaption) -> float:
     """The swaption of the first exercise alone, by the Bachelier formula."""
     return value(
-        Swaption(id="E", legs=trade.legs, expiry=trade.exercises[0], position="long", settlement="physical")
+        Swaption(id="E", legs=trade.legs, expiry=trade.expiries[0], position="long", settlement="physical")
     )
 
 
