@@ -54,8 +54,8 @@ KERNEL_VERSIONS = {
     "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
-    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
+    "rates.rollback": "1",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -85,7 +85,7 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
+    "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
     "calibrate": (
         "bachelier.european",
         "black.european",

@@ -17,7 +17,8 @@ calibrate tile j), which leaves one shape to choose, rows x scenarios, by six wi
   resolving and valuing together: a block of 60 ms and eight scenario blocks loses 4.5 %. What is cheaper than that in
   full messages (forwards, options, credit) loses more, of less.
 * **All cores busy on a small book.** A group is cut into at least four row blocks, as long as each resolves for 60 ms.
-* **Little lost when a worker dies or a run is cancelled.** A resolve tile takes at most 250 ms, a value tile 30 ms.
+* **Little lost when a worker dies or a run is cancelled.** A resolve tile takes at most 250 ms, a value tile 30 ms,
+  or what its single row takes (160 ms for a Bermudan swaption, which polls between exercises).
 * **Details travel together.** The detail of a tile (8 bytes of number and 1 of status a cell, 36 a row) stays within
   256 kB, so that several tiles of a lease share a message of 1 MiB.
 * **One message, even for heavy rows.** Resolved rows are 0.2 kB (a forward) to 6.5 kB (a cap); a block of typical ones
@@ -79,6 +80,7 @@ COST_CLASSES: dict[tuple[str, str], CostClass] = {
     ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
     ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
     ("average", "commodity"): CostClass(1400e-6, 10e-6, 22000),  # 250 prices, each a forward and a variance
+    ("bermudan", "rates"): CostClass(8e-3, 5e-3, 34000),  # six exercises of 200 terms; rolling back a grid of 301
     ("option", "commodity"): _OPTION,
     ("option", "equity"): _OPTION,
     ("option", "fx"): _OPTION,
@@ -165,7 +167,7 @@ def rows_per_tile(program: str, asset_class: str, row_count: int, scenarios: int
     )
     worth_a_tile = int(RESOLVE_TILE_S_MIN / cost.resolve_s_per_row)
     spread = -(-row_count // ROW_BLOCKS_WANTED)
-    return min(largest, max(spread, worth_a_tile))
+    return max(1, min(largest, max(spread, worth_a_tile)))  # a row that is too heavy is a tile alone
 
 
 def resolve_tile_s(program: str, asset_class: str, rows: int) -> float:

@@ -153,7 +153,6 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-<<<<<<< HEAD
 KERNELS = (
     BLACK,
     BACHELIER,
@@ -168,6 +167,3 @@ KERNELS = (
     *VOLATILITY_KERNELS,
     *BONDS,
 )
-=======
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)
->>>>>>> surfaces

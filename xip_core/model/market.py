@@ -27,6 +27,7 @@ import msgspec
 from xip_core.errors import CellError, FailureReason, RequestError
 from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.model.market_smiles import SwaptionSmile, VolatilitySmile, smile_fault, swaption_smile_fault
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
@@ -180,6 +181,7 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: row-major, expiries x swap_tenors.
+        lgm: the model of rights that can be exercised on several days; None where there are none.
     """
 
     currency: str
@@ -188,6 +190,7 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
     swap_tenors: tuple[str, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
+    lgm: LinearGaussModel | None = None
 
     @property
     def name(self) -> str:

@@ -38,6 +38,7 @@ import numpy.typing as npt
 from xip_core.model.dates import DayNumbers
 from xip_core.model.market import IsdaModel
 from xip_core.model.market_instruments import FxIndex, RateIndex
+from xip_core.model.market_lgm import LinearGaussModel
 
 Refs = tuple[tuple[int, float], ...]
 """(factor, weight) pairs, factors ascending and distinct."""
@@ -192,6 +193,9 @@ class MarketLayout(Protocol):
     def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
+
+    def linear_gauss_model(self, currency: str) -> LinearGaussModel:
+        """Settings of the model that values rights on several days."""
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
 

@@ -35,6 +35,7 @@ from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
+from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_interpolation import Interpolator, interpolator_of
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
@@ -469,6 +470,13 @@ class SnapshotLayout:
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
         grid = self._grid(f"swaption_volatility/{currency}")
         return grid.at(self.as_of_day, day_number(expiry), swap_length_years)
+
+    def linear_gauss_model(self, currency: str) -> LinearGaussModel:
+        """Settings of the model that values rights on several days."""
+        for surface in self._snapshot.swaption_volatilities:
+            if surface.currency == currency and surface.lgm is not None:
+                return surface.lgm
+        raise _missing(f"no model for rights on several days in {currency}")
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)

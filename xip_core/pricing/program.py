@@ -36,6 +36,7 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     quotient_discount_.., quotient_growth_..  per quotient, logs of D and of growth = 1 + F * index_accrual
     chain_ptr i4 (R + 1)          chains of a row; chain_amount f8 (H), chain_discount_.. log of each one's discount
     link_ptr i4 (H + 1)           links of a chain; link_alpha, _beta, _gamma, _delta f8, link_growth_.. log of its G
+    bermudan_row i4, ..           rights on several days; see program_bermudan.py
     option_ptr i4 (R + 1)         options of a row
     option_amount, option_strike, option_time, option_is_call, option_delta_weight f8 (O)
     option_kind u1 (O)            bits: 1 normal volatility, 2 volatility is given as total variance, 4 is_ratio
@@ -65,6 +66,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.pricing.layout import RefArrays, SmileRef
+from xip_core.pricing.program_bermudan import BermudanItem, bermudan_columns
 from xip_core.pricing.program_defaults import DefaultItem, default_columns
 from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
@@ -307,6 +309,7 @@ class RowParts(msgspec.Struct):
     special: list[Term] = msgspec.field(default_factory=list)
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
     chains: list[ChainItem] = msgspec.field(default_factory=list)
+    bermudans: list[BermudanItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
     defaults: list[DefaultItem] = msgspec.field(default_factory=list)
 
@@ -327,6 +330,8 @@ class RowParts(msgspec.Struct):
             uses.update(quotient.discount, quotient.growth)
         for chain_item in self.chains:
             uses.update(chain_item.discount, *(link.growth for link in chain_item.links))
+        for bermudan in self.bermudans:
+            uses.update(bermudan.uses())
         for option in self.options:
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
@@ -345,6 +350,7 @@ class ProgramWriter:
         self._quotients: list[tuple[int, QuotientItem]] = []
         self._chains: list[ChainItem] = []
         self._chain_ptr = [0]
+        self._bermudans: list[tuple[int, BermudanItem]] = []
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
         self._defaults: list[list[DefaultItem]] = []
@@ -357,6 +363,7 @@ class ProgramWriter:
         self._quotients.extend((row, quotient) for quotient in parts.quotients)
         self._chains.extend(parts.chains)
         self._chain_ptr.append(len(self._chains))
+        self._bermudans.extend((row, bermudan) for bermudan in parts.bermudans)
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
         self._defaults.append(parts.defaults)
@@ -368,6 +375,7 @@ class ProgramWriter:
         columns |= sparse_columns("spot", arrays.flatten(self._spots))
         columns |= self._quotient_columns(arrays)
         columns |= self._chain_columns(arrays)
+        columns |= bermudan_columns(self._bermudans, arrays)
         columns |= self._option_columns(arrays)
         columns |= default_columns(self._defaults, arrays)
         return columns

@@ -31,6 +31,7 @@ _QUADRATURE_WEIGHTS: list[float] = (0.5 * _weights).tolist()
 
 def reference_values(columns: Columns, market: Floats) -> Floats:
     """PV of every row under every scenario, (R, S); see `value.row_values`."""
+    assert not len(columns["bermudan_row"]), "rights on several days have twins of their own, in their tests"
     row_count = len(columns["row_status"])
     values = np.zeros((row_count, market.shape[1]))
     for scenario in range(market.shape[1]):

@@ -4,9 +4,9 @@ A cell's number depends on its row and its column of the market alone: term sums
 by column in a fixed order, and what is left to NumPy is elementwise +, -, *, / and sqrt. So any split of rows or
 scenarios into tiles gives the same bytes.
 
-Sensitivities are those of the base column: vega from the option kernels, delta from them and from the terms that carry
-the trade's own underlying (a term is proportional to it, so 1 % of the underlying is 1 % of the term), DV01 by
-revaluing with every zero rate one basis point up.
+Sensitivities are those of the base column: vega from the option kernels (of rights on several days by revaluing), delta
+from them and from the terms that carry the trade's own underlying (a term is proportional to it, so 1 % of the
+underlying is 1 % of the term), DV01 by revaluing with every zero rate one basis point up.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
         _add_quotients(values, columns, market)
     if len(columns["chain_amount"]):
         values += _chain_sums(columns, market)
+    if len(columns["bermudan_row"]):
+        values[columns["bermudan_row"]] += _bermudan_values(columns, market)  # one a row
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
@@ -119,13 +121,23 @@ def row_delta(columns: Columns, base: Floats) -> Floats:
 
 def row_vega(columns: Columns, base: Floats) -> Floats:
     """Change of each row for +0.01 of lognormal or +1 bp of normal volatility; *base* is one column."""
+    summed = np.zeros(len(columns["option_ptr"]) - 1)
+    if len(columns["bermudan_row"]):
+        change = _bermudan_values(columns, base, 1.0) - _bermudan_values(columns, base)
+        summed[columns["bermudan_row"]] += change[:, 0]
     if not len(columns["option_amount"]):
-        return np.zeros(len(columns["option_ptr"]) - 1)
+        return summed
     options = option_values(columns, base, with_greeks=True)
     assert options.vega is not None
     steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
-    summed: Floats = sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
+    summed += sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
     return summed
+
+
+def _bermudan_values(columns: Columns, market: Floats, volatility_step: float = 0.0) -> Floats:
+    from xip_core.pricing.bermudan import bermudan_values  # which imports this module
+
+    return bermudan_values(columns, market, volatility_step)
 
 
 def term_values(listed: TermList, market: Floats) -> Floats:

@@ -18,8 +18,9 @@ from xip_core.model.market import (
     SwaptionVolatility,
 )
 from xip_core.model.market_instruments import Pillar
+from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.readers.ore_files import text_of
-from xip_core.readers.ore_indices import DAY_COUNTS, rate_index
+from xip_core.readers.ore_indices import CONVENTIONS, DAY_COUNTS, FREQUENCY_MONTHS, rate_index
 
 Quotes = Mapping[str, float | str]
 
@@ -150,6 +151,23 @@ class SurfaceReader:
             swap_tenors=tuple(tenors),
             quotes=tuple(f"{stem}/{expiry}/{tenor}/ATM" for expiry in expiries for tenor in tenors),
             calendar=text_of(element, "Calendar"),
+            lgm=self._linear_gauss_model(text_of(element, "SwapIndexBase")),
+        )
+
+    def _linear_gauss_model(self, swap_index: str) -> LinearGaussModel | None:
+        """On the conventions of the surface's swap index; ORE's examples leave the reversion at 0."""
+        base = self._conventions.get(swap_index)
+        swap = self._conventions.get(text_of(base, "Conventions")) if base is not None else None
+        index = rate_index(text_of(swap, "Index"), "") if swap is not None else None
+        if swap is None or index is None:
+            return None
+        return LinearGaussModel(
+            index=index.name,
+            fixed_frequency_months=FREQUENCY_MONTHS[text_of(swap, "FixedFrequency")],
+            fixed_day_count=DAY_COUNTS[text_of(swap, "FixedDayCounter")],
+            convention=CONVENTIONS[text_of(swap, "FixedConvention")],
+            calendar=text_of(swap, "FixedCalendar").replace(" ", ""),
+            settlement_days=index.settlement_days,
         )
 
     def cap_volatility(self, currency: str, config: str) -> CapVolatility | None:

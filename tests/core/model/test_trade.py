@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.core.pricing.test_bermudan import a_right
 from tests.core.pricing.test_properties import every_product
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.trade import (
@@ -39,7 +40,7 @@ def refusal(line: str) -> tuple[FailureReason, str]:
     return refused.value.failure.reason, refused.value.failure.message
 
 
-@pytest.mark.parametrize("trade", every_product(), ids=lambda trade: trade.id)
+@pytest.mark.parametrize("trade", [*every_product(), a_right()], ids=lambda trade: trade.id)
 def test_a_trade_survives_its_line(trade: Trade) -> None:
     line = encode_trade(trade)
     assert b"\n" not in line
@@ -48,7 +49,7 @@ def test_a_trade_survives_its_line(trade: Trade) -> None:
 
 
 def test_every_type_has_a_program_and_an_asset_class() -> None:
-    types = {decode_head(encode_trade(trade)).type for trade in every_product()}
+    types = {decode_head(encode_trade(trade)).type for trade in [*every_product(), a_right()]}
     assert types == set(PROGRAM_OF) == set(ASSET_CLASS_OF)
 
 

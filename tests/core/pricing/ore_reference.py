@@ -18,6 +18,7 @@ import pytest
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of
 from xip_core.model.market_instruments import FxIndex, RateIndex
+from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -212,6 +213,12 @@ class GivenMarket:
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
         return self._volatility(expiry, True, "swaption volatility", currency, expiry, swap_length_years)
+
+    def linear_gauss_model(self, currency: str) -> LinearGaussModel:
+        return LinearGaussModel(
+            index="EUR-EURIBOR-6M", fixed_frequency_months=12, fixed_day_count="30/360",
+            convention="modified_following", calendar="TARGET",
+        )  # fmt: skip
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._volatility(fixing, True, "caplet volatility", index, fixing, strike)
