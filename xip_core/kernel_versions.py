@@ -28,6 +28,7 @@ KERNEL_VERSIONS = {
     "black.european": "1",
     "credit.cds_flat": "1",
     "elementary.log": "1",
+    "equity.american": "1",
     "equity.asian_geometric": "1",
     "equity.barrier": "1",
     "equity.digital": "1",

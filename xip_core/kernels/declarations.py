@@ -18,6 +18,7 @@ from xip_core.kernels.declaration_records import (
     price,
     rate,
 )
+from xip_core.kernels.declarations_american import AMERICAN
 from xip_core.kernels.declarations_exotic import EXOTIC
 from xip_core.kernels.declarations_options import OPTIONS
 
@@ -147,4 +148,4 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *OPTIONS, *EXOTIC)
+KERNELS = (BLACK, BACHELIER, EQUITY, AMERICAN, FX, CDS_FLAT, *OPTIONS, *EXOTIC)
