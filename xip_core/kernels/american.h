@@ -1,5 +1,5 @@
 /*
- * American puts of strike 1 with one exercise boundary, XIP_LANES at a time: rounds, Newton's method, premium and value.
+ * American puts of strike 1 with one exercise boundary, XIP_LANES at a time: rounds, Newton's method, premium, value.
  * The equations of the boundary are in american_equations.h, nodes and quadratures in american_rule.h.
  */
 #ifndef XIP_AMERICAN_H

@@ -64,8 +64,8 @@ XIP_INLINE double xip_quick_exp(double x)
 }
 
 /*
- * The Mills ratio times 1 / sqrt(2 pi) in (x - 3) / (x + 3): the error times exp(-x^2 / 2) is below 3e-12. Beyond 8.5 it
- * is constant, where exp(-x^2 / 2) is below 3e-16. The coefficients come from derive_coefficients.py.
+ * The Mills ratio times 1 / sqrt(2 pi) in (x - 3) / (x + 3): the error times exp(-x^2 / 2) is below 3e-12. Beyond 8.5
+ * it is constant, where exp(-x^2 / 2) is below 3e-16. The coefficients come from derive_coefficients.py.
  */
 XIP_INLINE double xip_quick_mills(double x)
 {
@@ -129,8 +129,9 @@ XIP_INLINE double xip_between(double x, double low, double high)
 }
 
 /*
- * First guess: from B(0) towards the boundary of a perpetual put, Bjerksund and Stensland (1993). Its slope in s sqrt(t),
- * 2 in the paper, is that of short times where this is larger (Evans, Kuske and Keller, 2002): rates near 0 need it.
+ * First guess: from B(0) towards the boundary of a perpetual put, Bjerksund and Stensland (1993). Its slope in
+ * s sqrt(t), 2 in the paper, is that of short times where this is larger (Evans, Kuske and Keller, 2002): rates near 0
+ * need it.
  */
 XIP_INLINE void xip_guess(xip_puts *put, const xip_grid *grid, int node_count)
 {
@@ -143,7 +144,8 @@ XIP_INLINE void xip_guess(xip_puts *put, const xip_grid *grid, int node_count)
             double p = b / (s * s) - 0.5;
             double beta = -p - __builtin_sqrt(XIP_FMA(p, p, 2.0 * r / (s * s)));
             double endless = xip_between(beta / (beta - 1.0), 1e-9 * start, 0.999999 * start);
-            double near = 1.0 / (16.0 * 3.141592653589793 * r * r * v * v), far = s * s / (25.132741228718345 * b * b * v);
+            double near = 1.0 / (16.0 * 3.141592653589793 * r * r * v * v);
+            double far = s * s / (8.0 * 3.141592653589793 * b * b * v);
             double late = log_(1.0 + xip_between(near < far ? near : far, 0.0, 1e300));
             double slope = __builtin_sqrt(b >= 0.0 && late > 4.0 ? late : 4.0);
             double h = (b * v - slope * s * root) * start / (start - endless);

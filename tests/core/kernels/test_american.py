@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.kernels.american_book import ReferencePut, american_book, one_row
+from tests.core.kernels.derive_coefficients import quick_mills_coefficients, split
 from tests.core.kernels.levels import LEVELS, evaluate_at
-from xip_core import evaluate
+from xip_core import evaluate, kernels
 from xip_core.errors import FailureReason
 
 NAME = "equity.american"
@@ -69,6 +72,13 @@ def test_the_boundary_is_that_of_the_twin() -> None:
     put = ReferencePut(1.5, 0.05, 0.02, 0.25)
     value = evaluate(NAME, **one_row())
     assert float(value["exercise_boundary"]) == pytest.approx(105.0 * put.boundary(), rel=1e-7)
+
+
+def test_coefficients_in_the_header_are_the_derived_ones() -> None:
+    header = Path(kernels.__file__).parent / "american_equations.h"
+    text = header.read_text().split("double xip_quick_mills(double x)")[1].split("return")[0]
+    found = [float.fromhex(number) for number in re.findall(r"-?0x1\.[0-9a-f]+p[+-]\d+", text)]
+    assert found == split(quick_mills_coefficients())
 
 
 # ---- Greeks ----------------------------------------------------------------------------------------------------------
