@@ -71,7 +71,7 @@ def test_kernel_with_all_outputs(benchmark: Any, name: str, level: str) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_equity_european_pv_and_five_greeks_in_the_kernel(benchmark: Any, level: str) -> None:
     inputs = tuple(columns_of("equity.european").values())
-    outputs = (*(np.empty(ROWS) for _ in FIRST_ORDER), None, None)
+    outputs = (*(np.empty(ROWS) for _ in FIRST_ORDER), None, None, None)
     status = np.empty(ROWS, np.uint8)
     measure(benchmark, lambda: load_module("equity", level).european(inputs, outputs, status), ROWS, level)
 

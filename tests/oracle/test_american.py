@@ -1,9 +1,9 @@
-"""equity.american against QuantLib's high-precision scheme on thousands of drawn rows: `python -m pytest tests/oracle`."""
+"""equity.american against QuantLib on thousands of drawn rows: `python -m pytest tests/oracle`."""
 
 from __future__ import annotations
 
 import numpy as np
-import QuantLib as ql
+import QuantLib as ql  # noqa: N813 - the name its users know it by
 
 from tests.core.kernels.american_book import american_book
 from xip_core import evaluate

@@ -32,7 +32,16 @@ overhead then reaches 40 %, the price of calibrate and value tiles sharing their
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from xip_core.kernels.declaration_records import RowWork
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SCENARIO_BLOCKS_WANTED = 8
 SCENARIOS_PER_TILE_MIN = 32
@@ -69,12 +78,14 @@ COST_CLASSES: dict[tuple[str, str], CostClass] = {
     ("terms", "fx"): _FORWARD,
     ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
     ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
+    ("average", "commodity"): CostClass(1400e-6, 10e-6, 22000),  # 250 prices, each a forward and a variance
     ("option", "commodity"): _OPTION,
     ("option", "equity"): _OPTION,
     ("option", "fx"): _OPTION,
     ("optionlet", "bonds"): CostClass(600e-6, 120e-9, 3800),  # as half a swap; few have caps or floors
     ("optionlet", "rates"): CostClass(1200e-6, 1100e-9, 6500),  # 25 optionlets, each an option with its own volatility
     ("swaption", "rates"): CostClass(800e-6, 140e-9, 4700),  # the terms of a swap and one price
+    ("swaption", "commodity"): CostClass(260e-6, 74e-9, 750),
 }
 """By (row program, asset class)."""
 
@@ -91,6 +102,9 @@ KERNEL_TILES_WANTED = 16
 KERNEL_TILE_S_WORTH = 2e-3
 KERNEL_DETAIL_SIZE_BYTES_MAX = 768 * 1024
 KERNEL_QUARANTINE_SIZE_BYTES_MAX = 3 << 20
+KERNEL_EXPONENT_MAX = 24.0
+KERNEL_STEPS_MAX = 1024.0
+KERNEL_ROW_S_MAX = 60.0
 KERNEL_BYTES_PER_ROW = 5  # row i4, status u1
 KERNEL_BYTES_PER_OUTPUT = 8
 KERNEL_QUARANTINE_BYTES_PER_ROW = 200  # a record and its sentence, should every row of a tile be refused
@@ -104,6 +118,18 @@ def kernel_rows_per_tile(row_s: float, row_count: int, output_count: int) -> int
     largest = min(int(KERNEL_TILE_S_MAX / row_s), kernel_rows_per_message(output_count))
     wanted = max(-(-row_count // KERNEL_TILES_WANTED), int(KERNEL_TILE_S_WORTH / row_s))
     return max(1, min(largest, wanted))
+
+
+def kernel_row_s(work: RowWork, table: Mapping[str, npt.NDArray[np.float64]]) -> float:
+    """
+    Seconds of the average row of *table*, by what its columns say of each: the request decides the cut, no measurement.
+    What is outside a kernel's domain costs as much as its edge.
+    """
+    import numpy as np
+
+    exponent = np.clip(np.nan_to_num(table[work.exponent_column]), 0.0, KERNEL_EXPONENT_MAX)
+    count = np.clip(np.nan_to_num(table[work.count_column]), 1.0, KERNEL_STEPS_MAX)
+    return min(float(np.mean(work.step_s * 2.0**exponent * count)), KERNEL_ROW_S_MAX)
 
 
 def kernel_rows_per_message(output_count: int) -> int:

@@ -50,6 +50,7 @@ def signature_of(kernel: Kernel) -> KernelSignature:
 
 
 OUR_SIGNATURES = {kernel.name: signature_of(kernel) for kernel in KERNELS}
+_WORK = {kernel.name: kernel.work for kernel in KERNELS if kernel.work is not None}
 
 
 def installed_signature(kernel: str) -> KernelSignature | None:
@@ -108,10 +109,12 @@ def plan_kernel(work: KernelWork, blob: Blob, announced: Mapping[str, KernelSign
     except NotFoundError:
         sentence = f"table_digest must name an uploaded blob, got {work.table_digest}, which is not here"
         raise RequestError("BLOB_MISSING", sentence) from None
-    lengths = {name: len(values) for name, values in decode_table(content).items()}
+    table = decode_table(content)
+    lengths = {name: len(values) for name, values in table.items()}
     _check_columns(signature, tuple(lengths))
     row_count = row_count_of(lengths)
-    rows = min(row_count, _rows_per_tile(work, signature, row_count, len(outputs)))
+    row_s = cost.kernel_row_s(_WORK[signature.name], table) if signature.name in _WORK else signature.row_s
+    rows = min(row_count, _rows_per_tile(work, row_s, row_count, len(outputs)))
     node = Node(
         node_id=0,
         name=signature.name,
@@ -120,7 +123,7 @@ def plan_kernel(work: KernelWork, blob: Blob, announced: Mapping[str, KernelSign
         kernel_version=signature.version,
         kernels=tuple(sorted([(signature.name, signature.version), *requirements(TABLE_OPERATION)])),
         tile_count=-(-row_count // rows),
-        cost_s=rows * signature.row_s,
+        cost_s=rows * row_s,
         row_count=row_count,
         rows_per_tile=rows,
         scenario_count=len(outputs),
@@ -164,12 +167,12 @@ def _check_columns(signature: KernelSignature, names: tuple[str, ...]) -> None:
         raise RequestError("BAD_COLUMN", sentence)
 
 
-def _rows_per_tile(work: KernelWork, signature: KernelSignature, row_count: int, output_count: int) -> int:
+def _rows_per_tile(work: KernelWork, row_s: float, row_count: int, output_count: int) -> int:
     largest = cost.kernel_rows_per_message(output_count)
     if not 0 <= work.rows_per_tile <= largest:
         sentence = f"rows_per_tile must be 0 to {largest}, so that a tile is one message, got {work.rows_per_tile}"
         raise RequestError("BAD_TILE_SIZE", sentence)
-    rows = work.rows_per_tile or cost.kernel_rows_per_tile(signature.row_s, row_count, output_count)
+    rows = work.rows_per_tile or cost.kernel_rows_per_tile(row_s, row_count, output_count)
     if -(-row_count // rows) > TILE_COUNT_MAX:
         sentence = f"a run must have at most {TILE_COUNT_MAX} tiles, got {row_count} rows, {rows} a tile"
         raise RequestError("TOO_LARGE", sentence)

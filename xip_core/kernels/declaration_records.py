@@ -24,6 +24,14 @@ ROW_S_DEFAULT = 100e-9
 """A European option with its Greeks, with half as much again for cold caches."""
 
 
+class RowWork(msgspec.Struct, frozen=True):
+    """What a row costs where its own columns say so: step_s * 2^exponent * count seconds on a v3 core."""
+
+    step_s: float
+    exponent_column: str
+    count_column: str
+
+
 class Kernel(msgspec.Struct, frozen=True):
     """One kernel of the catalogue.
 
@@ -33,6 +41,7 @@ class Kernel(msgspec.Struct, frozen=True):
         module, function: where its function is.
         package: "acme-kernels 2.3.0"; "" for our own.
         row_s: declared seconds of one row on a v3 core: the cost class that decides how tables are cut.
+        work: where rows differ by orders of magnitude, how their columns tell; row_s is then that of a typical one.
     """
 
     name: str
@@ -45,6 +54,7 @@ class Kernel(msgspec.Struct, frozen=True):
     function: str
     package: str = ""
     row_s: float = ROW_S_DEFAULT
+    work: RowWork | None = None
 
 
 TIME = Column("time", "years", ">= 0")

@@ -20,7 +20,11 @@ from xip_core.kernels.declaration_records import (
 )
 from xip_core.kernels.declarations_american import AMERICAN
 from xip_core.kernels.declarations_exotic import EXOTIC
+from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
+from xip_core.kernels.declarations_path import PATH
+from xip_core.kernels.declarations_sampled import SAMPLED
+from xip_core.kernels.declarations_volatility import VOLATILITY_KERNELS
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -88,6 +92,7 @@ EQUITY = Kernel(
         vega="per 1.00 of volatility",
         theta="per year",
         rho="per 1.00 of rate",
+        dividend_rho="per 1.00 of dividend yield",
         vanna="delta per 1.00 of volatility",
         volga="vega per 1.00 of volatility",
     ),
@@ -148,4 +153,7 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, AMERICAN, FX, CDS_FLAT, *OPTIONS, *EXOTIC)
+KERNELS = (
+    *(BLACK, BACHELIER, EQUITY, AMERICAN, FX, CDS_FLAT),
+    *(*OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS),
+)

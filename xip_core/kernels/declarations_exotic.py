@@ -98,7 +98,6 @@ TOUCH = Kernel(
 )
 
 
-
 def _volatility(name: str) -> Column:
     return Column(name, VOLATILITY.unit, VOLATILITY.domain)
 

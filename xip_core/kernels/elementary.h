@@ -11,8 +11,10 @@
  *   log_         0.80 ulp    x > 0, subnormals included; -inf at 0, NaN below
  *   log_ratio    0.77 ulp    ln(a / b), a and b positive and normal; relative error also where a is close to b
  *   normal_pdf   0.87 ulp    all x
- *   normal_cdf   1.6  ulp    all x, relative error also in the lower tail down to the subnormals
- *   mills_ratio  1.2  ulp    normal_cdf(-x) / normal_pdf(x), 0 <= x <= 39; constant beyond
+ *   normal_cdf   1.3  ulp    all x, relative error also in the lower tail down to the subnormals
+ *   mills_ratio  1.2  ulp    normal_cdf(-x) / normal_pdf(x), 0 <= x <= 1e100; constant beyond
+ *   sin_, cos_   0.73 ulp    |x| <= 2^30; NaN beyond
+ *   atan2_       1.2  ulp    angle of the point (x, y), |x| and |y| up to 1e300, quotient no subnormal
  *
  * NaN gives NaN. Its sign and payload are not specified: kernels write one canonical NaN.
  * The coefficients come from tests/core/kernels/derive_coefficients.py, which a test compares with this file.
@@ -32,8 +34,14 @@
 #define XIP_INV_SQRT_2PI_LO -0x1.cbc0d30ebfd15p-56
 #define XIP_SQRT_HALF_PI 0x1.40d931ff62706p+0
 #define XIP_SQRT_HALF_PI_LO -0x1.a6a0d6f814637p-54
+#define XIP_TWO_OVER_PI 0x1.45f306dc9c883p-1
+#define XIP_HALF_PI 0x1.921fb54442d18p+0
+#define XIP_HALF_PI_LO 0x1.1a62633145c07p-54
+#define XIP_HALF_PI_LOWEST -0x1.f1976b7ed8fbcp-110
+#define XIP_ANGLE_MAX 0x1p30
 #define XIP_ROUND 0x1.8p52               /* adding it leaves the nearest integer in the low bits */
 #define XIP_TAIL_MAX 39.0                /* normal_cdf(-38.6) is already below the smallest subnormal */
+#define XIP_MILLS_MAX 1e100              /* its square is finite */
 
 XIP_INLINE uint64_t xip_bits(double x)
 {
@@ -161,41 +169,43 @@ XIP_INLINE double log_ratio(double a, double b)
 
 /*
  * Mills ratio / (c + c_lo) = (1 + g) * (y + y_lo), where y = 1 / (x + 0.8) and g is small and smooth:
- * x * mills(x) tends to 1, and (x + 0.8) * mills(x) stays in [1.00, 1.19]. The polynomial is in (x - 5) / (x + 5).
- * Returns g; the same division serves both quotients. x in [0, XIP_TAIL_MAX].
+ * x * mills(x) tends to 1, and (x + 0.8) * mills(x) stays in [1.00, 1.19]. The polynomial is in (x - 6) / (x + 6),
+ * which maps the half-line to [-1, 1]. Returns g; the same division serves both quotients. x in [0, XIP_MILLS_MAX].
  */
 XIP_INLINE double xip_mills_split(double x, double c, double c_lo, double *y, double *y_lo)
 {
-    double near = x + 0.8, far = x + 5.0;
+    double near = x + 0.8, far = x + 6.0;
     double near_lo = (0.8 - (near - x)) + (x - (near - (near - x)));
     double inverse = 1.0 / (near * far);
     double near_inverse = far * inverse;
     double t = __builtin_fma(2.0, x * near * inverse, -1.0);  /* near -1, where g is steepest, x is small and exact */
     double w = t * t, even, odd;
 
-    even = 0x1.19f9586df8da8p-29;
-    even = __builtin_fma(even, w, -0x1.17f3afb97fd05p-35);
-    even = __builtin_fma(even, w, -0x1.a971c242848f6p-25);
-    even = __builtin_fma(even, w, 0x1.26289be071b63p-22);
-    even = __builtin_fma(even, w, 0x1.639711e258573p-23);
-    even = __builtin_fma(even, w, -0x1.d812e04f0a957p-16);
-    even = __builtin_fma(even, w, 0x1.ff02c67f018b0p-12);
-    even = __builtin_fma(even, w, -0x1.1a8c90461c39ep-8);
-    even = __builtin_fma(even, w, -0x1.5c70ad16dea7ap-5);
-    even = __builtin_fma(even, w, -0x1.7154c08f07322p-4);
-    even = __builtin_fma(even, w, 0x1.41045d4fb0e4bp-6);
-    even = __builtin_fma(even, w, 0x1.e480eac1add87p-4);
-    odd = 0x1.6596c73f710c1p-27;
-    odd = __builtin_fma(odd, w, -0x1.65b092a899b0ap-24);
-    odd = __builtin_fma(odd, w, 0x1.164b3128ae8e7p-21);
-    odd = __builtin_fma(odd, w, -0x1.c91b0a6ad3c03p-19);
-    odd = __builtin_fma(odd, w, 0x1.87be9c85d1eecp-16);
-    odd = __builtin_fma(odd, w, -0x1.1ad0fd424e009p-13);
-    odd = __builtin_fma(odd, w, -0x1.90dab192edffcp-15);
-    odd = __builtin_fma(odd, w, 0x1.1f637a0e8042bp-6);
-    odd = __builtin_fma(odd, w, 0x1.2c00e374a8c6dp-4);
-    odd = __builtin_fma(odd, w, 0x1.0cc8f6dffa137p-4);
-    odd = __builtin_fma(odd, w, -0x1.42b351898a7bbp-3);
+    even = -0x1.23807316c5dfap-32;
+    even = __builtin_fma(even, w, 0x1.0e0643183ac10p-28);
+    even = __builtin_fma(even, w, -0x1.4e4253f0da0edp-25);
+    even = __builtin_fma(even, w, 0x1.6ddc804c24730p-22);
+    even = __builtin_fma(even, w, -0x1.578c414e831ccp-19);
+    even = __builtin_fma(even, w, 0x1.6b0b967bd5590p-17);
+    even = __builtin_fma(even, w, 0x1.b87c9242be5f8p-14);
+    even = __builtin_fma(even, w, -0x1.295c029e94649p-9);
+    even = __builtin_fma(even, w, -0x1.3e02c2d0557a4p-6);
+    even = __builtin_fma(even, w, -0x1.e3dedac899fb0p-5);
+    even = __builtin_fma(even, w, -0x1.1a68e40e12d38p-4);
+    even = __builtin_fma(even, w, 0x1.7edd55873820bp-5);
+    even = __builtin_fma(even, w, 0x1.aaac29d70c8a7p-4);
+    odd = -0x1.d5cdb7bc2f62dp-31;
+    odd = __builtin_fma(odd, w, 0x1.493d41fbd565ep-27);
+    odd = __builtin_fma(odd, w, -0x1.b24d23c1c1f92p-25);
+    odd = __builtin_fma(odd, w, -0x1.091a9dbed2919p-25);
+    odd = __builtin_fma(odd, w, 0x1.442b719254ba1p-18);
+    odd = __builtin_fma(odd, w, -0x1.209a9c023ff2cp-14);
+    odd = __builtin_fma(odd, w, 0x1.338f8dee9a308p-12);
+    odd = __builtin_fma(odd, w, 0x1.01c661ff9f3a7p-7);
+    odd = __builtin_fma(odd, w, 0x1.34589c8ec4a55p-5);
+    odd = __builtin_fma(odd, w, 0x1.2ff138e769007p-4);
+    odd = __builtin_fma(odd, w, 0x1.ed24f5df7a22dp-6);
+    odd = __builtin_fma(odd, w, -0x1.35ff01e058a03p-3);
 
     *y = c * near_inverse;
     *y_lo = near_inverse * ((__builtin_fma(-*y, near, c) + c_lo) - *y * near_lo);
@@ -206,7 +216,7 @@ XIP_INLINE double mills_ratio(double x)
 {
     double y, y_lo, g;
 
-    x = x > XIP_TAIL_MAX ? XIP_TAIL_MAX : x;
+    x = x > XIP_MILLS_MAX ? XIP_MILLS_MAX : x;
     g = xip_mills_split(x, 1.0, 0.0, &y, &y_lo);
     return y + __builtin_fma(y, g, __builtin_fma(y_lo, g, y_lo));
 }
@@ -240,6 +250,131 @@ XIP_INLINE double normal_cdf(double x)
     tail = y + __builtin_fma(y, r, __builtin_fma(y, rest, y_lo));
     tail = tail * scale[0] * scale[1];
     return x < 0.0 ? tail : 1.0 - tail;
+}
+
+/* sin(r) / r - 1 = w * this, w = r^2, |r| <= pi / 4. */
+XIP_INLINE double xip_sin_rest(double w)
+{
+    double square = w * w, even, odd;
+
+    even = -0x1.ab17d083f6cf7p-41;
+    even = __builtin_fma(even, square, -0x1.ae645412bde0ep-26);
+    even = __builtin_fma(even, square, -0x1.a01a01a019938p-13);
+    even = __builtin_fma(even, square, -0x1.5555555555555p-3);
+    odd = 0x1.61217f058e863p-33;
+    odd = __builtin_fma(odd, square, 0x1.71de3a5460916p-19);
+    odd = __builtin_fma(odd, square, 0x1.1111111111110p-7);
+    return __builtin_fma(odd, w, even);
+}
+
+/* cos(r) - 1 + w / 2 = w^2 * this, w = r^2, |r| <= pi / 4. */
+XIP_INLINE double xip_cos_rest(double w)
+{
+    double square = w * w, even, odd;
+
+    even = 0x1.ab7857e2d8321p-45;
+    even = __builtin_fma(even, square, 0x1.1eed8deb94539p-29);
+    even = __builtin_fma(even, square, 0x1.a01a01a019d0ap-16);
+    even = __builtin_fma(even, square, 0x1.5555555555555p-5);
+    odd = -0x1.9394ba078d6d0p-37;
+    odd = __builtin_fma(odd, square, -0x1.27e4fb7712d46p-22);
+    odd = __builtin_fma(odd, square, -0x1.6c16c16c16c16p-10);
+    return __builtin_fma(odd, w, even);
+}
+
+/*
+ * Sine and cosine of one angle: half the work of two calls. Cody and Waite: x - n pi / 2 with pi / 2 in three doubles.
+ * The first fma is exact (x and n * XIP_HALF_PI are multiples of 2^-53, their difference is below 1), the second part
+ * keeps its rounding error, so r + r_lo has some 100 bits less those of n, more than the double closest to a multiple
+ * of pi / 2 takes away.
+ */
+XIP_INLINE void sin_cos(double x, double *sine, double *cosine)
+{
+    double shifted = __builtin_fma(x, XIP_TWO_OVER_PI, XIP_ROUND);
+    double n = shifted - XIP_ROUND;
+    uint64_t quadrant = xip_bits(shifted);
+    double coarse = __builtin_fma(-n, XIP_HALF_PI, x);
+    double part = n * XIP_HALF_PI_LO, part_lo = __builtin_fma(n, XIP_HALF_PI_LO, -part);
+    double r = coarse - part, back = coarse - r;
+    double r_lo = (coarse - (r + back)) + (back - part);
+    double w, half, head, s, c;
+
+    r_lo = (r_lo - part_lo) - n * XIP_HALF_PI_LOWEST;
+    w = r * r;
+    s = r + __builtin_fma(r * w, xip_sin_rest(w), __builtin_fma(-0.5 * w, r_lo, r_lo));
+    half = 0.5 * w;
+    head = 1.0 - half;
+    c = head + (((1.0 - head) - half) + __builtin_fma(w * w, xip_cos_rest(w), -r * r_lo));
+    *sine = quadrant & 1 ? c : s;
+    *cosine = quadrant & 1 ? s : c;
+    *sine = quadrant & 2 ? -*sine : *sine;
+    *cosine = (quadrant + 1) & 2 ? -*cosine : *cosine;
+    x = x < 0.0 ? -x : x;
+    *sine = x <= XIP_ANGLE_MAX ? *sine : __builtin_nan("");
+    *cosine = x <= XIP_ANGLE_MAX ? *cosine : __builtin_nan("");
+}
+
+XIP_INLINE double sin_(double x)
+{
+    double sine, cosine;
+
+    sin_cos(x, &sine, &cosine);
+    return sine;
+}
+
+XIP_INLINE double cos_(double x)
+{
+    double sine, cosine;
+
+    sin_cos(x, &sine, &cosine);
+    return cosine;
+}
+
+/* atan(t) / t - 1 = w * this, w = t^2, |t| <= tan(pi / 8). */
+XIP_INLINE double xip_atan_rest(double w)
+{
+    double square = w * w, even, odd;
+
+    even = -0x1.c80e16e6bcb9dp-7;
+    even = __builtin_fma(even, square, -0x1.503bca231ad2dp-5);
+    even = __builtin_fma(even, square, -0x1.aebd1ae878fa4p-5);
+    even = __builtin_fma(even, square, -0x1.1110cee3bf64ep-4);
+    even = __builtin_fma(even, square, -0x1.745d173563ab2p-4);
+    even = __builtin_fma(even, square, -0x1.24924924920adp-3);
+    even = __builtin_fma(even, square, -0x1.5555555555555p-2);
+    odd = 0x1.f5ed3e270c8a6p-6;
+    odd = __builtin_fma(odd, square, 0x1.829cc4e1e78d4p-5);
+    odd = __builtin_fma(odd, square, 0x1.e1d8e942d6a22p-5);
+    odd = __builtin_fma(odd, square, 0x1.3b13aea9b6b8dp-4);
+    odd = __builtin_fma(odd, square, 0x1.c71c71c6ddb9cp-4);
+    odd = __builtin_fma(odd, square, 0x1.9999999999997p-3);
+    return __builtin_fma(odd, w, even);
+}
+
+/*
+ * Angle of the point (x, y) in (-pi, pi]; a negative zero counts as zero, the origin has angle 0. With a the smaller of
+ * |x|, |y| and b the larger, atan(a / b) is pi / 4 + atan((a - b) / (a + b)) above tan(pi / 8): one division for both.
+ */
+XIP_INLINE double atan2_(double y, double x)
+{
+    double x_size = x < 0.0 ? -x : x, y_size = y < 0.0 ? -y : y;
+    double is_steep = y_size > x_size ? 1.0 : 0.0;
+    double a = is_steep > 0.0 ? x_size : y_size, b = is_steep > 0.0 ? y_size : x_size;
+    double is_diagonal = a > 0x1.a827999fcef32p-2 * b ? 1.0 : 0.0;
+    double over = is_diagonal > 0.0 ? a - b : a, under = is_diagonal > 0.0 ? a + b : b;
+    double t = over / (under > 0.0 ? under : 1.0), w = t * t;
+    double eighths = is_diagonal, sign = 1.0, angle;            /* the angle is eighths * pi / 4 + sign * atan(t) */
+
+    eighths = is_steep > 0.0 ? 2.0 - eighths : eighths;
+    sign = is_steep > 0.0 ? -sign : sign;
+    eighths = x < 0.0 ? 4.0 - eighths : eighths;
+    sign = x < 0.0 ? -sign : sign;
+    t = sign * t;
+    /* Products with 1, 2 and 4 are exact; that with 3 is off by half an ulp of the angle at most. */
+    angle = eighths * (0.5 * XIP_HALF_PI) +
+            (t + __builtin_fma(t * w, xip_atan_rest(w), eighths * (0.5 * XIP_HALF_PI_LO)));
+    angle = y < 0.0 ? -angle : angle;
+    return x == x ? (y == y ? angle : y) : x;
 }
 
 #endif

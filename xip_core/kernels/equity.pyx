@@ -6,7 +6,7 @@ from xip_core.kernels.columns cimport run_columns
 from xip_core.kernels.domain cimport if_good
 
 COLUMNS = ("spot", "strike", "time", "rate", "dividend_yield", "volatility", "is_call")
-OUTPUTS = ("pv", "delta", "gamma", "vega", "theta", "rho", "vanna", "volga")
+OUTPUTS = ("pv", "delta", "gamma", "vega", "theta", "rho", "dividend_rho", "vanna", "volga")
 
 cdef void european_loop(
         Py_ssize_t row_count,
@@ -26,8 +26,9 @@ cdef void european_loop(
     cdef double* vega = output[3]
     cdef double* theta = output[4]
     cdef double* rho = output[5]
-    cdef double* vanna = output[6]
-    cdef double* volga = output[7]
+    cdef double* dividend_rho = output[6]
+    cdef double* vanna = output[7]
+    cdef double* volga = output[8]
     cdef Value value
     cdef Py_ssize_t row
     for row in range(row_count):
@@ -39,6 +40,7 @@ cdef void european_loop(
         vega[row] = if_good(value.is_good, value.vega)
         theta[row] = if_good(value.is_good, value.theta)
         rho[row] = if_good(value.is_good, value.rho)
+        dividend_rho[row] = if_good(value.is_good, value.yield_rho)
         vanna[row] = if_good(value.is_good, value.vanna)
         volga[row] = if_good(value.is_good, value.volga)
         is_refused[row] = 1.0 - value.is_good
@@ -53,8 +55,8 @@ def european(tuple columns, tuple outputs, status):
             spot, strike: price units, > 0. time: years, >= 0. rate, dividend_yield: continuous per year, any sign.
             volatility: per sqrt(year), >= 0. is_call: 1 or 0.
         outputs: float64 vectors to write, in the order of OUTPUTS, or None for those not wanted.
-            delta, gamma per unit of spot; vega per 1.00 of volatility; rho per 1.00 of rate; theta per year;
-            vanna d delta / d volatility; volga d vega / d volatility.
+            delta, gamma per unit of spot; vega per 1.00 of volatility; rho and dividend_rho per 1.00 of rate and
+            of dividend yield; theta per year; vanna d delta / d volatility; volga d vega / d volatility.
         status: uint8 vector to write: 0, or FailureReason.NUMERICAL where the row is outside the domain or a
             result overflows; all its outputs are then NaN.
 

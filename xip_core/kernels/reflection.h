@@ -96,19 +96,10 @@ XIP_INLINE struct Path path_point(
     return at;
 }
 
-/* Mills ratio of any x >= 0: where drift is strong an image's d is far out although its density is not small. */
-XIP_INLINE double far_mills(double x)
-{
-    double y = 1.0 / (x > XIP_TAIL_MAX ? x : XIP_TAIL_MAX), w = y * y;
-    double series = 1.0 - w * (1.0 - w * (3.0 - w * (15.0 - w * (105.0 - w * (945.0 - w * 10395.0)))));
-
-    return x > XIP_TAIL_MAX ? y * series : mills_ratio(x);
-}
-
-/* full N(d), where density = full n(d). */
+/* full N(d), where density = full n(d): d may be far out although the density is not small, where drift is strong. */
 XIP_INLINE double leg_point(double d, double full, double density)
 {
-    double tail = density * far_mills(__builtin_fabs(d));
+    double tail = density * mills_ratio(__builtin_fabs(d));
     return d >= 0.0 ? full - tail : tail;
 }
 
@@ -179,7 +170,7 @@ XIP_INLINE struct Slopes hit_point(double weight, struct Path at)
     double t = at.barrier_density;
     double main = leg_point(
         (p - at.distance) * at.per_s, exp_(exponent < 700.0 ? exponent : 700.0), t);
-    double other = t * far_mills((p + at.distance) * at.per_s);
+    double other = t * mills_ratio((p + at.distance) * at.per_s);
     double d_to_log = -at.direction * at.slope;
     double main_alpha = -at.direction * h_main, other_alpha = -at.direction * h_other;
     /* To volatility: (main - other) / root, root = p / s^2, is even and smooth in root; near 0 its series is used. */

@@ -4,8 +4,12 @@
     A365F         days / 365
     30/360        bond basis: day 31 becomes 30; the end's 31 only where the start is 30 or 31 (2006 ISDA 4.16(f))
     30E/360       eurobond basis: day 31 becomes 30 at both ends (4.16(g))
+    30E/360 ISDA  as 30E/360, and the last day of February is a day 30, unless it is the leg's last date (4.16(h))
     30U/360       as 30/360, and the last day of February is a day 30 at the start, at the end if at both
     ACT/ACT ISDA  days of leap years / 366 + other days / 365 (4.16(b))
+    ACT/ACT AFB   whole years back from the end, the rest over 366 if it holds a 29 February, else over 365 (AFB 1994)
+    NL/365        days but 29 Februaries / 365
+    1/1           1
     ACT/ACT ICMA  1 / frequency for a regular coupon, stubs in parts of it (ICMA rule 251); needs the coupon's tenor
 """
 
@@ -19,13 +23,16 @@ from xip_core.model.dates import DayNumbers, add_tenor, month_ends, split_days
 Fractions = npt.NDArray[np.float64]
 
 
-def year_fractions(day_count: str, begins: DayNumbers, ends: DayNumbers, tenor_months: int = 0) -> Fractions:
+def year_fractions(
+    day_count: str, begins: DayNumbers, ends: DayNumbers, tenor_months: int = 0, termination_day: int | None = None
+) -> Fractions:
     """Years between each begin and end.
 
     Args:
         day_count: a DayCount of xip_core.model.trade.
         begins, ends: day numbers, one shape, begin <= end.
         tenor_months: of the coupon period, for ACT/ACT ICMA alone.
+        termination_day: last day of the leg, for 30E/360 ISDA alone; None means there is none among *ends*.
 
     Returns:
         float64 of the same shape.
@@ -37,8 +44,15 @@ def year_fractions(day_count: str, begins: DayNumbers, ends: DayNumbers, tenor_m
         return (ends - begins) / 360.0
     if day_count == "A365F":
         return (ends - begins) / 365.0
-    if day_count in ("30/360", "30E/360", "30U/360"):
-        return _thirty_360(day_count, begins, ends)
+    if day_count in ("30/360", "30E/360", "30U/360", "30E/360 ISDA"):
+        return _thirty_360(day_count, begins, ends, termination_day)
+    if day_count == "ACT/ACT AFB":
+        pairs = zip(begins.tolist(), ends.tolist(), strict=True)
+        return np.array([_actual_afb(begin, end) for begin, end in pairs])
+    if day_count == "NL/365":
+        return (ends - begins - (_leap_days_until(ends) - _leap_days_until(begins))) / 365.0
+    if day_count == "1/1":
+        return np.ones(len(begins))
     if day_count == "ACT/ACT ISDA":
         return _actual_isda(begins, ends)
     if day_count == "ACT/ACT ICMA":
@@ -52,15 +66,18 @@ def year_fractions(day_count: str, begins: DayNumbers, ends: DayNumbers, tenor_m
     raise ValueError(f"unknown day count {day_count!r}")
 
 
-def _thirty_360(day_count: str, begins: DayNumbers, ends: DayNumbers) -> Fractions:
+def _thirty_360(day_count: str, begins: DayNumbers, ends: DayNumbers, termination_day: int | None) -> Fractions:
     begin_month, begin_day = split_days(begins)
     end_month, end_day = split_days(ends)
     if day_count == "30U/360":
         from_february_end, to_february_end = _is_february_end(begins), _is_february_end(ends)
         end_day = np.where(from_february_end & to_february_end, 30, end_day)
         begin_day = np.where(from_february_end, 30, begin_day)
+    if day_count == "30E/360 ISDA":
+        begin_day = np.where(_is_february_end(begins), 30, begin_day)
+        end_day = np.where(_is_february_end(ends) & (ends != termination_day), 30, end_day)
     begin_day = np.minimum(begin_day, 30)
-    if day_count == "30E/360":
+    if day_count in ("30E/360", "30E/360 ISDA"):
         end_day = np.minimum(end_day, 30)
     else:
         end_day = np.where((end_day == 31) & (begin_day == 30), 30, end_day)
@@ -85,6 +102,36 @@ def _year_position(days: DayNumbers) -> Fractions:
     length = (years + 1).astype("M8[D]").view("i8") - first
     position: Fractions = years.view("i8") + (days - first) / length
     return position
+
+
+def _leap_days_until(days: DayNumbers) -> DayNumbers:
+    """How many 29 Februaries lie at or before each day, from some fixed year on."""
+    months, days_of_month = split_days(days)
+    years = months // 12 + 1900
+    is_past = (months % 12 > 1) | ((months % 12 == 1) & (days_of_month == 29))
+    full_years = years - 1 + is_past  # a 29 February of the year itself counts once it is there
+    counted: DayNumbers = full_years // 4 - full_years // 100 + full_years // 400
+    return counted
+
+
+def _actual_afb(begin: int, end: int) -> float:
+    """Whole years stepping back from *end* (from 28 February to the 29th where there is one), and what is left."""
+    whole_years, near = 0, end
+    while True:
+        back = _one_year_back(end, whole_years + 1)
+        if back < begin:
+            break
+        whole_years, near = whole_years + 1, back
+    between = np.array([begin - 1, near - 1], dtype=np.int64)
+    has_leap_day = np.ptp(_leap_days_until(between)) > 0
+    return whole_years + (near - begin) / (366.0 if has_leap_day else 365.0)
+
+
+def _one_year_back(end: int, years: int) -> int:
+    back = add_tenor(end, 12, 0, np.array([-years]))
+    months, days_of_month = split_days(np.array([end], dtype=np.int64))
+    is_late_february = months[0] % 12 == 1 and days_of_month[0] >= 28
+    return int(month_ends(back)[0] if is_late_february else back[0])
 
 
 def _actual_icma(far: int, anchor: int, tenor_months: int) -> float:

@@ -24,7 +24,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from xip_core.errors import CellError, FailureReason, RequestError
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_smiles import SwaptionSmile, VolatilitySmile, smile_fault, swaption_smile_fault
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -49,6 +51,8 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     Attributes:
         forwards: forward prices, from which q follows at their dates; or empty.
         dividend_yields: continuous yields q; or empty. With both empty q is 0.
+        cash_dividends: amounts per share by ex date, beside yields but not beside forward prices, which hold them:
+            the spot above is then the spot less the value of the dividends up to the day (`pricing.equity_dividends`).
     """
 
     name: str
@@ -57,6 +61,12 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     forecast_curve: str
     forwards: Pillars = ()
     dividend_yields: Pillars = ()
+    cash_dividends: Pillars | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def dividends(self) -> Pillars:
+        """`cash_dividends`, none where unset."""
+        return () if isinstance(self.cash_dividends, msgspec.UnsetType) else self.cash_dividends
 
 
 class CommodityDefinition(Record, frozen=True, kw_only=True):
@@ -145,10 +155,11 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
 
 class CapVolatility(Record, frozen=True, kw_only=True):
-    """Flat normal volatilities of caps by length and strike, stripped to caplets of `index`.
+    """Flat volatilities of caps by length and strike, stripped to caplets of `index`.
 
     Attributes:
         quotes: row-major, tenors x strikes.
+        is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
     """
 
     index: str
@@ -157,6 +168,7 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     strikes: tuple[float, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
+    is_normal: bool = True
 
     @property
     def name(self) -> str:
@@ -168,7 +180,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: name -> number, or the text that was no finite number.
-        fixings: index -> date -> value.
+        fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
     """
 
@@ -177,17 +189,33 @@ class Snapshot(Record, frozen=True, kw_only=True):
     quotes: dict[str, float | str]
     fixings: dict[str, dict[dt.date, float]] = msgspec.field(default_factory=dict)
     indices: tuple[RateIndex, ...] = ()
+    fx_indices: tuple[FxIndex, ...] = ()
     curves: tuple[CurveDefinition, ...] = ()
     discount_curves: dict[str, str] = msgspec.field(default_factory=dict)
     fx_spots: tuple[FxSpot, ...] = ()
     equities: tuple[EquityDefinition, ...] = ()
     commodities: tuple[CommodityDefinition, ...] = ()
     hazards: tuple[HazardDefinition, ...] = ()
+    inflations: tuple[InflationDefinition, ...] = ()
+    year_on_years: tuple[YearOnYearDefinition, ...] = ()
     fx_volatilities: tuple[FxVolatility, ...] = ()
     equity_volatilities: tuple[EquityVolatility, ...] = ()
     commodity_volatilities: tuple[CommodityVolatility, ...] = ()
     swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
     cap_volatilities: tuple[CapVolatility, ...] = ()
+    smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    swaption_smiles: tuple[SwaptionSmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def swaption_cubes(self) -> tuple[SwaptionSmile, ...]:
+        """`swaption_smiles`, none where unset."""
+        return () if isinstance(self.swaption_smiles, msgspec.UnsetType) else self.swaption_smiles
+
+    @property
+    def volatility_smiles(self) -> tuple[VolatilitySmile, ...]:
+        """`smiles`, none where unset: a snapshot without them keeps the bytes it had before there were any."""
+        return () if isinstance(self.smiles, msgspec.UnsetType) else self.smiles
 
     def __post_init__(self) -> None:
         for problem in _contradictions(self):
@@ -275,17 +303,30 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     """Sentences on what cannot be meant; the first one refuses the snapshot. Quotes are not looked at."""
     groups = {
         "rate index": [i.name for i in snapshot.indices],
+        "FX index": [i.name for i in snapshot.fx_indices],
         "curve": [c.name for c in snapshot.curves],
         "FX spot": [f"{f.foreign_currency}{f.domestic_currency}" for f in snapshot.fx_spots],
         "equity": [e.name for e in snapshot.equities],
         "commodity": [c.name for c in snapshot.commodities],
         "hazard curve": [h.name for h in snapshot.hazards],
+        "inflation curve": [i.name for i in snapshot.inflations],
+        "year-on-year curve": [y.name for y in snapshot.year_on_years],
         "FX volatility": [v.name for v in snapshot.fx_volatilities],
         "equity volatility": [v.name for v in snapshot.equity_volatilities],
         "commodity volatility": [v.name for v in snapshot.commodity_volatilities],
         "swaption volatility": [v.name for v in snapshot.swaption_volatilities],
         "cap volatility": [v.name for v in snapshot.cap_volatilities],
     }
+    for smile in snapshot.volatility_smiles:
+        groups[smile.kind.replace("_", " ").replace("fx", "FX")].append(smile.name)
+        fault = smile_fault(smile)
+        if fault is not None:
+            yield fault
+    for cube in snapshot.swaption_cubes:
+        groups["swaption volatility"].append(cube.currency)
+        fault = swaption_smile_fault(cube)
+        if fault is not None:
+            yield fault
     for what, names in groups.items():
         yield from _repeated(what, names)
     for spot in snapshot.fx_spots:
@@ -297,6 +338,11 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"curve {curve.name} must have an instrument, got none"
         if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
             yield f"curve {curve.name}: zero spreads must be its only segment"
+        if curve.interpolation != "log_linear_discount" and isinstance(curve.segments[0], ZeroSpreads):
+            yield f"curve {curve.name}: zero spreads must not have an interpolation, got {curve.interpolation!r}"
+    for equity in snapshot.equities:
+        if equity.forwards and equity.dividends:
+            yield f"equity {equity.name} must not have both forward prices and cash dividends"
     for hazard in snapshot.hazards:
         if bool(hazard.cds_spreads) == bool(hazard.hazard_rates):
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"

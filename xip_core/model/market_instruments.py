@@ -6,6 +6,8 @@ is only what they are.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from xip_core.model.trade import Convention, DayCount
@@ -33,6 +35,8 @@ class RateIndex(Record, frozen=True, kw_only=True):
         settlement_days: business days from fixing to value date.
         calendar: fixing calendar; several joined by commas, "UK,US", are open when all are.
         value_calendar: for value and maturity dates where it differs (LIBOR in USD, CHF, JPY).
+        is_par: a coupon's forward spans the coupon's own period, from this value date to the next ("par coupon");
+            otherwise the deposit of the index's tenor, of which market practice makes the two differ by some days.
     """
 
     name: str
@@ -45,10 +49,29 @@ class RateIndex(Record, frozen=True, kw_only=True):
     curve: str
     end_of_month: bool = False
     value_calendar: str = ""
+    is_par: bool = True
 
     @property
     def is_overnight(self) -> bool:
         return self.tenor == "1D"
+
+
+class FxIndex(Record, frozen=True, kw_only=True):
+    """A published FX rate: price of one unit of `foreign_currency` in `domestic_currency`.
+
+    Its forward is today's spot rate, moved to the value date of the fixing by the two discount curves.
+
+    Attributes:
+        spot_days: business days of *calendar* from fixing to value date.
+        quote_days: business days from the as-of date to the day today's spot rate is for; None means *spot_days*.
+    """
+
+    name: str
+    foreign_currency: str
+    domestic_currency: str
+    calendar: str
+    spot_days: int = 2
+    quote_days: int | None = None
 
 
 class Deposits(Record, frozen=True, kw_only=True, tag="deposit"):
@@ -200,11 +223,18 @@ Segment = (
 )
 
 
-class CurveDefinition(Record, frozen=True, kw_only=True):
-    """A discount or forecast curve: log-linear in the discount factor between pillars, Act/365F,
-    last forward rate continued beyond the last pillar.
+Interpolation = Literal[
+    "log_linear_discount", "linear_zero", "log_cubic_discount", "monotone_convex", "monotone_convex_positive"
+]
+"""Between the pillars of a curve; `pricing.curves_interpolation` says what each is."""
+
+
+class CurveDefinition(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A discount or forecast curve, Act/365F, through the discount factors at its pillars.
 
     Attributes:
+        interpolation: log-linear in the discount factor where nothing else is said; not for zero spreads, which are
+            linear on top of their reference curve.
         discount_curve: discounts its swaps; "" where the segments say it themselves or it discounts itself.
     """
 
@@ -212,3 +242,4 @@ class CurveDefinition(Record, frozen=True, kw_only=True):
     currency: str
     segments: tuple[Segment, ...]
     discount_curve: str = ""
+    interpolation: Interpolation = "log_linear_discount"

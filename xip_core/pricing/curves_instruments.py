@@ -5,7 +5,8 @@ is (DF(start) / DF(end) - 1) / accrual on the index curve over the coupon's own 
 
     exp(log D_index(start) - log D_index(end) + log D_discount(p)) - exp(log D_discount(p))
 
-A compounded overnight or sub-period coupon telescopes to the same expression over its whole period.
+A compounded overnight coupon telescopes to the same expression over its whole period; one compounded over sub-periods
+is a product of some such factors, each with the forward of its own deposit.
 Cross-currency swaps that reset: each period [a, b] starts with notional FX(a), where the spot rate holds on the start
 day 0 of the swap: FX(a) / spot = D_other(a) / D_other(0) * D_own(0) / D_own(a). Legs are compared at the spot rate.
 So a period of the resetting leg is worth, in units of the other leg's notional, D_own(0) / D_other(0) times
@@ -30,7 +31,7 @@ from xip_core.model.daycounts import year_fractions
 from xip_core.model.market_instruments import RateIndex, Segment
 from xip_core.model.schedules import boundaries
 from xip_core.model.trade import Convention, Schedule
-from xip_core.pricing.curves_pillars import Instrument, add_tenors
+from xip_core.pricing.curves_pillars import Instrument, add_tenors, index_end_days, index_spot_day
 from xip_core.pricing.curves_system import CurveSystem, Term
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.market_layout import CurveSlot, SnapshotLayout, combine_refs
@@ -75,7 +76,15 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
             rows.append(writer.terms_of(segment, instrument))
         except (ValueError, CellError) as error:
             raise CalibrationError(f"curve/{slot.definition.name}", instrument.quote, str(error)) from error
-    return CurveSystem(slot.begin, rows)
+    return CurveSystem(slot.begin, rows, slot.grid.factor_count if slot.grid else None)
+
+
+def par_swap_terms(
+    layout: SnapshotLayout, swaps: instruments.FixedFloatSwaps, start_day: int, tenor: str
+) -> list[Term]:
+    """Terms of a swap from *start_day*, as one the index's curve is built from; the quoted ones hold its rate."""
+    writer = _TermWriter(layout, layout.curves[layout.indices[swaps.index].curve])
+    return writer.terms_of(swaps, Instrument("", tenor, 0, start_day, start_day, start_day))
 
 
 def _schedule(item: Instrument, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:
@@ -93,6 +102,19 @@ def _schedule(item: Instrument, months: int, calendar_names: str, convention: Co
     return boundaries(schedule)
 
 
+def _rolled_back(index: RateIndex, begin: int, end: int) -> Days:
+    """Ends of the sub-periods of a coupon, by the index's tenor from the coupon's own, adjusted end."""
+    schedule = Schedule(
+        start=date_of(begin),
+        end=date_of(end),
+        tenor=index.tenor,
+        calendar=index.calendar,
+        convention=index.convention,
+        rule="backward",
+    )
+    return boundaries(schedule)
+
+
 class _TermWriter:
     """Writes the terms of the instruments of one curve."""
 
@@ -101,6 +123,7 @@ class _TermWriter:
         self._slot = slot
         self._own = slot.definition.name
         self._discount = slot.definition.discount_curve or self._own
+        self._compounded_coupons: dict[tuple[str, int, int], list[tuple[float, Refs]]] = {}
         self._cut_off_coupons: dict[tuple[int, int, int], list[tuple[float, Refs]]] = {}
         self._growths: dict[tuple[str, int, int, str, int], Refs] = {}
 
@@ -256,12 +279,43 @@ class _TermWriter:
         pay, receive = self._index(segment.pay_index), self._index(segment.receive_index)
         pay_ends = self._index_periods(pay, item)
         receive_ends = self._index_periods(receive, item, months=segment.receive_frequency_months)
-        self._floating(out, 1.0, receive.curve, self._discount, receive_ends, receive_ends[1:])
+        if segment.receive_frequency_months > parse_tenor(receive.tenor)[0]:
+            for begin, end in zip(receive_ends[:-1].tolist(), receive_ends[1:].tolist(), strict=True):
+                for amount, exponent in self._compounded_coupon(receive, begin, end):
+                    out.add(amount, exponent)
+        else:
+            self._floating(out, 1.0, receive.curve, self._discount, receive_ends, receive_ends[1:])
         self._floating(out, -1.0, pay.curve, self._discount, pay_ends, pay_ends[1:])
         if segment.is_spread_on_receive:
             self._annuity(out, 1.0, self._discount, receive.day_count, receive_ends, receive_ends[1:])
         else:
             self._annuity(out, -1.0, self._discount, pay.day_count, pay_ends, pay_ends[1:])
+
+    def _compounded_coupon(self, index: RateIndex, begin: int, end: int) -> list[tuple[float, Refs]]:
+        """prod (1 + t F) - 1 over the sub-periods of a coupon, paid at its end, expanded into terms.
+
+        As QuantLib and ORE have it, sub-periods roll back from the coupon's end, so that the first may be a stub of
+        some days, and each has the forward F of the deposit that begins with it, whatever its own length t.
+        """
+        key = (index.name, begin, end)
+        known = self._compounded_coupons.get(key)
+        if known is not None:
+            return known
+        ends = _rolled_back(index, begin, end)
+        fixings = calendar(index.calendar).advance(ends[:-1], -index.settlement_days)
+        values = np.array([index_spot_day(index, day) for day in fixings.tolist()])
+        maturities = np.array(index_end_days(index, values.tolist()))
+        accruals = year_fractions(index.day_count, ends[:-1], ends[1:])
+        shares = (accruals / year_fractions(index.day_count, values, maturities)).tolist()
+        at_payment = self._df(self._discount, end)
+        terms: list[tuple[float, Refs]] = [(1.0, at_payment)]
+        for share, value, maturity in zip(shares, values.tolist(), maturities.tolist(), strict=True):
+            growth = combine_refs((1.0, self._df(index.curve, value)), (-1.0, self._df(index.curve, maturity)))
+            grown = [(amount * share, combine_refs((1.0, exponent), (1.0, growth))) for amount, exponent in terms]
+            still = [(amount * (1.0 - share), exponent) for amount, exponent in terms if share != 1.0]
+            terms = grown + still
+        self._compounded_coupons[key] = [*terms, (-1.0, at_payment)]
+        return self._compounded_coupons[key]
 
     def _two_swap_basis(self, out: TermList, segment: instruments.TwoSwapBasis, item: Instrument) -> None:
         """Par rate of the long index minus par rate of the short one, times their common annuity."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.graph.plan import Node, Plan
 from xip_core.kernels.catalogue import evaluate, find_kernel
+from xip_core.kernels.interruption import interrupting
 from xip_core.model.table import decode_table
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileCancelledError, TileData, TileValue
 
@@ -76,14 +77,19 @@ def kernel_rows(
             status[position - positions.start] = failure.reason
     seen = np.flatnonzero(status == 0)
     block_rows = max(1, int(BLOCK_S * node.rows_per_tile / node.cost_s))
-    for begin in range(0, len(seen), block_rows):
+
+    def ask() -> None:
         if is_cancelled():
             raise TileCancelledError
-        block = seen[begin : begin + block_rows]
-        numbers = evaluate(node.kernel, outputs=plan.outputs, **_at(columns, asked[block]))
-        for name, values in outputs.items():
-            values[block] = numbers[name]
-        status[block] = numbers["status"]
+
+    with interrupting(ask):  # for rows of seconds, between their slices
+        for begin in range(0, len(seen), block_rows):
+            ask()
+            block = seen[begin : begin + block_rows]
+            numbers = evaluate(node.kernel, outputs=plan.outputs, **_at(columns, asked[block]))
+            for name, values in outputs.items():
+                values[block] = numbers[name]
+            status[block] = numbers["status"]
     return TileValue(
         output={},
         detail={"row": (first_row + asked).astype("<i4"), **outputs, "status": status},

@@ -5,6 +5,7 @@ scenario fastest. A **factor** is one row of it::
 
     log discount factor at a curve's knot      log survival probability at a hazard curve's knot
     log FX spot (base currency per unit)        log equity spot
+    log growth of a price index by month        growth of one over a year at a month
     commodity forward price at a pillar         volatility, or total variance, at a surface's node
 
 Interpolations used in markets are linear in these factors with weights that depend on dates alone, never on quotes.
@@ -35,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.model.dates import DayNumbers
-from xip_core.model.market_instruments import RateIndex
+from xip_core.model.market_instruments import FxIndex, RateIndex
 
 Refs = tuple[tuple[int, float], ...]
 """(factor, weight) pairs, factors ascending and distinct."""
@@ -72,6 +73,45 @@ class VolatilityRef(msgspec.Struct, frozen=True):
     time_years: float
 
 
+class SmileSlice(msgspec.Struct, frozen=True):
+    """The smile of one expiry: its factors are [begin, begin + width) of the market vector."""
+
+    begin: int
+    time_years: float
+    weight: float
+
+
+class SmileRef(msgspec.Struct, frozen=True):
+    """How a volatility follows from factors, the option's forward and its strike: not linear, so not a `VolatilityRef`.
+
+    The sum over slices of weight * w(k), w the slice's total variance at k = ln(strike / forward), is the option's
+    total variance; `pricing.smile_values` has w by model.
+
+    Attributes:
+        model: "spline", "sabr" or "svi"; or "sabr_normal" of swaptions, whose slices give normal volatilities at the
+            option's own forward and strike, and whose weights add volatilities up.
+        width: factors of one slice.
+        beta: of SABR; the forward of "sabr" is 1.
+        shift: of "sabr_normal".
+        is_inverse: the option is on the inverse of the surface's rate: k changes its sign.
+        time_years: to the option's expiry.
+    """
+
+    model: str
+    width: int
+    beta: float
+    is_inverse: bool
+    time_years: float
+    slices: tuple[SmileSlice, ...]
+    shift: float = 0.0
+
+    @property
+    def refs(self) -> Refs:
+        """Every factor it needs, with weight 0: they say what it depends on."""
+        factors = {item.begin + place for item in self.slices for place in range(self.width)}
+        return tuple((factor, 0.0) for factor in sorted(factors))
+
+
 class MarketLayout(Protocol):
     """Dates, names and strikes to factors. Raises CellError(MISSING_DATA) naming the object that is not there."""
 
@@ -87,6 +127,10 @@ class MarketLayout(Protocol):
     @property
     def indices(self) -> Mapping[str, RateIndex]:
         """Conventions of the rate indices by name."""
+
+    @property
+    def fx_indices(self) -> Mapping[str, FxIndex]:
+        """Published FX rates by name."""
 
     def time_years(self, date: dt.date) -> float:
         """Act/365F from the as-of date."""
@@ -119,6 +163,15 @@ class MarketLayout(Protocol):
     def commodity_forward(self, name: str, date: dt.date) -> Refs:
         """Linear, in price units."""
 
+    def inflation_base(self, index: str) -> dt.date:
+        """Month whose level `log_growth` starts from."""
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        """Log of the price index of a month, given by its first day, over that of the base month."""
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        """Growth over the year that ends with a month, linear; None where no year-on-year swaps are quoted."""
+
     def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef: ...
 
     def equity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef: ...
@@ -128,6 +181,12 @@ class MarketLayout(Protocol):
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        """The smile of an underlying ("equity_volatility", "ACME"), None where its surface has none."""
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

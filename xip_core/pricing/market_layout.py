@@ -2,15 +2,20 @@
 
 Implements `pricing.layout.MarketLayout`. Factors follow each other object by object in the order of the definitions:
 
-    curve               log discount factor at each pillar (Act/365F from the as-of date, log-linear between)
+    curve               log discount factor at each pillar (Act/365F from the as-of date, log-linear between, or
+                        as `curves_interpolation` says); monotone convex: at each node, then forwards at the nodes
     zero-spread curve   continuous spread at each pillar; its log DF is the reference curve's minus t * spread(t)
     fx/USD              log of the base-currency value of one unit
     equity              log spot, then the continuous dividend yield q at each pillar:
-                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside
+                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside;
+                        of cash dividends log S less those up to each ex date, which then stands for log S
     commodity           forward price at each pillar, linear in time, flat outside
     hazard              log survival probability at each pillar
+    inflation           log growth of the price index from the base month to each later one
+    year_on_year        growth over a year at the base month and the month of each swap, linear in time
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
     vol grids           volatility at each node (row-major), bilinear, flat outside
+    smiles              parameters of each expiry (`surfaces_smiles`)
 
 A layout is built from definitions alone: 23 curves with 1,850 factors take 12 ms; nothing but pillar days is
 computed. An object whose definition cannot be laid out (two instruments with one pillar, an unknown calendar) gets no
@@ -29,10 +34,20 @@ from xip_core.errors import CalibrationError, CellError, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market import Snapshot
-from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
+from xip_core.pricing.curves_interpolation import Interpolator, interpolator_of
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, curve_instruments, hazard_knot_days
-from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.inflation import (
+    InflationSlot,
+    YearOnYearSlot,
+    inflation_slot,
+    month_of,
+    month_start,
+    year_on_year_slot,
+)
+from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
+from xip_core.pricing.monotone_convex import NodeGrid
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
     BrokenSurfaceError,
@@ -44,6 +59,7 @@ from xip_core.pricing.surfaces import (
     layout_swaption_grid,
     layout_term,
 )
+from xip_core.pricing.surfaces_smiles import SmileSlot, SwaptionSlot, layout_smile, layout_swaption_smile
 
 YEAR_DAYS = 365.0
 
@@ -55,6 +71,7 @@ class CurveSlot(msgspec.Struct, frozen=True):
         knot_days: ascending, after the as-of date.
         instruments: in pillar order, one per knot.
         reference: the curve a zero-spread curve stands on, else "".
+        interpolator: of another interpolation than log-linear.
     """
 
     definition: CurveDefinition
@@ -62,6 +79,12 @@ class CurveSlot(msgspec.Struct, frozen=True):
     knot_days: tuple[int, ...]
     instruments: tuple[Instrument, ...]
     reference: str
+    interpolator: Interpolator | None = None
+
+    @property
+    def grid(self) -> NodeGrid | None:
+        """Of a curve with other factors than its knots."""
+        return self.interpolator if isinstance(self.interpolator, NodeGrid) else None
 
 
 class PillarSlot(msgspec.Struct, frozen=True):
@@ -126,14 +149,22 @@ class SnapshotLayout:
         self.objects: dict[str, MarketObject] = market_objects(snapshot)
         self.order = build_order(self.objects)
         self.indices: dict[str, RateIndex] = {index.name: index for index in snapshot.indices}
+        self.fx_indices: dict[str, FxIndex] = {index.name: index for index in snapshot.fx_indices}
         self.broken: dict[str, str] = {}
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}
         self.equities: dict[str, PillarSlot] = {}
+        self.dividends: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
         self.hazards: dict[str, PillarSlot] = {}
+        self.inflations: dict[str, InflationSlot] = {}
+        self.year_on_years: dict[str, YearOnYearSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
         self.grids: dict[str, VolatilityGrid] = {}
+        self.smiles: dict[str, SmileSlot] = {}
+        self.swaption_smiles: dict[str, SwaptionSlot] = {}
+        self._cube_names = {cube.object_name for cube in snapshot.swaption_cubes}
+        self._smile_names = {smile.object_name for smile in snapshot.volatility_smiles}
         self.ranges: dict[str, tuple[int, int]] = {}
         self.derived: dict[str, object] = {}
         self._discounts: dict[tuple[str, int], Refs] = {}
@@ -168,7 +199,11 @@ class SnapshotLayout:
             case "equity":
                 equity = next(equity for equity in snapshot.equities if equity.name == short_name)
                 knots = self._pillar_days(name, equity.forwards or equity.dividend_yields)
-                self.equities[short_name] = PillarSlot(self._take(name, 1 + len(knots)), knots)
+                ex_days = self._pillar_days(name, equity.dividends)
+                own = self._take(name, 1 + len(knots) + len(ex_days))
+                self.equities[short_name] = PillarSlot(own, knots)
+                if ex_days:
+                    self.dividends[short_name] = PillarSlot(own + 1 + len(knots), ex_days)
             case "commodity":
                 commodity = next(item for item in snapshot.commodities if item.name == short_name)
                 knots = self._pillar_days(name, commodity.forwards)
@@ -179,6 +214,21 @@ class SnapshotLayout:
                 hazard = next(hazard for hazard in snapshot.hazards if hazard.name == short_name)
                 knots = hazard_knot_days(hazard, self.as_of_day)
                 self.hazards[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case "inflation":
+                price_index = next(item for item in snapshot.inflations if item.name == short_name)
+                self.inflations[short_name] = inflation_slot(price_index, self.as_of_day, begin)
+                self._take(name, self.inflations[short_name].factor_count)
+            case "year_on_year":
+                yearly = next(item for item in snapshot.year_on_years if item.name == short_name)
+                self.year_on_years[short_name] = year_on_year_slot(yearly, self.as_of_day, begin)
+                self._take(name, self.year_on_years[short_name].factor_count)
+            case _ if name in self._smile_names:
+                self.smiles[name] = layout_smile(snapshot, name, self.as_of_day, begin)
+                self._take(name, self.smiles[name].factor_count)
+            case _ if name in self._cube_names:
+                cube = layout_swaption_smile(snapshot, name, self.indices, self.as_of_day, begin)
+                self.swaption_smiles[name] = cube
+                self._take(name, cube.factor_count)
             case "fx_volatility" | "equity_volatility":
                 self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
                 self._take(name, len(self.terms[name].knot_days))
@@ -197,8 +247,9 @@ class SnapshotLayout:
         knots = tuple(item.pillar_day for item in found)
         first = definition.segments[0]
         reference = first.reference_curve if isinstance(first, instruments.ZeroSpreads) else ""
-        begin = self._take(f"curve/{definition.name}", len(knots))
-        self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference)
+        interpolator = interpolator_of(definition.interpolation, self.as_of_day, knots)
+        begin = self._take(f"curve/{definition.name}", interpolator.factor_count if interpolator else len(knots))
+        self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference, interpolator)
 
     def _pillar_days(self, name: str, pillars: Pillars) -> tuple[int, ...]:
         days = add_tenors("NullCalendar", self.as_of_day, [p.tenor for p in pillars], "unadjusted", False).tolist()
@@ -261,6 +312,8 @@ class SnapshotLayout:
             years = (day - self.as_of_day) / YEAR_DAYS
             spread = flat_weights(slot.knot_days, slot.begin, day)
             refs = combine_refs((1.0, self.log_discount_of_day(slot.reference, day)), (-max(years, 0.0), spread))
+        elif slot.interpolator:
+            refs = slot.interpolator.weights(slot.begin, day)
         else:
             refs = forward_weights(slot.knot_days, slot.begin, self.as_of_day, day)
         self._discounts[(curve, day)] = refs
@@ -271,7 +324,7 @@ class SnapshotLayout:
         slot = self.curves.get(curve)
         if slot is None:
             raise self._absent(f"curve/{curve}")
-        if slot.reference:
+        if slot.reference or slot.interpolator:
             return ref_arrays([self.log_discount_of_day(curve, day) for day in days.tolist()])
         return forward_weight_arrays(slot.knot_days, slot.begin, self.as_of_day, days)
 
@@ -312,10 +365,18 @@ class SnapshotLayout:
             raise self._absent(f"equity/{name}")
         return ((slot.begin, 1.0),)
 
+    def forecast_curve(self, equity: str) -> str:
+        """Name of the curve that finances an equity."""
+        return self._forecast_curves[equity]
+
     def log_equity_forward(self, name: str, date: dt.date) -> Refs:
         spot = self.log_equity_spot(name)
         slot = self.equities[name]
         day = day_number(date)
+        paying = self.dividends.get(name)
+        paid = bisect.bisect_right(paying.knot_days, day) if paying else 0
+        if paying and paid:
+            spot = ((paying.begin + paid - 1, 1.0),)
         forecast = self.log_discount_of_day(self._forecast_curves[name], day)
         dividends = flat_weights(slot.knot_days, slot.begin + 1, day)
         return combine_refs((1.0, spot), (-1.0, forecast), (-max(self.time_years(date), 0.0), dividends))
@@ -326,6 +387,37 @@ class SnapshotLayout:
         if slot is None:
             raise self._absent(f"commodity/{name}")
         return flat_weights(slot.knot_days, slot.begin, day_number(date))
+
+    def inflation_base(self, index: str) -> dt.date:
+        """Month whose level `log_growth` starts from."""
+        return date_of(month_start(self._inflation(index).base_month))
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        """Log of the price index of a month, given by its first day, over that of the base month."""
+        slot = self._inflation(index)
+        refs = slot.refs(month_of(day_number(month)))
+        if refs is None:
+            last = date_of(month_start(slot.last_month))
+            raise _missing(f"no level of {index} for {month:%Y-%m}, only up to {last:%Y-%m},")
+        return refs
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        """Growth over the year that ends with a month, linear; None where no year-on-year swaps are quoted."""
+        slot = self.year_on_years.get(index)
+        if slot is None:
+            if f"year_on_year/{index}" in self.objects:
+                raise self._absent(f"year_on_year/{index}")
+            return None
+        refs = slot.refs(month_of(day_number(month)))
+        if refs is None:
+            raise _missing(f"no yearly growth of {index} for {month:%Y-%m}")
+        return refs
+
+    def _inflation(self, index: str) -> InflationSlot:
+        slot = self.inflations.get(index)
+        if slot is None:
+            raise self._absent(f"inflation/{index}")
+        return slot
 
     def fx_volatility(self, foreign: str, domestic: str, expiry: dt.date) -> VolatilityRef:
         for pair in (foreign + domestic, domestic + foreign):  # the volatility of a rate is that of its inverse
@@ -349,6 +441,19 @@ class SnapshotLayout:
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        """The smile of an underlying, None where its surface has none. An FX pair may be asked for either way."""
+        for pair in (name, name[3:] + name[:3]) if kind == "fx_volatility" else (name,):
+            found = self.smiles.get(f"{kind}/{pair}")
+            if found is not None:
+                return found.at(self.as_of_day, day_number(expiry), is_inverse=pair != name)
+        return None
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
+        found = self.swaption_smiles.get(f"swaption_volatility/{currency}")
+        return found.at(self.as_of_day, day_number(expiry), swap_length_years) if found else None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

@@ -5,14 +5,18 @@ or an equity forward on one day, a commodity forward, a volatility. A **term** i
 
     amount * (constant + linear points . market) * exp(exponent points . market)
 
-and a **term list** is a run of terms per item. Every product is a row of three optional parts, added up::
+and a **term list** is a run of terms per item. Every product is a row of four optional parts, added up::
 
     value(row) = sum of the row's terms                                             fixed and projected cash flows
                + sum of its quotients  N D (F - K) tau / (1 + F tau)                FRAs, settled in advance
+               + sum of its chains     amount * discount * X, interest compounded over several periods
                + sum of its options    amount * discount * E[(+-(forward - K))+]    Black or Bachelier
 
     forward  = a term list, divided by the option's discount where `is_ratio` (a swap rate is floating leg / annuity)
     discount = a term list (an annuity has one term a coupon)
+
+A chain's X is built link by link from 0: X -> (alpha + beta G) X + gamma + delta G, where G = exp(growth) of the link
+is the growth of its index period. This holds all methods of compounding; see resolve_structured.py.
 
 All amounts are in base currency: the logarithm of the FX rate is among the exponent points. So the four programs
 "terms", "option", "optionlet" and "swaption" are one; their names say which parts dominate, for cost and lineage.
@@ -29,6 +33,8 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     spot_ptr, _factor, _weight    per row, log of the base-currency value of a unit of the row's own currency
     quotient_row i4 (Q), quotient_notional, quotient_strike, quotient_accrual, quotient_index_accrual f8 (Q)
     quotient_discount_.., quotient_growth_..  per quotient, logs of D and of growth = 1 + F * index_accrual
+    chain_ptr i4 (R + 1)          chains of a row; chain_amount f8 (H), chain_discount_.. log of each one's discount
+    link_ptr i4 (H + 1)           links of a chain; link_alpha, _beta, _gamma, _delta f8, link_growth_.. log of its G
     option_ptr i4 (R + 1)         options of a row
     option_amount, option_strike, option_time, option_is_call, option_delta_weight f8 (O)
     option_kind u1 (O)            bits: 1 normal volatility, 2 volatility is given as total variance, 4 is_ratio
@@ -37,6 +43,11 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     cash_option i4 (C), cash_ptr i4 (C + 1), cash_amount, cash_weight f8, cash_factor i4
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
+    smile_option i4, ..           slices of the smiles of options that have one (pricing.smile_values)
+    average_option i4 (A), average_ptr i4 (A + 1)
+                                  options on an average (pricing.averages) and their prices to come
+    average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
+                                  per price: its weight and years, its forward and its total variance (linear points)
 
 Sizes: a ten-year swap is 60 terms, 5 kB; a tile of 100 of them 500 kB.
 """
@@ -50,7 +61,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.pricing.layout import RefArrays
+from xip_core.pricing.layout import RefArrays, SmileRef
+from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
 
 KIND_NORMAL = 1
@@ -210,16 +222,27 @@ class CashCoupon(msgspec.Struct, frozen=True):
     time_years: float
 
 
+class Observation(msgspec.Struct, frozen=True):
+    """One price of an average that is still to come; *forward* and *variance* (total variance) are linear points."""
+
+    weight: float
+    time_years: float
+    forward: Uses
+    variance: Uses
+
+
 class OptionItem(msgspec.Struct, frozen=True):
     """One option of a row.
 
     Attributes:
         amount: signed notional, in units of what the forward prices.
         time_years: to expiry, >= 0.
-        volatility: the one point that gives it, () where time is 0.
+        volatility: the one point that gives it, () where time is 0 and for options on an average.
         delta_weight: 1 where the forward is the trade's own underlying.
         cash, cash_discount: the par-yield annuity that replaces the discount in the price, as coupons and the exponent
             of its own discount factor; None elsewhere.
+        smile: what gives the volatility instead of the point, whose factors say what it depends on; None elsewhere.
+        average: prices to come of an option on an average; None elsewhere.
     """
 
     amount: float
@@ -233,6 +256,8 @@ class OptionItem(msgspec.Struct, frozen=True):
     delta_weight: float = 0.0
     cash: list[CashCoupon] | None = None
     cash_discount: Uses = ()
+    smile: SmileRef | None = None
+    average: list[Observation] | None = None
 
 
 class QuotientItem(msgspec.Struct, frozen=True):
@@ -244,6 +269,24 @@ class QuotientItem(msgspec.Struct, frozen=True):
     index_accrual: float
     discount: Uses
     growth: Uses
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One period of a chain: X -> (alpha + beta G) X + gamma + delta G, with G = exp(growth)."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    delta: float
+    growth: Uses = ()
+
+
+class ChainItem(msgspec.Struct, frozen=True):
+    """Compounded interest: amount * exp(discount) * X after the last link, from X = 0."""
+
+    amount: float
+    discount: Uses
+    links: tuple[Link, ...]
 
 
 class RowParts(msgspec.Struct):
@@ -259,6 +302,7 @@ class RowParts(msgspec.Struct):
     terms: dict[Uses, float] = msgspec.field(default_factory=dict)
     special: list[Term] = msgspec.field(default_factory=list)
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
+    chains: list[ChainItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
 
     def pay(self, amount: float, exponent: Uses) -> None:
@@ -276,8 +320,12 @@ class RowParts(msgspec.Struct):
             uses.update(term.exponent, term.linear)
         for quotient in self.quotients:
             uses.update(quotient.discount, quotient.growth)
+        for chain_item in self.chains:
+            uses.update(chain_item.discount, *(link.growth for link in chain_item.links))
         for option in self.options:
             uses.update(option.volatility, option.cash_discount)
+            for price in option.average or ():
+                uses.update(price.forward, price.variance)
         return uses
 
 
@@ -288,6 +336,8 @@ class ProgramWriter:
         self._terms = TermWriter()
         self._spots: list[Uses] = []
         self._quotients: list[tuple[int, QuotientItem]] = []
+        self._chains: list[ChainItem] = []
+        self._chain_ptr = [0]
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
 
@@ -297,6 +347,8 @@ class ProgramWriter:
         self._terms.add_item(parts.special, parts.terms)
         self._spots.append(spot)
         self._quotients.extend((row, quotient) for quotient in parts.quotients)
+        self._chains.extend(parts.chains)
+        self._chain_ptr.append(len(self._chains))
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
 
@@ -306,6 +358,7 @@ class ProgramWriter:
         columns["terms_delta_weight"] = self._terms.delta_weights()
         columns |= sparse_columns("spot", arrays.flatten(self._spots))
         columns |= self._quotient_columns(arrays)
+        columns |= self._chain_columns(arrays)
         columns |= self._option_columns(arrays)
         return columns
 
@@ -323,6 +376,19 @@ class ProgramWriter:
         columns |= sparse_columns("quotient_discount", discount)
         columns |= sparse_columns("quotient_growth", growth)
         return columns
+
+    def _chain_columns(self, points: PointArrays) -> Columns:
+        links = [link for item in self._chains for link in item.links]
+        sizes = np.array([len(item.links) for item in self._chains], dtype=np.int64)
+        columns: Columns = {
+            "chain_ptr": np.array(self._chain_ptr, dtype=np.int32),
+            "chain_amount": np.array([item.amount for item in self._chains], dtype=np.float64),
+            "link_ptr": _pointers(sizes).astype(np.int32),
+        }
+        for name in ("alpha", "beta", "gamma", "delta"):
+            columns[f"link_{name}"] = np.array([getattr(link, name) for link in links], dtype=np.float64)
+        columns |= sparse_columns("chain_discount", points.flatten([item.discount for item in self._chains]))
+        return columns | sparse_columns("link_growth", points.flatten([link.growth for link in links]))
 
     def _option_columns(self, points: PointArrays) -> Columns:
         options = self._options
@@ -343,6 +409,9 @@ class ProgramWriter:
         columns |= discount.columns("discount", points)
         columns |= sparse_columns("volatility", points.flatten([option.volatility for option in options]))
         columns |= self._cash_columns(points)
+        smiles = [(index, option.smile) for index, option in enumerate(options) if option.smile is not None]
+        columns |= smile_columns(smiles)
+        columns |= self._average_columns(points)
         return columns
 
     def _cash_columns(self, points: PointArrays) -> Columns:
@@ -359,6 +428,20 @@ class ProgramWriter:
             "cash_weight": np.array([-coupon.time_years for _, coupon in coupons], dtype=np.float64),
         }
         return columns | sparse_columns("cash_discount", points.flatten(discounts))
+
+    def _average_columns(self, points: PointArrays) -> Columns:
+        """Options on an average and their prices to come."""
+        averaged = [(index, option.average) for index, option in enumerate(self._options) if option.average is not None]
+        prices = [price for _, average in averaged for price in average]
+        sizes = np.array([len(average) for _, average in averaged], dtype=np.int64)
+        columns: Columns = {
+            "average_option": np.array([index for index, _ in averaged], dtype=np.int32),
+            "average_ptr": _pointers(sizes).astype(np.int32),
+            "average_weight": np.array([price.weight for price in prices], dtype=np.float64),
+            "average_time": np.array([price.time_years for price in prices], dtype=np.float64),
+        }
+        columns |= sparse_columns("average_forward", points.flatten([price.forward for price in prices]))
+        return columns | sparse_columns("average_variance", points.flatten([price.variance for price in prices]))
 
 
 def check_program(columns: Columns) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
-from xip_core.pricing import resolve_assets, resolve_credit, resolve_rates
+from xip_core.pricing import resolve_assets, resolve_commodity, resolve_credit, resolve_rates
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import ProgramWriter, RowParts
+from xip_core.pricing.resolve_structured import is_structured
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView, TileMarket
 
@@ -34,6 +35,9 @@ _RESOLVERS: dict[type, Callable[[Any, TileMarket], RowParts]] = {
     trades.EquityOption: resolve_assets.resolve_equity_option,
     trades.CommodityForward: resolve_assets.resolve_commodity_forward,
     trades.CommodityOption: resolve_assets.resolve_commodity_option,
+    trades.CommoditySwap: resolve_commodity.resolve_commodity_swap,
+    trades.CommoditySwaption: resolve_commodity.resolve_commodity_swaption,
+    trades.CommodityAverageOption: resolve_commodity.resolve_commodity_average_option,
 }
 
 
@@ -101,11 +105,25 @@ def resolve_trade(row: trades.Trade | RefusedTrade, market: TileMarket) -> RowPa
     if isinstance(row, RefusedTrade):
         raise CellError(row.failure.reason, row.failure.message)
     try:
+        _refuse_structured_legs(row)
         return _RESOLVERS[type(row)](row, market)
     except CellError as error:
         raise CellError(error.failure.reason, f"trade {row.id}: {error.failure.message}") from None
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise CellError(FailureReason.BAD_TRADE, f"trade {row.id}: {error}") from None
+
+
+def _refuse_structured_legs(trade: trades.Trade) -> None:
+    match trade:
+        case trades.CapFloor() | trades.Bond() | trades.Cds():
+            legs: tuple[trades.Leg, ...] = (trade.leg,)
+        case trades.Swaption():
+            legs = trade.legs
+        case _:
+            return
+    if any(is_structured(leg) for leg in legs):
+        sentence = "a leg that compounds, has stub rates or resets its notional is supported in swaps alone"
+        raise CellError(FailureReason.UNSUPPORTED, sentence)
 
 
 def json_column(value: object) -> np.ndarray:

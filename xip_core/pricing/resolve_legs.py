@@ -26,7 +26,7 @@ import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.calendars import Calendar, calendar
-from xip_core.model.dates import DayNumbers, date_of
+from xip_core.model.dates import DayNumbers, add_tenor, date_of, parse_tenor
 from xip_core.model.daycounts import year_fractions
 from xip_core.model.market_instruments import RateIndex
 from xip_core.model.schedules import boundaries, tenor_months
@@ -85,7 +85,8 @@ def periods_of(leg: Leg) -> Periods:
         pays = payment_days.advance(ends, leg.payment_lag_days)
     else:
         pays = payment_days.adjust(ends, leg.payment_convention)
-    return Periods(begins, ends, pays, year_fractions(leg.day_count, begins, ends, tenor_months(leg.schedule)))
+    months, last_day = tenor_months(leg.schedule), int(ends[-1])
+    return Periods(begins, ends, pays, year_fractions(leg.day_count, begins, ends, months, last_day))
 
 
 def per_period(values: tuple[float, ...], count: int) -> Sequence[float]:
@@ -108,7 +109,7 @@ def add_leg(parts: RowParts, market: TileMarket, leg: Leg, discounting: Discount
     """Add the coupons and notional exchanges of *leg*, times *sign*; returns the last payment day."""
     periods = periods_of(leg)
     add_coupons(parts, market, leg, periods, discounting, sign)
-    _add_exchanges(parts, market, leg, periods, discounting, sign)
+    add_exchanges(parts, market, leg, periods, discounting, sign)
     return int(periods.pays[-1])
 
 
@@ -122,7 +123,10 @@ def add_coupons(
         case FloatingLeg():
             _add_floating(parts, market, leg, periods, discounting, sign)
         case OvernightLeg():
-            _add_overnight(parts, market, leg, periods, discounting, sign)
+            add_overnight(parts, market, leg, periods, discounting, sign)
+        case _:
+            sentence = f"a leg of type {type(leg).__name__} is supported in swaps alone"
+            raise CellError(FailureReason.UNSUPPORTED, sentence)
 
 
 def _add_fixed(
@@ -136,19 +140,34 @@ def _add_fixed(
 
 
 def index_periods(leg: FloatingLeg, index: RateIndex, periods: Periods) -> IndexPeriods:
-    """Fixing, value and maturity day of the par coupon of each period, and its accrual by the index's day count.
+    """Fixing, value and maturity day of the deposit behind each coupon, and its accrual by the index's day count.
 
-    All of them on the fixing calendar, as market practice has it for par coupons; a single deposit also heeds the
+    Those of a par coupon are all on the fixing calendar, as market practice has it; a single deposit also heeds the
     value calendar.
     """
     fixing_days = calendar(index.calendar)
     lead_days = index.settlement_days if leg.fixing_days is None else leg.fixing_days
     fixings = fixing_days.advance(periods.begins, -lead_days)
+    if not index.is_par:
+        return deposits_of(index, fixings)
     next_fixings = fixing_days.advance(periods.ends, -lead_days)
     values = fixing_days.advance(fixings, index.settlement_days)
     maturities = np.maximum(fixing_days.advance(next_fixings, index.settlement_days), values + 1)
     accruals = year_fractions(index.day_count, values, maturities)
     return IndexPeriods(fixings.tolist(), values.tolist(), maturities.tolist(), accruals.tolist())
+
+
+def deposits_of(index: RateIndex, fixings: DayNumbers) -> IndexPeriods:
+    """The deposit of the index's own tenor that each fixing is the rate of."""
+    days_of = calendar(index.value_calendar or index.calendar)
+    values = days_of.adjust(calendar(index.calendar).advance(fixings, index.settlement_days), "following")
+    months, days = parse_tenor(index.tenor)
+    maturities = np.array([int(add_tenor(day, months, days, np.array([1]))[0]) for day in values.tolist()])
+    adjusted = days_of.adjust(maturities, index.convention)
+    if index.end_of_month:
+        adjusted = np.where(values >= days_of.month_end(values), days_of.month_end(maturities), adjusted)
+    accruals = year_fractions(index.day_count, values, adjusted)
+    return IndexPeriods(fixings.tolist(), values.tolist(), adjusted.tolist(), accruals.tolist())
 
 
 def published_fixing(market: TileMarket, index: str, day: int) -> float | None:
@@ -194,9 +213,16 @@ def _add_floating(
         parts.pay(scale * (spread - gearing / index_accrual), paid)
 
 
-def _add_overnight(
-    parts: RowParts, market: TileMarket, leg: OvernightLeg, periods: Periods, discounting: Discounting, sign: float
+def add_overnight(
+    parts: RowParts,
+    market: TileMarket,
+    leg: OvernightLeg,
+    periods: Periods,
+    discounting: Discounting,
+    sign: float,
+    resets: Sequence[Uses] = (),
 ) -> None:
+    """Add the coupons of *leg*; where notionals reset, *resets* are the exponents of each period's."""
     index = market.index(leg.index)
     accruals, pays = periods.accruals.tolist(), periods.pays.tolist()
     for i, (begin, end) in enumerate(zip(periods.begins.tolist(), periods.ends.tolist(), strict=True)):
@@ -204,7 +230,7 @@ def _add_overnight(
             continue
         scale = sign * at_period(leg.notionals, i) * accruals[i]
         gearing, spread = at_period(leg.gearings, i), at_period(leg.spreads, i)
-        paid = discounting.at(pays[i])
+        paid = (*resets[i], *discounting.at(pays[i])) if resets else discounting.at(pays[i])
         accrual = _accrual(index, begin, end)
         known = _known_overnight(market, leg, index, begin, end)
         growth = _overnight_growth(market, leg, index, known, end)
@@ -292,7 +318,7 @@ def _accrual(index: RateIndex, begin: int, end: int) -> float:
     return float(year_fractions(index.day_count, np.array([begin]), np.array([end]))[0])
 
 
-def _add_exchanges(
+def add_exchanges(
     parts: RowParts, market: TileMarket, leg: Leg, periods: Periods, discounting: Discounting, sign: float
 ) -> None:
     """Notional out at the start, its reductions on the way, the rest back at the end; from the receiver's side."""

@@ -8,13 +8,27 @@ of the par yield: sum of t_i (1 + F)^-(t_1 + .. + t_i), discounted from the swap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.calendars import calendar
-from xip_core.model.dates import add_tenor, date_of, day_number, parse_tenor
+from xip_core.model.dates import date_of, day_number
 from xip_core.model.daycounts import year_fractions
-from xip_core.model.trade import CapFloor, FixedLeg, FloatingLeg, Fra, OvernightLeg, Premium, Swap, Swaption
+from xip_core.model.trade import (
+    CapFloor,
+    CpiLeg,
+    FixedLeg,
+    FloatingLeg,
+    Fra,
+    Leg,
+    OvernightLeg,
+    Premium,
+    Swap,
+    Swaption,
+    YearOnYearLeg,
+)
 from xip_core.pricing.layout import VolatilityRef
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -26,17 +40,20 @@ from xip_core.pricing.program import (
     RowParts,
     Term,
 )
+from xip_core.pricing.resolve_inflation import add_inflation_leg
 from xip_core.pricing.resolve_legs import (
     Discounting,
     Periods,
     add_coupons,
     add_leg,
     at_period,
+    deposits_of,
     discounting_of,
     index_periods,
     periods_of,
     published_fixing,
 )
+from xip_core.pricing.resolve_structured import add_structured_leg, is_structured
 from xip_core.pricing.tile_market import TileMarket
 
 NO_VOLATILITY = VolatilityRef((), is_total_variance=False, is_normal=True, time_years=0.0)
@@ -80,7 +97,13 @@ def resolve_swap(trade: Swap, market: TileMarket) -> RowParts:
         if isinstance(leg, FloatingLeg) and (leg.caps or leg.floors):
             raise CellError(FailureReason.UNSUPPORTED, "a swap leg with caps or floors is not supported")
         sign = -1.0 if leg.payer else 1.0
-        last_day = max(last_day, add_leg(parts, market, leg, discounting_of(market, leg.currency), sign))
+        discounting = discounting_of(market, leg.currency)
+        if isinstance(leg, CpiLeg | YearOnYearLeg):
+            last_paid = add_inflation_leg(parts, market, leg, discounting, sign)
+        else:
+            add = add_structured_leg if is_structured(leg) else add_leg
+            last_paid = add(parts, market, leg, discounting, sign)
+        last_day = max(last_day, last_paid)
     check_not_expired(last_day, market)
     return parts
 
@@ -105,24 +128,13 @@ def resolve_fra(trade: Fra, market: TileMarket) -> RowParts:
     if fixing is not None:
         parts.pay(notional * (fixing - trade.strike) * accrual / (1.0 + fixing * accrual), paid)
         return parts
-    value, maturity = index_period(index.name, fixing_day, market)
-    index_accrual = float(year_fractions(index.day_count, np.array([value]), np.array([maturity]))[0])
-    growth = (market.discount(index.curve, value), market.discount(index.curve, maturity) + 1)
-    parts.quotients.append(QuotientItem(notional, trade.strike, accrual, index_accrual, paid, growth))
+    deposit = deposits_of(index, np.array([fixing_day]))
+    growth = (
+        market.discount(index.curve, deposit.values[0]),
+        market.discount(index.curve, deposit.maturities[0]) + 1,
+    )
+    parts.quotients.append(QuotientItem(notional, trade.strike, accrual, deposit.accruals[0], paid, growth))
     return parts
-
-
-def index_period(name: str, fixing_day: int, market: TileMarket) -> tuple[int, int]:
-    """Value and maturity day of the deposit behind the fixing of an index."""
-    index = market.index(name)
-    days_of = calendar(index.value_calendar or index.calendar)
-    value = calendar(index.calendar).advance(np.array([fixing_day]), index.settlement_days)
-    value = days_of.adjust(value, "following")
-    months, days = parse_tenor(index.tenor)
-    maturity = add_tenor(int(value[0]), months, days, np.array([1]))
-    if index.end_of_month and value[0] >= days_of.month_end(value)[0]:
-        return int(value[0]), int(days_of.month_end(maturity)[0])
-    return int(value[0]), int(days_of.adjust(maturity, index.convention)[0])
 
 
 def resolve_cap_floor(trade: CapFloor, market: TileMarket) -> RowParts:
@@ -195,45 +207,61 @@ def add_optionlets(
 
 def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
     """One option on the swap rate."""
-    fixed, floating = _legs_of(trade)
+    fixed, floating = legs_of(trade.legs)
     expiry = day_number(trade.expiry)
     check_not_expired(expiry, market)
-    discounting = discounting_of(market, fixed.currency)
     parts = RowParts(currency=fixed.currency)
     add_premiums(parts, market, trade.premiums, trade.position)
-    fixed_periods, floating_periods = periods_of(fixed), periods_of(floating)
-    start, end = int(fixed_periods.begins[0]), int(fixed_periods.ends[-1])
+    periods = periods_of(fixed), periods_of(floating)
+    start = int(periods[0].begins[0])
     if start < expiry:
         sentence = f"the swap of a swaption must start at or after its expiry {trade.expiry}, got {date_of(start)}"
         raise CellError(FailureReason.BAD_TRADE, sentence)
-    notional = fixed.notionals[0]
-    floating_parts, annuity_parts = RowParts(), RowParts()
-    add_coupons(floating_parts, market, floating, floating_periods, discounting, 1.0 / notional)
-    _add_annuity(annuity_parts, fixed, fixed_periods, discounting)
-    length_years = round((end - start) / 365.25 * 12.0) / 12.0
-    volatility = market.layout.swaption_volatility(fixed.currency, trade.expiry, length_years)
+    amount = position_sign(trade.position) * fixed.notionals[0]
     is_cash = trade.settlement == "cash"
-    parts.options.append(
-        OptionItem(
-            amount=position_sign(trade.position) * notional,
-            strike=fixed.rates[0],
-            time_years=market.time_years(expiry),
-            is_call=fixed.payer,
-            kind=kind_of(volatility) | KIND_RATIO,
-            forward=floating_parts.all_terms(),
-            discount=annuity_parts.all_terms(),
-            volatility=market.volatility(volatility),
-            cash=_cash_coupons(fixed_periods) if is_cash else None,
-            cash_discount=discounting.at(start) if is_cash else (),
-        )
-    )
+    parts.options.append(swap_option(market, fixed, floating, periods, expiry, amount, is_cash))
     return parts
 
 
-def _legs_of(trade: Swaption) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
-    """The fixed and the floating leg, checked to form a plain swap."""
-    fixed = [leg for leg in trade.legs if isinstance(leg, FixedLeg)]
-    floating = [leg for leg in trade.legs if not isinstance(leg, FixedLeg)]
+def swap_option(
+    market: TileMarket,
+    fixed: FixedLeg,
+    floating: FloatingLeg | OvernightLeg,
+    periods: tuple[Periods, Periods],
+    expiry: int,
+    amount: float,
+    is_cash: bool = False,
+) -> OptionItem:
+    """The right to enter, on the day *expiry*, the swap of these periods of the fixed and the floating leg."""
+    discounting = discounting_of(market, fixed.currency)
+    start, end = int(periods[0].begins[0]), int(periods[0].ends[-1])
+    floating_parts, annuity_parts = RowParts(), RowParts()
+    add_coupons(floating_parts, market, floating, periods[1], discounting, 1.0 / fixed.notionals[0])
+    _add_annuity(annuity_parts, fixed, periods[0], discounting)
+    length_years = round((end - start) / 365.25 * 12.0) / 12.0
+    smile = market.layout.swaption_smile(fixed.currency, date_of(expiry), length_years)
+    volatility = NO_VOLATILITY
+    if smile is None:
+        volatility = market.layout.swaption_volatility(fixed.currency, date_of(expiry), length_years)
+    return OptionItem(
+        amount=amount,
+        strike=fixed.rates[0],
+        time_years=market.time_years(expiry),
+        is_call=fixed.payer,
+        kind=kind_of(volatility) | KIND_RATIO,
+        forward=floating_parts.all_terms(),
+        discount=annuity_parts.all_terms(),
+        volatility=market.smile(smile) if smile else market.volatility(volatility),
+        smile=smile,
+        cash=_cash_coupons(periods[0]) if is_cash else None,
+        cash_discount=discounting.at(start) if is_cash else (),
+    )
+
+
+def legs_of(legs: Sequence[Leg]) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
+    """The fixed and the floating leg of a swaption, checked to form a plain swap."""
+    fixed = [leg for leg in legs if isinstance(leg, FixedLeg)]
+    floating = [leg for leg in legs if not isinstance(leg, FixedLeg)]
     if len(fixed) != 1 or len(floating) != 1:
         raise CellError(FailureReason.BAD_TRADE, "a swaption needs one fixed and one floating leg")
     if fixed[0].payer == floating[0].payer:
@@ -243,6 +271,8 @@ def _legs_of(trade: Swaption) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
         raise CellError(FailureReason.BAD_TRADE, sentence)
     if len(set(fixed[0].rates)) > 1 or len(set(fixed[0].notionals) | set(floating[0].notionals)) > 1:
         raise CellError(FailureReason.UNSUPPORTED, "a swaption with steps in rates or notionals is not supported")
+    if not isinstance(floating[0], FloatingLeg | OvernightLeg):
+        raise CellError(FailureReason.UNSUPPORTED, "a swaption on an inflation leg is not supported")
     if isinstance(floating[0], FloatingLeg) and (floating[0].caps or floating[0].floors):
         raise CellError(FailureReason.UNSUPPORTED, "a swaption leg with caps or floors is not supported")
     return fixed[0], floating[0]

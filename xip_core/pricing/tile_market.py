@@ -19,8 +19,9 @@ import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of, day_number
-from xip_core.model.market_instruments import RateIndex
-from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.model.market_instruments import FxIndex, RateIndex
+from xip_core.pricing.inflation import month_start
+from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 from xip_core.pricing.program import PointArrays, Uses
 
 Key = tuple[str, str, int]
@@ -132,6 +133,27 @@ class TileMarket:
         use = self._uses.get(key)
         return use if use is not None else self._add_dated(key, self.layout.commodity_forward)
 
+    def inflation_base_day(self, index: str) -> int:
+        """First day of the month whose level is the base of a price index' curve."""
+        return day_number(self.layout.inflation_base(index))
+
+    def log_growth(self, index: str, month: int) -> int:
+        """log of the level of a month (since January 1900) over that of the base month."""
+        key = ("inflation", index, month_start(month))
+        use = self._uses.get(key)
+        return use if use is not None else self._add_dated(key, self.layout.log_growth)
+
+    def year_on_year(self, index: str, month: int) -> Uses | None:
+        """Growth over the year that ends with a month, a linear point; None where no such swaps are quoted."""
+        key = ("year on year", index, month_start(month))
+        use = self._uses.get(key)
+        if use is None:
+            refs = self.layout.year_on_year(index, date_of(month_start(month)))
+            if refs is None:
+                return None
+            use = self._add(key, refs, self._view.objects_behind("year on year", index, refs))
+        return (use,)
+
     def fx(self, currency: str) -> Uses:
         """log of the base-currency value of one unit: one use, or none for the base currency."""
         key = ("fx", currency, 0)
@@ -150,6 +172,10 @@ class TileMarket:
             self._objects.append(self.layout.objects_of(ref.refs))
         return (use,)
 
+    def smile(self, ref: SmileRef) -> Uses:
+        """The point that stands for a smile: it says which market objects an option needs; its value is not used."""
+        return self.volatility(VolatilityRef(ref.refs, is_total_variance=False, is_normal=False, time_years=0.0))
+
     def objects_of(self, uses: Iterable[int]) -> list[str]:
         """Names of the market objects that points depend on, sorted."""
         objects = self._objects
@@ -160,6 +186,13 @@ class TileMarket:
         index = self.layout.indices.get(name)
         if index is None:
             raise CellError(FailureReason.MISSING_DATA, f"no rate index {name} in the snapshot")
+        return index
+
+    def fx_index(self, name: str) -> FxIndex:
+        """Conventions of a published FX rate."""
+        index = self.layout.fx_indices.get(name)
+        if index is None:
+            raise CellError(FailureReason.MISSING_DATA, f"no FX index {name} in the snapshot")
         return index
 
     def time_years(self, day: int) -> float:

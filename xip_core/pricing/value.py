@@ -16,6 +16,7 @@ import numpy as np
 
 from xip_core.kernels import terms
 from xip_core.kernels.level import load_module
+from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -27,6 +28,7 @@ from xip_core.pricing.program import (
     sparse_of,
     term_list_of,
 )
+from xip_core.pricing.smile_values import apply_smiles
 from xip_core.pricing.tile import Columns
 
 UNDERLYING_STEP = 0.01  # report delta is for +1 % of the underlying
@@ -83,6 +85,8 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     values = term_values(term_list_of(columns, "terms"), market)
     if len(columns["quotient_row"]):
         _add_quotients(values, columns, market)
+    if len(columns["chain_amount"]):
+        values += _chain_sums(columns, market)
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
@@ -152,6 +156,11 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
     if len(columns["cash_option"]):
         discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
     volatility = _volatilities(columns, market)
+    if len(columns["smile_option"]):
+        apply_smiles(volatility, columns, forward, market)
+    averaged = columns["average_option"]
+    if len(averaged):
+        volatility[averaged], slope = average_volatilities(columns, market)
     is_normal = (kind & KIND_NORMAL) != 0
     pv = np.empty_like(forward)
     delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)
@@ -163,6 +172,8 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
         pv[chosen] = found[0]
         if delta is not None and vega is not None:
             delta[chosen], vega[chosen] = found[1], found[2]
+    if vega is not None and len(averaged):
+        vega[averaged] *= slope
     return OptionValues(pv, delta, vega, forward)
 
 
@@ -229,6 +240,24 @@ def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
     forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
     payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
     values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+
+
+def _chain_sums(columns: Columns, market: Floats) -> Floats:
+    """Sum of amount * discount * X over the chains of each row, (R, S); X as program.py has it, link by link."""
+    growth = _exp(sparse_of(columns, "link_growth"), market)
+    begins, sizes = columns["link_ptr"][:-1], np.diff(columns["link_ptr"])
+    compounded = np.zeros((len(sizes), market.shape[1]))
+    for position in range(int(sizes.max())):
+        chains = np.flatnonzero(sizes > position)
+        links = begins[chains] + position
+        alpha, beta = columns["link_alpha"][links, None], columns["link_beta"][links, None]
+        gamma, delta = columns["link_gamma"][links, None], columns["link_delta"][links, None]
+        grown = growth[links]
+        compounded[chains] = (alpha + beta * grown) * compounded[chains] + (gamma + delta * grown)
+    values = compounded * _exp(sparse_of(columns, "chain_discount"), market)
+    positions = np.arange(len(sizes), dtype=np.int32)
+    summed: Floats = terms.gather_linear(values, columns["chain_ptr"], positions, columns["chain_amount"])
+    return summed
 
 
 def _exp(sparse: Sparse, market: Floats) -> Floats:

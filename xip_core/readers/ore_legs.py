@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from xip_core.errors import CellError, FailureReason
 from xip_core.model import trade as trades
 from xip_core.readers.ore_fields import Fields
+from xip_core.readers.ore_inflation import read_cpi_leg, read_year_on_year_leg
 
 Word = TypeVar("Word", bound=str)
 
@@ -49,8 +50,14 @@ def read_leg(fields: Fields) -> trades.Leg:
     elif leg_type == "Floating":
         body = fields.child("FloatingLegData")
         leg = _read_floating(_shared(fields), body)
+    elif leg_type == "CPI":
+        body = fields.child("CPILegData")
+        leg = read_cpi_leg(_shared(fields), body)
+    elif leg_type == "YY":
+        body = fields.child("YYLegData")
+        leg = read_year_on_year_leg(_shared(fields), body)
     else:
-        sentence = f"a leg of type {leg_type!r} is not supported; Fixed and Floating are"
+        sentence = f"a leg of type {leg_type!r} is not supported; Fixed, Floating, CPI and YY are"
         raise CellError(FailureReason.UNSUPPORTED, sentence)
     body.done()
     fields.done()
@@ -60,24 +67,36 @@ def read_leg(fields: Fields) -> trades.Leg:
 def _shared(fields: Fields) -> dict[str, Any]:
     """The fields every leg has."""
     notionals = fields.child("Notionals")
-    notionals.refuse("FXReset", "a notional reset to the FX rate")
     exchanges = notionals.child("Exchanges", required=False)
-    shared = {
+    shared: dict[str, Any] = {
         "payer": fields.flag("Payer", False),
         "currency": fields.text("Currency"),
         "notionals": tuple(float(text) for text in notionals.plain_texts("Notional")),
         "day_count": _word(_DAY_COUNTS, fields.text("DayCounter"), "DayCounter"),
-        "schedule": _read_schedule(fields.child("ScheduleData")),
-        "payment_convention": _word(_CONVENTIONS, fields.text("PaymentConvention", "F"), "PaymentConvention"),
-        "payment_lag_days": _payment_lag_days(fields.text("PaymentLag", "0")),
-        "payment_calendar": fields.text("PaymentCalendar", ""),
+        "schedule": read_schedule(fields.child("ScheduleData")),
+        **payment_terms(fields),
         "initial_exchange": exchanges.flag("NotionalInitialExchange", False),
         "final_exchange": exchanges.flag("NotionalFinalExchange", False),
         "amortising_exchange": exchanges.flag("NotionalAmortizingExchange", False),
     }
     exchanges.done()
+    if notionals.has("FXReset"):
+        reset = _read_fx_reset(notionals.child("FXReset"), resets_first=not shared["notionals"])
+        shared |= {"fx_reset": reset, "notionals": shared["notionals"] or (reset.foreign_amount,)}
     notionals.done()
     return shared
+
+
+def _read_fx_reset(fields: Fields, resets_first: bool) -> trades.FxReset:
+    reset = trades.FxReset(
+        foreign_currency=fields.text("ForeignCurrency"),
+        foreign_amount=fields.number("ForeignAmount"),
+        index=fields.text("FXIndex"),
+        fixing_days=fields.integer("FixingDays", 0),
+        resets_first=resets_first,
+    )
+    fields.done()
+    return reset
 
 
 def _payment_lag_days(text: str) -> int:
@@ -124,7 +143,17 @@ def _read_floating(shared: dict[str, Any], body: Fields) -> trades.Leg:
     )
 
 
-def _read_schedule(fields: Fields) -> trades.Schedule:
+def payment_terms(fields: Fields) -> dict[str, Any]:
+    """When a leg pays, after the end of each period."""
+    return {
+        "payment_convention": _word(_CONVENTIONS, fields.text("PaymentConvention", "F"), "PaymentConvention"),
+        "payment_lag_days": _payment_lag_days(fields.text("PaymentLag", "0")),
+        "payment_calendar": fields.text("PaymentCalendar", ""),
+    }
+
+
+def read_schedule(fields: Fields) -> trades.Schedule:
+    """ScheduleData of one rule or one list of dates."""
     rules, dates = fields.children("Rules"), fields.children("Dates")
     fields.done()
     if len(rules) + len(dates) != 1:

@@ -12,7 +12,7 @@ Quote ids stay ORE's. Numbers that do not parse stay text, so that only what nee
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -28,11 +28,13 @@ from xip_core.model.market import (
     Snapshot,
     quote_value,
 )
-from xip_core.model.market_instruments import CurveDefinition, RateIndex
+from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
+from xip_core.model.market_instruments import CurveDefinition, FxIndex, RateIndex
 from xip_core.model.market_objects import curve_parents, market_objects
 from xip_core.readers.ore_curves import CurveReader, UnsupportedCurveError
-from xip_core.readers.ore_files import find_file, read_lines, read_xml
+from xip_core.readers.ore_files import find_file, read_lines, read_xml, text_of
 from xip_core.readers.ore_indices import rate_index
+from xip_core.readers.ore_inflation import InflationReader, monthly
 from xip_core.readers.ore_surfaces import SurfaceReader
 
 CONFIGURATION = "xois_eur"
@@ -59,25 +61,35 @@ def read_ore_market(
     surfaces = SurfaceReader(config, conventions, quotes, str(config_path))
     indices, curves = _read_curves(CurveReader(config, conventions, str(config_path)), todays)
     curve_names = {curve.name for curve in curves}
+    discount_curves = {
+        currency: curve
+        for currency, curve in todays.pairs("DiscountingCurves", "DiscountingCurve", "currency")
+        if curve in curve_names
+    }
+    fx_indices = tuple(_fx_indices(conventions, set(discount_curves)))
+    inflation_reader = InflationReader(config, conventions, str(config_path))
+    inflations, year_on_years = _inflation_curves(inflation_reader, todays, quotes)
+    year_on_years = tuple(yearly for yearly in year_on_years if yearly.discount_curve in curve_names)
     fixings = _read_fixings(find_file(directory, *_fixing_names(directory)), as_of)
+    named = {index.name for index in indices} | {index.name for index in fx_indices}
     snapshot = Snapshot(
         as_of=as_of,
         base_currency=base_currency,
         quotes=quotes,
-        fixings={index.name: fixings[index.name] for index in indices if index.name in fixings},
+        fixings={name: values for name, values in fixings.items() if name in named}
+        | {index.name: monthly(fixings[index.name]) for index in inflations if index.name in fixings},
         indices=indices,
+        fx_indices=fx_indices,
         curves=curves,
-        discount_curves={
-            currency: curve
-            for currency, curve in todays.pairs("DiscountingCurves", "DiscountingCurve", "currency")
-            if curve in curve_names
-        },
+        discount_curves=discount_curves,
         fx_spots=tuple(_fx_spots(todays, base_currency)),
         equities=tuple(_equities(surfaces, todays, curve_names)),
         commodities=tuple(
             surfaces.commodity(name, config) for name, config in todays.pairs("CommodityCurves", "CommodityCurve")
         ),
         hazards=tuple(_hazards(surfaces, todays, curve_names)),
+        inflations=inflations,
+        year_on_years=year_on_years,
         fx_volatilities=tuple(_fx_volatilities(surfaces, todays)),
         equity_volatilities=tuple(
             surfaces.equity_volatility(name, config)
@@ -203,6 +215,21 @@ def _closed(found: dict[str, CurveDefinition], indices: dict[str, RateIndex]) ->
         usable -= lost
 
 
+def _fx_indices(conventions: Element, currencies: set[str]) -> Iterator[FxIndex]:
+    """Published FX rates ("FX-ECB-EUR-USD") between currencies that have a discount curve."""
+    for element in conventions.findall("FX"):
+        parts = text_of(element, "Id").split("-")
+        if len(parts) == 4 and parts[0] == "FX" and {parts[2], parts[3]} <= currencies:
+            calendars = [part.strip() for part in text_of(element, "AdvanceCalendar", "NullCalendar").split(",")]
+            yield FxIndex(
+                name="-".join(parts),
+                foreign_currency=parts[2],
+                domestic_currency=parts[3],
+                calendar=",".join(calendars),
+                spot_days=int(text_of(element, "SpotDays", "0")),
+            )
+
+
 def _fx_spots(todays: _TodaysMarket, base_currency: str) -> Iterator[FxSpot]:
     for pair, _ in todays.pairs("FxSpots", "FxSpot", "pair"):
         foreign, domestic = pair[:3], pair[3:]
@@ -223,6 +250,24 @@ def _hazards(surfaces: SurfaceReader, todays: _TodaysMarket, curves: set[str]) -
         hazard = surfaces.hazard(name, config)
         if hazard is not None and (not hazard.discount_curve or hazard.discount_curve in curves):
             yield hazard
+
+
+def _inflation_curves(
+    reader: InflationReader, todays: _TodaysMarket, quotes: Mapping[str, float | str]
+) -> tuple[tuple[InflationDefinition, ...], tuple[YearOnYearDefinition, ...]]:
+    """Curves of price indices of which any swap is quoted."""
+    levels = [
+        reader.levels(name, config)
+        for name, config in todays.pairs("ZeroInflationIndexCurves", "ZeroInflationIndexCurve")
+    ]
+    growths = [
+        reader.year_on_year(name, config)
+        for name, config in todays.pairs("YYInflationIndexCurves", "YYInflationIndexCurve")
+    ]
+    return (
+        tuple(curve for curve in levels if any(pillar.quote in quotes for pillar in curve.swaps)),
+        tuple(curve for curve in growths if any(pillar.quote in quotes for pillar in curve.swaps)),
+    )
 
 
 def _fx_volatilities(surfaces: SurfaceReader, todays: _TodaysMarket) -> Iterator[FxVolatility]:

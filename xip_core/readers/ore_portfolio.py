@@ -18,7 +18,7 @@ import msgspec
 
 from xip_core.errors import CellError, Failure, FailureReason, InputError
 from xip_core.model import trade as trades
-from xip_core.readers import ore_legs
+from xip_core.readers import ore_commodity, ore_legs
 from xip_core.readers.ore_fields import Fields
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_trade(element: Element) -> trades.Trade:
             known = ", ".join(_READERS)
             raise CellError(FailureReason.UNSUPPORTED, f"type {trade_type!r} is not supported; known are {known}")
         labels = {"id": trade_id, **_labels(fields.child("Envelope", required=False))}
-        body = fields.child(f"{trade_type}Data")
+        body = fields.child(_BODIES.get(trade_type, f"{trade_type}Data"))
         fields.done()
         trade = reader(labels, body)
         body.done()
@@ -254,6 +254,37 @@ def _read_commodity_option(labels: dict[str, Any], body: Fields) -> trades.Trade
     return trades.CommodityOption(**labels, currency=body.text("Currency"), **option.contract(), **_underlying(body))
 
 
+def _read_commodity_swap(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    return trades.CommoditySwap(**labels, legs=ore_commodity.read_commodity_legs(body))
+
+
+def _read_commodity_swaption(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    """As ORE 1.8.17 values it: the premium of a commodity swaption, unlike any other, has no part in its value."""
+    option = _Option(body.child("OptionData"), "CommoditySwaption")
+    legs = ore_commodity.read_commodity_legs(body)
+    if len(legs) != 2:
+        raise CellError(FailureReason.UNSUPPORTED, f"a commodity swaption must have two legs, got {len(legs)}")
+    if option.settlement != "Cash":
+        raise CellError(FailureReason.UNSUPPORTED, f"a commodity swaption settled {option.settlement!r}")
+    return trades.CommoditySwaption(
+        **labels,
+        legs=(legs[0], legs[1]),
+        expiry=option.expiry,
+        position=option.position,
+    )
+
+
+def _read_commodity_average_option(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    option = _Option(body.child("OptionData"), "CommodityAveragePriceOption")
+    contract = option.contract()
+    terms = ore_commodity.read_average_option(body)
+    expiry = contract.pop("expiry")
+    if expiry != terms["end"]:
+        sentence = f"an average price option exercised on {expiry}, not at the end of its period {terms['end']}"
+        raise CellError(FailureReason.UNSUPPORTED, sentence)
+    return trades.CommodityAverageOption(**labels, **contract, **terms)
+
+
 def _underlying(body: Fields) -> dict[str, Any]:
     return {"name": body.text("Name"), "strike": body.number("Strike"), "quantity": body.number("Quantity")}
 
@@ -321,4 +352,9 @@ _READERS: dict[str, Callable[[dict[str, Any], Fields], trades.Trade]] = {
     "EquityOption": _read_equity_option,
     "CommodityForward": _read_commodity_forward,
     "CommodityOption": _read_commodity_option,
+    "CommoditySwap": _read_commodity_swap,
+    "CommoditySwaption": _read_commodity_swaption,
+    "CommodityAveragePriceOption": _read_commodity_average_option,
 }
+_BODIES = {"CommoditySwap": "SwapData"}
+"""Elements that hold a trade's terms where they are not named after its type."""

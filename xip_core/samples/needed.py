@@ -12,7 +12,7 @@ import msgspec
 from xip_core.errors import CellError
 from xip_core.model.market import Snapshot
 from xip_core.model.market_objects import market_objects
-from xip_core.model.trade import Trade
+from xip_core.model.trade import Swap, Trade
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import json_value, resolve_rows
 from xip_core.pricing.tile_market import MarketView
@@ -41,11 +41,17 @@ def snapshot_for(trades: Sequence[Trade], snapshot: Snapshot) -> Snapshot:
         field: tuple(item for item in getattr(snapshot, field) if f"{kind}/{_name(item, snapshot)}" in needed)
         for field, kind in _FIELDS.items()
     }
-    index_names = {index.name for index in indices}
+    for field, smiles in (("smiles", snapshot.volatility_smiles), ("swaption_smiles", snapshot.swaption_cubes)):
+        if smiles:
+            kept[field] = tuple(item for item in smiles if item.object_name in needed)
+    fx_indices = tuple(index for index in snapshot.fx_indices if index.name in _reset_indices(trades))
+    index_names = {index.name for index in indices} | {index.name for index in fx_indices}
+    index_names |= {name.split("/", 1)[1] for name in needed if name.startswith(("inflation/", "year_on_year/"))}
     smaller = msgspec.structs.replace(
         snapshot,
         **kept,
         indices=indices,
+        fx_indices=fx_indices,
         discount_curves={currency: curve for currency, curve in snapshot.discount_curves.items() if curve in curves},
         fixings={name: fixings for name, fixings in snapshot.fixings.items() if name in index_names},
     )
@@ -54,12 +60,20 @@ def snapshot_for(trades: Sequence[Trade], snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(smaller, quotes=quotes)
 
 
+def _reset_indices(trades: Sequence[Trade]) -> set[str]:
+    """FX indices that notionals are reset to."""
+    legs = [leg for trade in trades if isinstance(trade, Swap) for leg in trade.legs]
+    return {leg.fx_reset.index for leg in legs if leg.fx_reset is not None}
+
+
 _FIELDS = {
     "curves": "curve",
     "fx_spots": "fx",
     "equities": "equity",
     "commodities": "commodity",
     "hazards": "hazard",
+    "inflations": "inflation",
+    "year_on_years": "year_on_year",
     "fx_volatilities": "fx_volatility",
     "equity_volatilities": "equity_volatility",
     "commodity_volatilities": "commodity_volatility",

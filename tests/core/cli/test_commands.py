@@ -129,10 +129,10 @@ def test_kernels_are_listed_and_described(xipctl):
 
 
 def test_an_unknown_kernel_is_one_sentence(xipctl):
-    answer = xipctl("kernels", "equity.asian")
+    answer = xipctl("kernels", "equity.cliquet")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("xipctl: a kernel must be one of black.european")
-    assert answer.err.endswith(", got 'equity.asian'\n")
+    assert answer.err.endswith(", got 'equity.cliquet'\n")
 
 
 @pytest.mark.parametrize("command", ["watch", "results", "cancel"])

@@ -6,11 +6,12 @@ import numpy as np
 
 from xip_core.kernels.catalogue import catalogue
 from xip_core.kernels.declarations_exotic import EXOTIC
+from xip_core.kernels.declarations_path import PATH
 
 Columns = dict[str, np.ndarray]
-KERNELS = tuple(kernel.name for kernel in EXOTIC)
+KERNELS = tuple(kernel.name for kernel in (*EXOTIC, *PATH))
 SIGNED = {"rate", "dividend_yield", "first_yield", "second_yield", "correlation", "mean_log_jump"}
-FLAGS = {"is_call", "barrier_type", "is_asset", "pays_at_hit", "fixing_count"}
+FLAGS = {"is_call", "barrier_type", "is_asset", "pays_at_hit", "fixing_count", "is_floating"}
 
 
 def exotic_book(name: str, rows: int, seed: int = 21) -> Columns:
@@ -46,6 +47,13 @@ def exotic_book(name: str, rows: int, seed: int = 21) -> Columns:
         "second_volatility": random.uniform(0.05, 0.6, rows),
         "correlation": random.uniform(-0.95, 0.95, rows),
     }
+    columns["is_floating"] = random.integers(0, 2, rows).astype(float)
+    beyond = np.where(columns["is_call"] != columns["is_floating"], 1.0, -1.0)
+    columns["running_extreme"] = spot * np.exp(beyond * np.abs(random.normal(0.0, 0.2, rows)))
+    columns["window"] = columns["time"] * random.uniform(0.0, 1.0, rows)
+    columns["strike_multiple"] = np.exp(random.normal(0.0, 0.1, rows))
+    columns["past_weight"] = np.where(random.uniform(size=rows) < 0.5, 0.0, random.uniform(0.0, 0.9, rows))
+    columns["past_average"] = spot * np.exp(random.normal(0.0, 0.1, rows))
     columns["first_fixing"] = columns["time"] * random.uniform(0.0, 1.0, rows)
     if name == "equity.spread":
         columns["strike"] = random.uniform(0.0, 40.0, rows)

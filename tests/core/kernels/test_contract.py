@@ -137,7 +137,6 @@ def depend_on_the_count(x: np.ndarray, pv: np.ndarray, status: np.ndarray) -> No
     pv[:] = x + (len(status) == 1) * 1e-9
 
 
-
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [

@@ -156,7 +156,7 @@ GREEKS: dict[str, dict[str, tuple[list[tuple[str, int]], int]]] = {
         "gamma": ([("forward", 2)], 1),
         "vega": ([("normal_volatility", 1)], 1),
     },
-    "equity.european": SPOT_GREEKS | {"rho": ([("rate", 1)], 1)},
+    "equity.european": SPOT_GREEKS | {"rho": ([("rate", 1)], 1), "dividend_rho": ([("dividend_yield", 1)], 1)},
     "fx.european": SPOT_GREEKS
     | {"rho_domestic": ([("domestic_rate", 1)], 1), "rho_foreign": ([("foreign_rate", 1)], 1)},
 }

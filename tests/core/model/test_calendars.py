@@ -108,3 +108,15 @@ def test_every_day_is_open_in_the_null_calendar() -> None:
 def test_business_days_between_include_the_first_day_and_not_the_last() -> None:
     count = calendar("TARGET").business_days_between(days("2016-03-24"), days("2016-03-30"))
     assert count.tolist() == [2]
+
+
+def test_a_date_among_the_names_is_one_more_closed_day() -> None:
+    mourning = np.array([day_number(dt.date(2022, 9, 19))])
+    assert calendar("WeekendsOnly").is_business_day(mourning)[0]
+    closed = calendar("WeekendsOnly, 2022-09-19,2022-09-20")
+    assert not closed.is_business_day(mourning)[0]
+    assert closed.adjust(mourning, "following")[0] == mourning[0] + 2
+    every_day_but_one = calendar("NullCalendar,2022-09-19")
+    assert every_day_but_one.is_business_day(mourning - 1)[0]
+    with pytest.raises(ValueError, match="need the name of a calendar"):
+        calendar("2022-09-19")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +34,17 @@ def fraction(day_count: str, begin: str, end: str, tenor_months: int = 0) -> flo
         ("ACT/ACT ISDA", "2003-11-01", "2004-05-01", 61 / 365 + 121 / 366),
         ("ACT/ACT ISDA", "1999-02-01", "1999-07-01", 150 / 365),
         ("ACT/ACT ISDA", "2015-07-01", "2017-07-01", 184 / 365 + 1 + 181 / 365),
+        # the same memorandum: AFB on the first, third and fourth example
+        ("ACT/ACT AFB", "2003-11-01", "2004-05-01", 182 / 366),
+        ("ACT/ACT AFB", "1999-02-01", "1999-07-01", 150 / 365),
+        ("ACT/ACT AFB", "1999-02-01", "2000-02-01", 1.0),
+        ("ACT/ACT AFB", "2003-10-01", "2012-02-28", 8.413698630136986),  # QuantLib 1.44: 29 February is stepped to
+        ("NL/365", "2016-02-28", "2016-03-01", 1 / 365),
+        ("NL/365", "2016-02-29", "2016-03-01", 1 / 365),
+        ("NL/365", "2015-02-28", "2017-02-28", 2.0),
+        ("1/1", "2015-02-28", "2017-02-28", 1.0),
+        ("30E/360 ISDA", "2016-02-29", "2016-08-31", 180 / 360),
+        ("30E/360 ISDA", "2016-08-31", "2017-02-28", 180 / 360),
     ],
 )
 def test_fractions_are_those_of_the_definitions(day_count: str, begin: str, end: str, expected: float) -> None:
@@ -64,3 +77,35 @@ def test_icma_needs_a_tenor_that_divides_the_year() -> None:
 def test_an_unknown_day_count_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown day count 'BUS/252'"):
         fraction("BUS/252", "2003-11-01", "2004-05-01")
+
+
+def test_30e_360_isda_leaves_the_last_day_of_a_leg_where_it_is() -> None:
+    days = [np.array([day_number(dt.date.fromisoformat(date))]) for date in ("2016-08-31", "2017-02-28")]
+    inside = year_fractions("30E/360 ISDA", days[0], days[1])
+    at_the_end = year_fractions("30E/360 ISDA", days[0], days[1], termination_day=int(days[1][0]))
+    assert inside[0] == 180 / 360
+    assert at_the_end[0] == 178 / 360
+
+
+QUANTLIB = Path(__file__).resolve().parents[4] / "shared" / "reference" / "quantlib_tests"
+
+
+@pytest.mark.skipif(not QUANTLIB.exists(), reason=f"third-party values are absent: {QUANTLIB} (see the README)")
+@pytest.mark.parametrize(
+    ("table", "day_count", "last_day"),
+    [
+        ("bondbasis", "30/360", None),
+        ("eurobond", "30E/360", None),
+        ("usa", "30U/360", None),
+        # the dates on which the legs of QuantLib's three examples end
+        ("isda_data1", "30E/360 ISDA", dt.date(2009, 8, 20)),
+        ("isda_data2", "30E/360 ISDA", dt.date(2012, 2, 28)),
+        ("isda_data3", "30E/360 ISDA", dt.date(2008, 2, 29)),
+    ],
+)
+def test_days_are_those_of_quantlib(table: str, day_count: str, last_day: dt.date | None) -> None:
+    rows = list(csv.DictReader((QUANTLIB / f"daycount_30_360_{table}.csv").read_text().splitlines()))
+    begins, ends = (np.array([day_number(dt.date.fromisoformat(row[key])) for row in rows]) for key in ("start", "end"))
+    termination = None if last_day is None else day_number(last_day)
+    found = 360.0 * year_fractions(day_count, begins, ends, termination_day=termination)
+    assert np.round(found, 9).tolist() == [float(row["expected_days"]) for row in rows]

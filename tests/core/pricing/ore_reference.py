@@ -10,14 +10,15 @@ import datetime as dt
 import gzip
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of
-from xip_core.model.market_instruments import RateIndex
-from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.model.market_instruments import FxIndex, RateIndex
+from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ORE = REPOSITORY.parent / "shared" / "reference" / "ore"
@@ -88,6 +89,11 @@ class GivenMarket:
     as_of = AS_OF
     base_currency = "EUR"
     indices = INDICES
+    fx_indices: ClassVar[dict[str, FxIndex]] = {
+        "FX-ECB-EUR-USD": FxIndex(
+            name="FX-ECB-EUR-USD", foreign_currency="EUR", domestic_currency="USD", calendar="TARGET,US,UK"
+        )
+    }
 
     def __init__(self) -> None:
         rows = read_table("curves_daily_df.csv.gz")
@@ -174,6 +180,15 @@ class GivenMarket:
     def commodity_forward(self, name: str, date: dt.date) -> Refs:
         return self._one("commodity", name, date)
 
+    def inflation_base(self, index: str) -> dt.date:
+        return {"UKRPI": dt.date(2015, 12, 1), "EUHICPXT": dt.date(2015, 11, 1)}[index]
+
+    def log_growth(self, index: str, month: dt.date) -> Refs:
+        return self._one("log growth", index, month)
+
+    def year_on_year(self, index: str, month: dt.date) -> Refs | None:
+        return self._one("year on year", index, month)
+
     def _volatility(self, date: dt.date, is_normal: bool, *key: object) -> VolatilityRef:
         return VolatilityRef(self._one(*key), False, is_normal, self.time_years(date))
 
@@ -184,6 +199,9 @@ class GivenMarket:
         return self._volatility(expiry, False, "equity volatility", name, expiry)
 
     def commodity_volatility(self, name: str, expiry: dt.date, strike: float) -> VolatilityRef:
+        variance = ("commodity variance", name, expiry, round(strike, 9))
+        if variance in self._set:
+            return VolatilityRef(self._one(*variance), True, False, self.time_years(expiry))
         return self._volatility(expiry, False, "commodity volatility", name, expiry)
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
@@ -191,6 +209,12 @@ class GivenMarket:
 
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._volatility(fixing, True, "caplet volatility", index, fixing, strike)
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        return None
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        return None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         return self._fixings.get((index, date))

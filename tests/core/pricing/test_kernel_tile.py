@@ -143,7 +143,7 @@ def test_a_cancel_is_seen_between_blocks_of_rows() -> None:
 
 def test_a_kernel_of_another_version_than_planned_is_not_called() -> None:
     plan, data = a_plan()
-    node = msgspec.structs.replace(plan.nodes[0], kernel_version="2")
-    with pytest.raises(CellError, match=r"must be of version 2 as planned, this worker has 1") as caught:
+    node = msgspec.structs.replace(plan.nodes[0], kernel_version="99")
+    with pytest.raises(CellError, match=r"must be of version 99 as planned, this worker has \d+") as caught:
         kernel_rows(plan, node, 0, range(1), tile_columns(plan, node, 0, data), never)
     assert caught.value.failure.reason is FailureReason.UNSUPPORTED

@@ -11,7 +11,16 @@ from xip_core.graph.plan import NodeKind
 from xip_core.kernel_versions import KERNELS_USED, OPERATION_VERSIONS, requirements
 from xip_core.kernels import catalogue as catalogue_module
 from xip_core.model.trade import PROGRAM_OF
-from xip_core.pricing import arithmetic, surfaces_caplets, value, value_tile
+from xip_core.pricing import (
+    arithmetic,
+    curves_system,
+    smile_values,
+    surfaces_caplets,
+    surfaces_fit,
+    surfaces_quotes,
+    value,
+    value_tile,
+)
 from xip_core.pricing.evaluate import evaluate_tile
 
 KERNEL_OF_MODULE = {
@@ -19,6 +28,9 @@ KERNEL_OF_MODULE = {
     "bachelier": "bachelier.european",
     "elementary": "elementary.log",
     "terms": "terms.rows",
+    "volatility_sabr": "volatility.sabr",
+    "volatility_sabr_normal": "volatility.sabr_normal",
+    "volatility_svi": "volatility.svi",
 }
 
 
@@ -38,18 +50,22 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
     for module in (arithmetic, value, value_tile):
         monkeypatch.setattr(module, "terms", Watched(module.terms, "terms.rows", names))
-    for module in (arithmetic, value):
+    for module in (arithmetic, smile_values, value):
         load = module.load_module
         monkeypatch.setattr(
             module, "load_module", lambda name, load=load: Watched(load(name), KERNEL_OF_MODULE[name], names)
         )
+    watched_solver = Watched(curves_system.calibration, "calibration.system", names)
+    monkeypatch.setattr(curves_system, "calibration", watched_solver)
+    monkeypatch.setattr(surfaces_caplets, "caplets", Watched(surfaces_caplets.caplets, "caplets.strip", names))
     evaluate = catalogue_module.evaluate
 
     def watched(name: str, **columns: object) -> object:
         names.add(name)
         return evaluate(name, **columns)
 
-    monkeypatch.setattr(surfaces_caplets, "evaluate", watched)
+    for module in (surfaces_caplets, surfaces_fit, surfaces_quotes):
+        monkeypatch.setattr(module, "evaluate", watched)
     return names
 
 

@@ -22,6 +22,13 @@ from tests.core.pricing.flat_market import (
     an_overnight_leg,
     value,
 )
+from tests.core.pricing.oil_trades import (
+    a_fixed_oil_leg,
+    an_average_option,
+    an_oil_leg,
+    an_oil_swap,
+    an_oil_swaption,
+)
 from tests.core.pricing.test_products import a_bond, an_fx_option, swaption
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.model.market import Snapshot
@@ -76,6 +83,9 @@ def every_product() -> list[Trade]:
         EquityOption(id="equity option", expiry=IN_TWO_YEARS, option_type="call", **EQUITY),
         CommodityForward(id="oil forward", maturity=IN_TWO_YEARS, **OIL),
         CommodityOption(id="oil option", expiry=IN_TWO_YEARS, option_type="put", **OIL),
+        an_oil_swap(a_fixed_oil_leg(payer=True), an_oil_leg(averaged=True, spreads=(1.5,))),
+        an_oil_swaption(),
+        an_average_option(),
     ]  # fmt: skip
 
 

@@ -9,7 +9,18 @@ import pytest
 
 from tests.core.pricing.ore_reference import ORE, needs_ore
 from xip_core.errors import FailureReason, InputError
-from xip_core.model.trade import Bond, CapFloor, Cds, OvernightLeg, Premium, Swap, Swaption, decode_trade, encode_trade
+from xip_core.model.trade import (
+    Bond,
+    CapFloor,
+    Cds,
+    CommodityAverageOption,
+    OvernightLeg,
+    Premium,
+    Swap,
+    Swaption,
+    decode_trade,
+    encode_trade,
+)
 from xip_core.readers.ore_portfolio import Portfolio, read_portfolio
 
 FX_FORWARD = """
@@ -84,6 +95,38 @@ def test_a_bad_trade_is_quarantined_and_its_neighbour_read(
 )
 def test_a_feature_that_is_not_priced_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     (unread,) = read(tmp_path, FX_OPTION.replace(old, new)).unread
+    assert unread.failure.reason == FailureReason.UNSUPPORTED
+    assert sentence in unread.failure.message
+
+
+AVERAGE_OPTION = """
+  <Trade id="APO"><TradeType>CommodityAveragePriceOption</TradeType>
+    <CommodityAveragePriceOptionData>
+      <OptionData><LongShort>Long</LongShort><OptionType>Put</OptionType>
+        <ExerciseDates><ExerciseDate>2021-12-31</ExerciseDate></ExerciseDates></OptionData>
+      <Name>OIL</Name><Currency>USD</Currency><Quantity>10</Quantity><Strike>50</Strike><PriceType>Spot</PriceType>
+      <StartDate>2020-12-31</StartDate><EndDate>2021-12-31</EndDate><PaymentLag>5</PaymentLag>
+      <PaymentCalendar>US-NYSE</PaymentCalendar>
+    </CommodityAveragePriceOptionData></Trade>"""
+
+
+def test_an_average_price_option_is_read(tmp_path: Path) -> None:
+    (trade,) = read(tmp_path, AVERAGE_OPTION).trades
+    assert isinstance(trade, CommodityAverageOption)
+    assert (trade.option_type, trade.strike, trade.payment_lag_days) == ("put", 50.0, 5)
+    assert (trade.start, trade.end) == (dt.date(2020, 12, 31), dt.date(2021, 12, 31))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (">Spot<", ">FutureSettlement<", "PriceType 'FutureSettlement' is not supported, Spot is"),
+        ("<EndDate>2021-12-31", "<EndDate>2022-01-31", "exercised on 2021-12-31, not at the end of its period"),
+        ("<Strike>", "<Gearing>2</Gearing><Strike>", "Gearing) is not supported"),
+    ],
+)
+def test_other_ways_to_average_are_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    (unread,) = read(tmp_path, AVERAGE_OPTION.replace(old, new)).unread
     assert unread.failure.reason == FailureReason.UNSUPPORTED
     assert sentence in unread.failure.message
 
