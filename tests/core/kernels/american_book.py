@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ def american_book(rows: int, seed: int = 5) -> Columns:
     }
 
 
-def one_row(**changes: object) -> dict[str, object]:
-    row: dict[str, object] = {
+def one_row(**changes: object) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "spot": 100.0,
         "strike": 105.0,
         "time": 1.5,
