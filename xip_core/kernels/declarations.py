@@ -18,6 +18,7 @@ from xip_core.kernels.declaration_records import (
     price,
     rate,
 )
+from xip_core.kernels.declarations_american import AMERICAN
 from xip_core.kernels.declarations_bonds import BONDS
 from xip_core.kernels.declarations_exotic import EXOTIC
 from xip_core.kernels.declarations_heston import HESTON
@@ -157,6 +158,7 @@ KERNELS = (
     BLACK,
     BACHELIER,
     EQUITY,
+    AMERICAN,
     FX,
     CDS_FLAT,
     *OPTIONS,
