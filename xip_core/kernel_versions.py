@@ -27,6 +27,7 @@ KERNEL_VERSIONS = {
     "bachelier.european": "2",
     "black.european": "2",
     "bond.yield": "1",
+    "calibration.system": "1",
     "credit.cds_flat": "1",
     "credit.default_steps": "1",
     "elementary.log": "1",
@@ -39,24 +40,29 @@ KERNEL_VERSIONS = {
     "equity.digital": "2",
     "equity.digital_barrier": "2",
     "equity.european": "2",
+    "equity.heston": "1",
     "equity.lookback": "1",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
     "equity.touch": "2",
+    "fx.atm_strike": "1",
+    "fx.delta": "1",
     "fx.european": "2",
+    "fx.strike_of_delta": "1",
     "implied.bachelier": "2",
     "implied.black": "2",
-    "lgm.bermudan": "1",
     "monte_carlo.normals": "1",
     "terms.rows": "1",
+    "volatility.sabr": "1",
+    "volatility.sabr_normal": "1",
+    "volatility.svi": "1",
 }
 """`terms.rows` stands for all of its module, also `gradient`, `gather_linear` and `gather_exp`; so does
-`monte_carlo.normals`."""
+`monte_carlo.normals`; `calibration.system` is the solver of curves."""
 
 OPERATION_VERSIONS = {
     "average": "2",
-    "bermudan": "1",
     "calibrate": "2",
     "option": "2",
     "optionlet": "2",
@@ -75,8 +81,19 @@ _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "te
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
-    "bermudan": (*_OPTION_KERNELS, "lgm.bermudan"),
-    "calibrate": ("bachelier.european", "black.european", "credit.default_steps", "elementary.log", "terms.rows"),
+    "calibrate": (
+        "bachelier.european",
+        "black.european",
+        "calibration.system",
+        "credit.default_steps",
+        "elementary.log",
+        "fx.atm_strike",
+        "fx.strike_of_delta",
+        "terms.rows",
+        "volatility.sabr",
+        "volatility.sabr_normal",
+        "volatility.svi",
+    ),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

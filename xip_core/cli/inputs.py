@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,8 +16,6 @@ import msgspec
 from xip_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from xip_core.cli.run import RunOptions
 
 SAMPLE_PREFIX = "sample:"
@@ -47,6 +46,25 @@ def read_inputs(options: RunOptions) -> RunInputs:
     assert options.book is not None
     assert options.market is not None
     return _files(options.book, options.market, options.scenarios)
+
+
+def read_market_of(source: str) -> bytes:
+    """The snapshot that *source* names: a sample, an ORE directory, a file.
+
+    Raises:
+        InputError: a file that cannot be read.
+        RequestError: a sample that does not exist.
+    """
+    if source.startswith(SAMPLE_PREFIX):
+        from xip_core import samples
+
+        return samples.load(source.removeprefix(SAMPLE_PREFIX)).market
+    path = Path(source)
+    if path.is_dir():
+        from xip_core.readers.ore_directory import read_market
+
+        return read_market(path)
+    return _content(path)
 
 
 def _sample(source: str, scenarios: Path | None) -> RunInputs:

@@ -7,7 +7,7 @@ table below and imports click alone.
     0           the run is complete, or the command did what it was asked
     1           the run failed or was cancelled, or the command could not do it; one sentence on stderr says why
     2           the command line is wrong
-    3           the run is complete, some cells are quarantined
+    3           the run is complete, some cells are quarantined; the market is calibrated, some objects are refused
     130, 143    stopped by Ctrl-C or SIGTERM
 """
 
@@ -38,6 +38,7 @@ COMMANDS = {
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
+    "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
 }
 """Command to one line of help; the command lives in the module of its name."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xip_core.cli.summary import Extreme, QuarantineLine, Summary, TradeLine
     from xip_core.kernels.declarations import Kernel
     from xip_core.model.result import BreakerInfo, Run, WorkerInfo
+    from xip_core.pricing.fit_report import CalibrationReport, ObjectFit
 
 WIDTH_MIN = 100  # of output that goes to a file or a pipe, where nobody can make the window wider
 WIDTH_MAX = 10_000  # nobody's table; bounds what rich measures
@@ -219,6 +220,43 @@ def print_kernel(kernel: Kernel) -> None:
     _show(out, columns)
     _show(out, outputs)
     out.print(f"[dim]source  {_escape(kernel.source)}[/]")
+
+
+def print_calibration(name: str, as_of: str, report: CalibrationReport) -> None:
+    """Objects with what is left of their worst quote; then why some were refused."""
+    out = console()
+    refused = [item for item in report.objects if item.reason]
+    verdict = f"[yellow]{_count(len(refused), 'object')} refused[/]" if refused else "[green]complete[/]"
+    out.print(f"[bold]{_escape(name)}[/]  {verdict}\n[dim]as of {as_of}[/]\n")
+    table = _table("object", "quotes", "rounds", "worst residual", "of quote", left=1)
+    table.columns[-1].justify = "left"
+    for item in report.objects:
+        counts = (str(len(item.instruments)), str(item.rounds) if item.rounds else "[dim]-[/]")
+        if item.is_refused:
+            table.add_row(f"[yellow]{_escape(item.name)}[/]", *counts, "[yellow]refused[/]", "")
+        elif item.worst is None:
+            table.add_row(_escape(item.name), *counts, "[dim]-[/]", "")
+        else:
+            table.add_row(_escape(item.name), *counts, f"{item.worst_residual:.1e}", _escape(item.worst.quote))
+    _show(out, table)
+    for item in refused:
+        part = " [dim](in part)[/]" if item.is_partial else ""
+        out.print(f"[yellow]{_words(item.reason)}[/]{part}  {_escape(item.message)}", soft_wrap=True)
+
+
+def print_object_fit(item: ObjectFit) -> None:
+    """The quotes of one object."""
+    out = console()
+    table = _table("quote", "pillar", "value", "residual", left=2)
+    for quote in item.instruments:
+        value = "[yellow]none[/]" if quote.value is None else f"{quote.value:.10g}"
+        residual = "[dim]-[/]" if quote.residual is None else f"{quote.residual:.1e}"
+        table.add_row(_escape(quote.quote), quote.pillar, value, residual)
+    rounds = f"  [dim]{_count(item.rounds, 'round')}[/]" if item.rounds else ""
+    out.print(f"[bold]{_escape(item.name)}[/]{rounds}\n")
+    _show(out, table)
+    if item.reason:
+        out.print(f"[yellow]{_words(item.reason)}[/]  {_escape(item.message)}", soft_wrap=True)
 
 
 def run_line(run: Run) -> str:

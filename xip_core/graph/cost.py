@@ -79,7 +79,6 @@ COST_CLASSES: dict[tuple[str, str], CostClass] = {
     ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
     ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
     ("average", "commodity"): CostClass(1400e-6, 10e-6, 22000),  # 250 prices, each a forward and a variance
-    ("bermudan", "rates"): CostClass(1500e-6, 260e-6, 15000),  # a swaption for each date, and the model
     ("option", "commodity"): _OPTION,
     ("option", "equity"): _OPTION,
     ("option", "fx"): _OPTION,

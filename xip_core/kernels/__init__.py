@@ -1,15 +1,15 @@
 """Pricing kernels: columns of numbers in, columns of numbers out; no trade, no date, no currency.
 
 Closed-form kernels are called by name through `evaluate`; `catalogue()` lists them. `terms` values linear products on
-the market vector, `default_steps` default between two days; both are called by their functions. Compiled modules are
-chosen per CPU level in `xip_core.kernels.level` and loaded at first use.
+the market vector, `default_steps` default between two days, `calibration` solves for the knots of curves; all are
+called directly. Compiled modules are chosen per CPU level in `xip_core.kernels.level` and loaded at first use.
 """
 
 from __future__ import annotations
 
 import types
 
-COMPILED_DIRECTLY_CALLED = ("default_steps", "monte_carlo", "terms")
+COMPILED_DIRECTLY_CALLED = ("calibration", "default_steps", "monte_carlo", "terms")
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -20,9 +20,11 @@ from xip_core.kernels.declaration_records import (
 )
 from xip_core.kernels.declarations_bonds import BONDS
 from xip_core.kernels.declarations_exotic import EXOTIC
+from xip_core.kernels.declarations_heston import HESTON
 from xip_core.kernels.declarations_options import OPTIONS
 from xip_core.kernels.declarations_path import PATH
 from xip_core.kernels.declarations_sampled import SAMPLED
+from xip_core.kernels.declarations_volatility import VOLATILITY_KERNELS
 
 __all__ = ["KERNELS", "Column", "Kernel", "Output"]
 
@@ -151,4 +153,6 @@ CDS_FLAT = Kernel(
     function="cds_flat",
 )
 
-KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *BONDS, *OPTIONS, *EXOTIC, *PATH, *SAMPLED)
+_WITH_FAMILIES = (*BONDS, *OPTIONS, *EXOTIC, *PATH, *SAMPLED, HESTON, *VOLATILITY_KERNELS)
+
+KERNELS = (BLACK, BACHELIER, EQUITY, FX, CDS_FLAT, *_WITH_FAMILIES)

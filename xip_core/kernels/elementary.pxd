@@ -8,6 +8,10 @@ cdef extern from "elementary.h" nogil:
     double normal_pdf(double x) noexcept
     double normal_cdf(double x) noexcept
     double mills_ratio(double x) noexcept
+    void sin_cos(double x, double* sine, double* cosine) noexcept
+    double sin_(double x) noexcept
+    double cos_(double x) noexcept
+    double atan2_(double y, double x) noexcept
 
 cdef extern from "<math.h>" nogil:
     double sqrt(double x) noexcept      # IEEE 754 rounds it correctly; an instruction, not a call

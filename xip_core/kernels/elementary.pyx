@@ -13,6 +13,9 @@ COLUMNS = {
     "normal_pdf": ("x",),
     "normal_cdf": ("x",),
     "mills_ratio": ("x",),
+    "sin_": ("x",),
+    "cos_": ("x",),
+    "atan2_": ("y", "x"),
 }
 
 
@@ -58,6 +61,27 @@ cdef void mills_ratio_loop(Py_ssize_t count, const double** column, double** out
         is_refused[row] = 0.0
 
 
+cdef void sin_loop(Py_ssize_t count, const double** column, double** output, double* is_refused) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(count):
+        output[0][row] = sin_(column[0][row])
+        is_refused[row] = 0.0
+
+
+cdef void cos_loop(Py_ssize_t count, const double** column, double** output, double* is_refused) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(count):
+        output[0][row] = cos_(column[0][row])
+        is_refused[row] = 0.0
+
+
+cdef void atan2_loop(Py_ssize_t count, const double** column, double** output, double* is_refused) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(count):
+        output[0][row] = atan2_(column[0][row], column[1][row])
+        is_refused[row] = 0.0
+
+
 def apply(str name, tuple columns, result, status):
     """
     One function over a column.
@@ -70,5 +94,7 @@ def apply(str name, tuple columns, result, status):
         KeyError: an unknown name. ValueError: a length or dtype is wrong.
     """
     cdef dict index = {key: place for place, key in enumerate(COLUMNS)}
-    cdef loop_t* loops = [exp_loop, log_loop, log_ratio_loop, normal_pdf_loop, normal_cdf_loop, mills_ratio_loop]
+    cdef loop_t* loops = [
+        exp_loop, log_loop, log_ratio_loop, normal_pdf_loop, normal_cdf_loop, mills_ratio_loop, sin_loop, cos_loop,
+        atan2_loop]
     run_columns(loops[<int> index[name]], COLUMNS[name], ("result",), columns, (result,), status)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -163,10 +164,51 @@ def implied_bachelier(forward: float, strike: float, time: float, discount: floa
     return {"volatility": root(excess, (5.0 * price / discount + abs(forward - strike)) / math.sqrt(time))}
 
 
+def equity_heston(
+    spot: float,
+    strike: float,
+    time: float,
+    rate: float,
+    dividend_yield: float,
+    v0: float,
+    kappa: float,
+    theta: float,
+    sigma: float,
+    rho: float,
+    is_call: float,
+) -> Row:
+    """Heston's two probabilities (1993), Gauss-Legendre on panels that double in width; sigma > 0.01, |rho| < 1."""
+    log_strike = math.log(strike / spot) - (rate - dividend_yield) * time
+
+    def moment(u: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        beta = kappa - rho * sigma * 1j * u
+        d = np.sqrt(beta * beta + sigma * sigma * (1j * u + u * u))
+        g, fall = (beta - d) / (beta + d), np.exp(-d * time)
+        growth = (beta - d) * time - 2.0 * np.log((1.0 - g * fall) / (1.0 - g))
+        variance = (beta - d) * (1.0 - fall) / (1.0 - g * fall)
+        return np.exp((kappa * theta * growth + v0 * variance) / (sigma * sigma) - 1j * u * log_strike)
+
+    places, weights = np.polynomial.legendre.leggauss(200)
+    edges = np.concatenate([[0.0], 2.0 ** np.arange(-3.0, 16.0)]) / math.sqrt(max(v0, theta) * time)
+    width = 0.5 * np.diff(edges)[:, None]
+    u = (edges[:-1, None] + width * (places + 1.0)).ravel()
+    weight = (width * weights).ravel() / math.pi
+    plain, by_spot = moment(u + 0j), moment(u - 1j) * math.exp(log_strike)
+    spot_leg, strike_leg = spot * math.exp(-dividend_yield * time), strike * math.exp(-rate * time)
+    chance, spot_chance = (0.5 + float(weight @ (values.imag / u)) for values in (plain, by_spot))
+    step = 0.0 if is_call else 1.0
+    return {
+        "pv": spot_leg * (spot_chance - step) - strike_leg * (chance - step),
+        "delta": spot_leg * (spot_chance - step) / spot,
+        "gamma": strike_leg * float(weight @ plain.real) / spot**2,
+    }
+
+
 TWINS: dict[str, Callable[..., Row]] = {
     "black.european": black_european,
     "bachelier.european": bachelier_european,
     "equity.european": equity_european,
+    "equity.heston": equity_heston,
     "fx.european": fx_european,
     "bond.yield": bond_yield,
     "credit.cds_flat": credit_cds_flat,
@@ -203,3 +245,20 @@ def terms_rows(
             linear = constant[term] + sparse_dot(market, linear_factor[pairs], linear_weight[pairs])
             pv[row] += amount[term] * linear * np.exp(exponent)
     return pv
+
+
+def svi_slice(log_moneyness: float, time: float, a: float, b: float, rho: float, m: float, sigma: float) -> Row:
+    away = log_moneyness - m
+    root = math.hypot(away, sigma)
+    variance = a + b * (rho * away + root)
+    slope = b * (rho + away / root)
+    curvature = b * sigma**2 / root**3
+    return {
+        "volatility": math.sqrt(variance / time),
+        "total_variance": variance,
+        "slope": slope,
+        "curvature": curvature,
+        "durrleman": (1.0 - log_moneyness * slope / (2.0 * variance)) ** 2
+        - slope**2 / 4.0 * (1.0 / variance + 0.25)
+        + curvature / 2.0,
+    }

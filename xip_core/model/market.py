@@ -27,6 +27,7 @@ import msgspec
 from xip_core.errors import CellError, FailureReason, RequestError
 from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
 from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars, RateIndex, Record, ZeroSpreads
+from xip_core.model.market_smiles import SwaptionSmile, VolatilitySmile, smile_fault, swaption_smile_fault
 from xip_core.model.trade import DayCount
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -51,6 +52,8 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     Attributes:
         forwards: forward prices, from which q follows at their dates; or empty.
         dividend_yields: continuous yields q; or empty. With both empty q is 0.
+        cash_dividends: amounts per share by ex date, beside yields but not beside forward prices, which hold them:
+            the spot above is then the spot less the value of the dividends up to the day (`pricing.equity_dividends`).
     """
 
     name: str
@@ -59,6 +62,12 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     forecast_curve: str
     forwards: Pillars = ()
     dividend_yields: Pillars = ()
+    cash_dividends: Pillars | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def dividends(self) -> Pillars:
+        """`cash_dividends`, none where unset."""
+        return () if isinstance(self.cash_dividends, msgspec.UnsetType) else self.cash_dividends
 
 
 class CommodityDefinition(Record, frozen=True, kw_only=True):
@@ -171,7 +180,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
     Attributes:
         quotes: row-major, expiries x swap_tenors.
-        mean_reversion: per year, of the model that prices what depends on swap rates of several dates.
     """
 
     currency: str
@@ -180,7 +188,6 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
     swap_tenors: tuple[str, ...]
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
-    mean_reversion: float = 0.0
 
     @property
     def name(self) -> str:
@@ -238,6 +245,19 @@ class Snapshot(Record, frozen=True, kw_only=True):
     swaption_volatilities: tuple[SwaptionVolatility, ...] = ()
     cap_volatilities: tuple[CapVolatility, ...] = ()
     securities: tuple[Security, ...] | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
+    smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    swaption_smiles: tuple[SwaptionSmile, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def swaption_cubes(self) -> tuple[SwaptionSmile, ...]:
+        """`swaption_smiles`, none where unset."""
+        return () if isinstance(self.swaption_smiles, msgspec.UnsetType) else self.swaption_smiles
+
+    @property
+    def volatility_smiles(self) -> tuple[VolatilitySmile, ...]:
+        """`smiles`, none where unset: a snapshot without them keeps the bytes it had before there were any."""
+        return () if isinstance(self.smiles, msgspec.UnsetType) else self.smiles
 
     def __post_init__(self) -> None:
         for problem in _contradictions(self):
@@ -339,6 +359,16 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
         "swaption volatility": [v.name for v in snapshot.swaption_volatilities],
         "cap volatility": [v.name for v in snapshot.cap_volatilities],
     }
+    for smile in snapshot.volatility_smiles:
+        groups[smile.kind.replace("_", " ").replace("fx", "FX")].append(smile.name)
+        fault = smile_fault(smile)
+        if fault is not None:
+            yield fault
+    for cube in snapshot.swaption_cubes:
+        groups["swaption volatility"].append(cube.currency)
+        fault = swaption_smile_fault(cube)
+        if fault is not None:
+            yield fault
     for what, names in groups.items():
         yield from _repeated(what, names)
     for spot in snapshot.fx_spots:
@@ -350,6 +380,9 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"curve {curve.name} must have an instrument, got none"
         if len(curve.segments) > 1 and any(isinstance(segment, ZeroSpreads) for segment in curve.segments):
             yield f"curve {curve.name}: zero spreads must be its only segment"
+    for equity in snapshot.equities:
+        if equity.forwards and equity.dividends:
+            yield f"equity {equity.name} must not have both forward prices and cash dividends"
     for hazard in snapshot.hazards:
         if sum(map(bool, (hazard.cds_spreads, hazard.upfronts, hazard.hazard_rates))) != 1:
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"

@@ -22,6 +22,7 @@ from xip_core.errors import RequestError
 from xip_core.model import market_instruments as instruments
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillars, RateIndex, Segment
+from xip_core.model.market_smiles import DeltaQuotes, VolatilitySmile
 
 _PERIOD = re.compile(r"(\d+)([DWMY])")
 _YEARS = {"D": 1.0 / 365.0, "W": 7.0 / 365.0, "M": 1.0 / 12.0, "Y": 1.0}
@@ -31,8 +32,8 @@ class QuoteUse(msgspec.Struct, frozen=True):
     """One quote in one object.
 
     Attributes:
-        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "volatility",
-            "upfront", "season" or "discount".
+        role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "dividend",
+            "volatility", "risk_reversal", "butterfly", "upfront", "season" or "discount".
         maturity_years: of the instrument, from the as-of date, to the precision buckets need.
     """
 
@@ -142,6 +143,33 @@ def _grid_uses(tenors: Iterable[str], quotes: tuple[str, ...], as_of: dt.date) -
     )
 
 
+def _smile_uses(smile: VolatilitySmile, as_of: dt.date) -> tuple[QuoteUse, ...]:
+    quotes = smile.quotes
+    if not isinstance(quotes, DeltaQuotes):
+        return _grid_uses(smile.expiries, quotes.volatilities, as_of)
+    roles = (
+        ("volatility", quotes.at_the_money), ("risk_reversal", quotes.risk_reversals), ("butterfly", quotes.butterflies)
+    )  # fmt: skip
+    return tuple(
+        QuoteUse(use.quote, role, use.maturity_years)
+        for role, names in roles
+        for use in _grid_uses(smile.expiries, names, as_of)
+    )
+
+
+def _smile_parents(smile: VolatilitySmile, snapshot: Snapshot) -> Iterator[str]:
+    """What its forwards and deltas need."""
+    if smile.kind != "fx_volatility":
+        yield f"{smile.kind.removesuffix('_volatility')}/{smile.name}"
+        yield from (f"curve/{item.forecast_curve}" for item in snapshot.equities if item.name == smile.name)
+        return
+    for currency in (smile.name[:3], smile.name[3:]):
+        if currency != snapshot.base_currency:
+            yield f"fx/{currency}"
+        if currency in snapshot.discount_curves:
+            yield f"curve/{snapshot.discount_curves[currency]}"
+
+
 def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
     """All objects of a snapshot by name, curves first, in the order of the definitions."""
     as_of = snapshot.as_of
@@ -163,6 +191,7 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
             QuoteUse(equity.spot_quote, "spot", 0.0),
             *_uses(equity.forwards, "price", as_of),
             *_uses(equity.dividend_yields, "yield", as_of),
+            *_uses(equity.dividends, "dividend", as_of),
         )
         add("equity", equity.name, equity.currency, quotes, (f"curve/{equity.forecast_curve}",))
     for commodity in snapshot.commodities:
@@ -196,6 +225,14 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         cap_parents = (f"curve/{curve}" for curve in curves)
         currency = index.currency if index else ""
         add("cap_volatility", cap.index, currency, _grid_uses(cap.tenors, cap.quotes, as_of), cap_parents)
+    for smile in snapshot.volatility_smiles:
+        add(smile.kind, smile.name, "", _smile_uses(smile, as_of), _smile_parents(smile, snapshot))
+    for cube in snapshot.swaption_cubes:
+        of_index = [indices[cube.index].curve] if cube.index in indices else []
+        behind = {curve.discount_curve for curve in snapshot.curves if curve.name in of_index}
+        cube_parents = (f"curve/{curve}" for curve in sorted({*of_index, *behind} - {""}))
+        uses = _grid_uses(cube.expiries, cube.volatilities, as_of)
+        add("swaption_volatility", cube.currency, cube.currency, uses, cube_parents)
     return {item.name: item for item in found}
 
 

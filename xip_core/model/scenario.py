@@ -11,10 +11,13 @@ What a target means::
     currency               the outright rates of every curve in the currency; basis spreads and FX points stand still
     fx                     the spot of a pair ("EURUSD"); FX points scale with it, so interest rates stand still
     equity                 the spot; forward prices scale with it, so dividend yields stand still
+    dividend               the cash dividends of an equity
     commodity              spot and forward prices
     hazard                 CDS spreads or hazard rates
     inflation              zero-coupon and year-on-year swap rates of a price index ("UKRPI")
-    *_volatility           the quotes of one surface, by expiry
+    *_volatility           the volatilities of one surface, by expiry; of one quoted by delta those at the money
+    risk_reversal          the risk reversals of one surface ("EURUSD"), by expiry
+    butterfly              its butterflies
 
 A shift that names nothing is refused when the run is planned: a stress that silently does nothing is worse than none.
 """
@@ -52,6 +55,9 @@ Target = Literal[
     "commodity_volatility",
     "swaption_volatility",
     "cap_volatility",
+    "risk_reversal",
+    "butterfly",
+    "dividend",
 ]
 
 _ROLES: dict[str, frozenset[str]] = {
@@ -61,6 +67,9 @@ _ROLES: dict[str, frozenset[str]] = {
     "equity": frozenset({"spot"}),
     "commodity": frozenset({"spot", "price"}),
     "hazard": frozenset({"rate"}),
+    "risk_reversal": frozenset({"risk_reversal"}),
+    "butterfly": frozenset({"butterfly"}),
+    "dividend": frozenset({"dividend"}),
     "inflation": frozenset({"rate"}),
 }
 _VOLATILITY_ROLES = frozenset({"volatility"})
@@ -255,7 +264,9 @@ class ScenarioMarket:
         if shift.target == "currency":
             return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
         kind = "inflation" if item.kind == "year_on_year" else item.kind
-        if shift.target != kind:
+        is_smile = shift.target in ("risk_reversal", "butterfly") and kind.endswith("_volatility")
+        is_dividend = shift.target == "dividend" and kind == "equity"
+        if shift.target != kind and not is_smile and not is_dividend:
             return False
         name = item.name.split("/", 1)[1]
         return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)

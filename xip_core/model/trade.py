@@ -8,7 +8,6 @@ evaluation date. Every struct refuses unknown fields, because a misspelt field t
     fra                forward rate agreement                      terms         rates
     cap_floor          cap, floor or collar on a floating leg      optionlet     rates
     swaption           European swaption, physical or cash         swaption      rates
-    bermudan_swaption  on one of several dates                     bermudan      rates
     bond               fixed or floating bond, capped or floored   optionlet     bonds
     cds                single-name credit default swap             terms         credit
     fx_forward         two payments on one day                     terms         fx
@@ -32,7 +31,6 @@ and decodes in 3 us, its head in 0.6 us.
 from __future__ import annotations
 
 import datetime as dt
-from itertools import pairwise
 
 import msgspec
 
@@ -71,7 +69,6 @@ from xip_core.model.unreadable import UNREADABLE
 __all__ = [
     "ASSET_CLASS_OF",
     "PROGRAM_OF",
-    "BermudanSwaption",
     "Bond",
     "CapFloor",
     "Cds",
@@ -174,24 +171,6 @@ class Swaption(TradeTerms, frozen=True, kw_only=True, tag="swaption"):
     position: Position
     settlement: Settlement
     premiums: tuple[Premium, ...] = ()
-
-
-class BermudanSwaption(TradeTerms, frozen=True, kw_only=True, tag="bermudan_swaption"):
-    """Right to enter, on one of *expiries*, what is left of the swap of *legs*: the periods that start then or later.
-
-    Attributes:
-        legs: one fixed and one floating leg of one currency.
-        expiries: ascending.
-    """
-
-    legs: tuple[Leg, Leg]
-    expiries: tuple[dt.date, ...]
-    position: Position
-    premiums: tuple[Premium, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.expiries or any(a >= b for a, b in pairwise(self.expiries)):
-            raise ValueError("a bermudan_swaption needs expiries, ascending")
 
 
 class Bond(TradeTerms, frozen=True, kw_only=True, tag="bond"):
@@ -351,7 +330,6 @@ Trade = (
     | Fra
     | CapFloor
     | Swaption
-    | BermudanSwaption
     | Bond
     | Cds
     | FxForward
@@ -378,7 +356,6 @@ PROGRAM_OF: dict[str, str] = {
     "fra": "terms",
     "cap_floor": "optionlet",
     "swaption": "swaption",
-    "bermudan_swaption": "bermudan",
     "bond": "optionlet",
     "cds": "terms",
     "fx_forward": "terms",
@@ -398,7 +375,6 @@ ASSET_CLASS_OF: dict[str, str] = {
     "fra": "rates",
     "cap_floor": "rates",
     "swaption": "rates",
-    "bermudan_swaption": "rates",
     "bond": "bonds",
     "cds": "credit",
     "fx_forward": "fx",

@@ -39,13 +39,16 @@ class RefTable:
 
 def log_(values: Floats) -> Floats:
     """Natural logarithm, elementwise, of positive numbers."""
-    flat = np.ascontiguousarray(values).ravel()
-    result = np.empty_like(flat)
-    load_module("elementary").apply("log_", (flat,), result, np.empty(len(flat), dtype=np.uint8))
-    return result.reshape(values.shape)
+    return _elementary("log_", values)
 
 
 def exp_(values: Floats) -> Floats:
-    """Exponential, elementwise, of a matrix."""
-    each = np.arange(len(values) + 1, dtype=np.int32)
-    return terms.gather_exp(np.ascontiguousarray(values), each, each[:-1], np.ones(len(values)))
+    """Exponential, elementwise."""
+    return _elementary("exp_", values)
+
+
+def _elementary(function: str, values: Floats) -> Floats:
+    flat = np.ascontiguousarray(values).ravel()
+    result = np.empty_like(flat)
+    load_module("elementary").apply(function, (flat,), result, np.empty(len(flat), dtype=np.uint8))
+    return result.reshape(values.shape)

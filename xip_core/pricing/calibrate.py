@@ -13,6 +13,7 @@ factors and has a failure with the object, the quote and the reason; what is bui
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
@@ -28,25 +29,28 @@ from xip_core.model.market import IsdaModel, Snapshot, usable_quote
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.calibrate_inflation import InflationBuilder
+from xip_core.pricing.calibrate_versions import BlockVersions, users_of_quotes
+from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_isda import solve_isda
-from xip_core.pricing.curves_system import CurveSystem, Solution, solve_system
+from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
 from xip_core.pricing.polling import holding, poll
+from xip_core.pricing.surfaces_build import build_smile
 from xip_core.pricing.surfaces_caplets import CapletStripper
+from xip_core.pricing.surfaces_swaptions import build_swaption_smile
 from xip_core.pricing.tile import Columns
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Quotes = Mapping[str, float | str]
-
-START_RATE = 0.01
-"""Zero rate, and hazard rate, Newton starts from in the base: any number of the right size does."""
 
 BASIS_POINT = 1e-4
 
-HAZARD_ROUNDING = 1e-9
-"""A hazard rate of a curve without default risk may come out this much below zero."""
+GIVEN_SEGMENTS = (instruments.DiscountFactors, instruments.ZeroSpreads, instruments.ZeroRates)
+"""Quotes of a curve that are its factors but for a formula; nothing is solved for."""
 
 
 class PartialFailure(Failure, frozen=True):
@@ -134,7 +138,8 @@ class Calibrator:
         self._layout = layout
         self.scenario_market = ScenarioMarket(snapshot)
         self.order = tuple(name for name in layout.order if name in layout.ranges)
-        self._builder = builder
+        self.builder = builder
+        self._users = users_of_quotes(layout)
         self.dv01_shift = _dv01_shift(layout)
         self._base: Floats | None = None
         self._base_failures: dict[str, Failure] = {}
@@ -142,36 +147,35 @@ class Calibrator:
 
     def calibrate(self, changed: Sequence[Mapping[str, float]]) -> tuple[Floats, dict[tuple[str, int], Failure]]:
         """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
-        base = self._base_market()
+        base, _ = self.base_market()
         market = np.repeat(base[:, None], len(changed), axis=1)
         failures: dict[tuple[str, int], Failure] = {}
-        versions = _Versions(self._layout, changed)
+        versions = BlockVersions(self._layout, self._users, changed)
         quotes_of = [{**self._snapshot.quotes, **quotes} if quotes else self._snapshot.quotes for quotes in changed]
         for name in self.order:
             poll()
-            columns, version_of = versions.of(name)
+            found = versions.of(name)
             begin, end = self._layout.ranges[name]
-            built, built_failures = np.empty((0, 0)), dict[int, Failure]()
-            if columns:
-                quotes = [quotes_of[column] for column in columns]
-                block = market[:, columns]
-                block[begin:end] = base[begin:end, None]
-                built, built_failures = self._build(name, block, quotes, failures, columns)
-            for column, version in enumerate(version_of):
-                if version < 0:
-                    if name in self._base_failures:
-                        failures[name, column] = self._base_failures[name]
-                    continue
-                market[begin:end, column] = built[:, version]
+            if name in self._base_failures:
+                failures |= {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
+            if not len(found.columns):
+                continue
+            quotes = [quotes_of[column] for column in found.columns.tolist()]
+            built, built_failures = self._build(name, market, quotes, failures, found.columns)
+            touched = np.flatnonzero(found.version_of >= 0)
+            market[begin:end, touched] = built[:, found.version_of[touched]]
+            for column in touched.tolist() if built_failures else ():
+                version = int(found.version_of[column])
                 if version in built_failures:
                     failures[name, column] = built_failures[version]
         return market, failures
 
-    def _base_market(self) -> Floats:
+    def base_market(self) -> tuple[Floats, Mapping[str, Failure]]:
+        """Factors (F,) of the snapshot's own quotes, and failures by object. Not to be changed."""
         with holding(self._base_lock):
             if self._base is None:
                 self._base = self._build_base()
-            return self._base
+            return self._base, self._base_failures
 
     def _build_base(self) -> Floats:
         market = np.full((self._layout.factor_count, 1), np.nan)
@@ -179,11 +183,12 @@ class Calibrator:
         for name in self.order:
             poll()
             begin, end = self._layout.ranges[name]
-            built, found = self._build(name, market, [self._snapshot.quotes], failures, [0])
+            built, found = self._build(name, market, [self._snapshot.quotes], failures, np.zeros(1, dtype=np.int64))
             market[begin:end] = built
             if 0 in found:
                 failures[name, 0] = found[0]
         self._base_failures = {name: failure for (name, _), failure in failures.items()}
+        self.dv01_shift = self.dv01_shift + dividend_shift(self._layout, market[:, 0], BASIS_POINT)
         return market[:, 0]
 
     def _build(
@@ -192,13 +197,13 @@ class Calibrator:
         market: Floats,
         quotes: Sequence[Quotes],
         failures: Mapping[tuple[str, int], Failure],
-        columns: Sequence[int],
+        columns: Ints,
     ) -> tuple[Floats, dict[int, Failure]]:
-        """Factors of one object in some columns: (n, K), and failures by position in *columns*."""
+        """Factors of one object in some columns of the market: (n, K), and failures by position in *columns*."""
         begin, end = self._layout.ranges[name]
         built = np.full((end - begin, len(columns)), np.nan)
         found: dict[int, Failure] = {}
-        for position, column in enumerate(columns):
+        for position, column in enumerate(columns.tolist() if failures else ()):
             for parent in self._layout.objects[name].parents:
                 if (parent, column) in failures:
                     message = f"{name} needs {parent}, which failed: {failures[parent, column].message}"
@@ -206,49 +211,15 @@ class Calibrator:
                     break
         alive = [position for position in range(len(columns)) if position not in found]
         if alive:
-            values, failed = self._builder.build(name, market[:, alive], [quotes[position] for position in alive])
+            values, failed = self.builder.build(
+                name, market, [quotes[position] for position in alive], columns[alive]
+            )
             built[:, alive] = values
             for position, failure in failed.items():
                 if not isinstance(failure, PartialFailure):
                     built[:, alive[position]] = np.nan
                 found[alive[position]] = msgspec.structs.replace(failure, message=f"{name}: {failure.message}")
         return built, found
-
-
-class _Versions:
-    """Which scenarios see a different object than the base, and which of them see the same one."""
-
-    def __init__(self, layout: SnapshotLayout, changed: Sequence[Mapping[str, float]]) -> None:
-        self._layout = layout
-        self._changed = changed
-        self._keys: dict[str, list[int]] = {}
-        self._own_quotes = {
-            name: frozenset(use.quote for use in item.quotes) for name, item in layout.objects.items()
-        }
-
-    def of(self, name: str) -> tuple[list[int], list[int]]:
-        """
-        Returns:
-            columns to build, one per distinct version; and for each column of the block its position among them,
-            -1 for the base.
-        """
-        item = self._layout.objects[name]
-        seen: dict[tuple[object, ...], int] = {}
-        columns: list[int] = []
-        version_of: list[int] = []
-        for column, quotes in enumerate(self._changed):
-            own = tuple(sorted((quote, quotes[quote]) for quote in self._own_quotes[name].intersection(quotes)))
-            above = tuple(self._keys[parent][column] for parent in item.parents)
-            if not own and all(key < 0 for key in above):
-                version_of.append(-1)
-                continue
-            key = (own, above)
-            if key not in seen:
-                seen[key] = len(columns)
-                columns.append(column)
-            version_of.append(seen[key])
-        self._keys[name] = version_of
-        return columns, version_of
 
 
 def _dv01_shift(layout: SnapshotLayout) -> Floats:
@@ -281,34 +252,41 @@ class ObjectBuilder:
             self._fx_quotes[currency] = spot.quote
             self._is_foreign_base[currency] = is_foreign_base
 
-    def build(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+    def build(
+        self, name: str, market: Floats, quotes: Sequence[Quotes], columns: Ints
+    ) -> tuple[Floats, dict[int, Failure]]:
         """Factors (n, K) of an object for K sets of quotes.
 
         Args:
-            market: (F, K); parents are built; the object's own rows hold start values or NaN.
+            market: (F, S); parents are built; the object's own rows hold start values or NaN.
+            columns: (K,) of the market that the sets of quotes belong to.
         """
         kind, short_name = name.split("/", 1)
         match kind:
             case "curve":
-                return self._curve(self._layout.curves[short_name], market, quotes)
+                return self._curve(self._layout.curves[short_name], market, quotes, columns)
             case "fx":
                 spots, failures = quote_matrix(quotes, [self._fx_quotes[short_name]], must_be="positive")
                 sign = -1.0 if self._is_foreign_base[short_name] else 1.0
                 return sign * log_(spots), failures
             case "equity":
-                return self._equity(short_name, market, quotes)
+                built = self._equity(short_name, market[:, columns], quotes)
+                amounts = functools.partial(quote_matrix, quotes, must_be="not negative")
+                return add_dividends(self._layout, short_name, market[:, columns], built, amounts)
             case "commodity":
                 commodity = self._commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
             case "hazard":
-                return self._hazard(short_name, market, quotes)
+                return self._hazard(short_name, market, quotes, columns)
             case "inflation" | "year_on_year":
-                return self._inflation.build(kind, short_name, market, quotes)
+                return self._inflation.build(kind, short_name, market[:, columns], quotes)
             case _:
-                return self._volatility(name, market, quotes)
+                return self._volatility(name, market[:, columns], quotes)
 
-    def _curve(self, slot: CurveSlot, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+    def _curve(
+        self, slot: CurveSlot, market: Floats, quotes: Sequence[Quotes], columns: Ints
+    ) -> tuple[Floats, dict[int, Failure]]:
         names = [item.quote for item in slot.instruments]
         years = ((np.array(slot.knot_days) - self._layout.as_of_day) / YEAR_DAYS)[:, None]
         segment = slot.definition.segments[0]
@@ -321,12 +299,60 @@ class ObjectBuilder:
         if isinstance(segment, instruments.ZeroRates):
             return -years * values, failures
         values = self._effective_quotes(slot, values, quotes, failures)
-        name = f"curve/{slot.definition.name}"
-        system = self._compiled(name, lambda: curve_system(self._layout, slot))
+        system = self.system_of(f"curve/{slot.definition.name}")
+        assert system is not None, slot.definition
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)
         days = [f"{item.quote} (pillar {date_of(item.pillar_day)})" for item in slot.instruments]
-        return _solve(system, days, market, values, years, failures)
+        return fit(system, days, market, columns, values, years, failures)
+
+    def system_of(self, name: str) -> CurveSystem | Failure | None:
+        """The equations an object solves; None where its factors follow from quotes directly."""
+        kind, short_name = name.split("/", 1)
+        if kind == "curve":
+            slot = self._layout.curves[short_name]
+            if isinstance(slot.definition.segments[0], GIVEN_SEGMENTS):
+                return None
+            return self._compiled(name, lambda: curve_system(self._layout, slot))
+        definition = self._hazards.get(short_name) if kind == "hazard" else None
+        if definition is not None and definition.cds_spreads and not isinstance(definition.isda, IsdaModel):
+            return self._compiled(name, lambda: hazard_system(self._layout, self._hazards[short_name]))
+        return None
+
+    def solve_cold(self, name: str, market: Floats, quotes: Quotes) -> SolvedObject | None:
+        """Solves the equations of one object from a flat start, for what is left of them; None where it has none, or a
+        quote cannot be used.
+
+        Args:
+            market: (F,), parents built.
+        """
+        system = self.system_of(name)
+        names = [use.quote for use in self._layout.objects[name].quotes]
+        short_name = name.split("/", 1)[1]
+        if not isinstance(system, CurveSystem):
+            return None
+        if name.startswith("curve/"):
+            slot = self._layout.curves[short_name]
+            names, knot_days = [item.quote for item in slot.instruments], slot.knot_days
+        else:
+            knot_days = self._layout.hazards[short_name].knot_days
+        values, failures = quote_matrix([quotes], names)
+        given = values.copy()
+        if name.startswith("curve/"):
+            values = self._effective_quotes(slot, values, [quotes], failures)
+        if failures:
+            return None
+        years = (np.array(knot_days) - self._layout.as_of_day) / YEAR_DAYS
+        scales = np.divide(values, given, out=np.ones_like(given), where=given != 0.0)[:, 0]
+        return solve_cold(system, market, values[:, 0], scales, years)
+
+    def stripper_of(self, name: str) -> CapletStripper | None:
+        """The equations of a cap surface; None for any other object."""
+        if name not in self._caps:
+            return None
+        if name not in self._strippers:
+            self._strippers[name] = CapletStripper(self._layout, self._caps[name])
+        return self._strippers[name]
 
     def _compiled(self, name: str, make: Callable[[], CurveSystem]) -> CurveSystem | Failure:
         """The system of an object, compiled at first use; a Failure where its terms cannot be written."""
@@ -350,7 +376,9 @@ class ObjectBuilder:
                 failures.update(spot_failures)
         return values
 
-    def _hazard(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
+    def _hazard(
+        self, name: str, market: Floats, quotes: Sequence[Quotes], columns: Ints
+    ) -> tuple[Floats, dict[int, Failure]]:
         definition = self._hazards[name]
         slot = self._layout.hazards[name]
         names = [pillar.quote for pillar in definition.contracts or definition.hazard_rates]
@@ -359,13 +387,14 @@ class ObjectBuilder:
         if definition.hazard_rates:
             return 0.0 - np.cumsum(values * np.diff(years, axis=0, prepend=0.0), axis=0), failures
         if isinstance(definition.isda, IsdaModel):
-            knots, failures = solve_isda(self._layout, definition, market, values, failures)
-            return knots, {**_rising_survival(knots, names, years), **failures}
-        system = self._compiled(f"hazard/{name}", lambda: hazard_system(self._layout, definition))
+            knots, failures = solve_isda(self._layout, definition, market[:, columns], values, failures)
+            return knots, {**rising_survival(knots, names, values, years), **failures}
+        system = self.system_of(f"hazard/{name}")
+        assert system is not None, definition
         if isinstance(system, Failure):
             return values, dict.fromkeys(range(len(quotes)), system)
-        knots, failures = _solve(system, names, market, values, years, failures)
-        return knots, {**_rising_survival(knots, names, years), **failures}
+        knots, failures = fit(system, names, market, columns, values, years, failures)
+        return knots, {**rising_survival(knots, names, values, years), **failures}
 
     def _equity(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
         definition = self._equities[name]
@@ -386,17 +415,18 @@ class ObjectBuilder:
         return np.vstack([log_spot, yields]), {**failures, **more}
 
     def _volatility(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
-        names = [use.quote for use in self._layout.objects[name].quotes]
-        values, failures = quote_matrix(quotes, names, must_be="not negative")
+        if name in self._layout.smiles:
+            return build_smile(self._layout, name, market, quotes, quote_matrix)
+        if name in self._layout.swaption_smiles:
+            return build_swaption_smile(self._layout, name, market, quotes, quote_matrix)
+        values, failures = quote_matrix(quotes, [q.quote for q in self._layout.objects[name].quotes], "not negative")
         if name in self._layout.terms:
             days = np.array(self._layout.terms[name].knot_days)
         elif self._layout.grids[name].is_total_variance:
             grid = self._layout.grids[name]
             days = np.repeat(np.array(grid.row_days), len(grid.columns))
-        elif name in self._caps:
-            if name not in self._strippers:
-                self._strippers[name] = CapletStripper(self._layout, self._caps[name])
-            nodes, misfits = self._strippers[name].strip(market, values)
+        elif stripper := self.stripper_of(name):
+            nodes, misfits = stripper.strip(market, values)
             partial = {column: PartialFailure(misfit.reason, misfit.message) for column, misfit in misfits.items()}
             return nodes, {**partial, **failures}
         else:
@@ -443,50 +473,3 @@ def _first_bad_quote(values: Quotes, names: Sequence[str], must_be: str) -> Fail
         if not _are_in_domain(np.array([number]), must_be):
             return Failure(FailureReason.BAD_QUOTE, f"quote {name} must be {must_be}, got {number!r}")
     return None
-
-
-def _solve(
-    system: CurveSystem,
-    labels: Sequence[str],
-    market: Floats,
-    quotes: Floats,
-    years: Floats,
-    failures: dict[int, Failure],
-) -> tuple[Floats, dict[int, Failure]]:
-    """Newton for the columns that have quotes; a column that does not fit gets a failure with its instrument."""
-    own = slice(system.first_factor, system.first_factor + system.knot_count)
-    start = market.copy()
-    cold = ~np.isfinite(start[own]).all(axis=0)
-    start[own] = np.where(cold, -START_RATE * years, start[own])
-    solvable = [column for column in range(quotes.shape[1]) if column not in failures]
-    knots = np.full(quotes.shape, np.nan)
-    if not solvable:
-        return knots, failures
-    solution = solve_system(system, start[:, solvable], quotes[:, solvable])
-    knots[:, solvable] = solution.knots
-    for position, column in enumerate(solvable):
-        if not solution.is_converged[position]:
-            failures[column] = _misfit(solution, labels, quotes[:, column], position)
-    return knots, failures
-
-
-def _rising_survival(knots: Floats, labels: Sequence[str], years: Floats) -> dict[int, Failure]:
-    """Spreads that only a negative default probability explains; names the first such contract per column."""
-    found: dict[int, Failure] = {}
-    hazards = -np.diff(knots, axis=0, prepend=0.0) / np.diff(years, axis=0, prepend=0.0)
-    for row, column in np.argwhere(hazards < -HAZARD_ROUNDING):
-        if int(column) not in found:
-            message = f"quote {labels[row]} implies a negative hazard rate of {hazards[row, column]:.3g} a year"
-            found[int(column)] = Failure(FailureReason.CALIBRATION_FAILED, message)
-    return found
-
-
-def _misfit(solution: Solution, labels: Sequence[str], quotes: Floats, position: int) -> Failure:
-    """Names the first instrument that does not reprice: the ones before it do not depend on it."""
-    residuals = solution.residuals[:, position]
-    row = next((row for row, value in enumerate(residuals) if not abs(value) < 1e-9), len(residuals) - 1)
-    message = (
-        f"no curve fits instrument {labels[row]} with quote {float(quotes[row])!r}: "
-        f"a residual of {residuals[row]:.3g} of the notional is left after Newton's method"
-    )
-    return Failure(FailureReason.CALIBRATION_FAILED, message)

@@ -79,6 +79,14 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
     return CurveSystem(slot.begin, rows)
 
 
+def par_swap_terms(
+    layout: SnapshotLayout, swaps: instruments.FixedFloatSwaps, start_day: int, tenor: str
+) -> list[Term]:
+    """Terms of a swap from *start_day*, as one the index's curve is built from; the quoted ones hold its rate."""
+    writer = _TermWriter(layout, layout.curves[layout.indices[swaps.index].curve])
+    return writer.terms_of(swaps, Instrument("", tenor, 0, start_day, start_day, start_day))
+
+
 def _schedule(item: Instrument, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:
     """Backward from the unadjusted maturity, as swap markets do: no stub of a day where it falls on a weekend."""
     end_day = int(add_tenors("NullCalendar", item.start_day, (item.tenor,), "unadjusted", False)[0])

@@ -1,33 +1,33 @@
-"""Newton's method for a curve, all scenarios of a block at once, with numbers that do not depend on the block.
+"""The system of equations behind a curve, and its solution for many scenarios.
 
 A curve with n knots has unknowns x (log discount factors at the knots) and n instruments. Every residual is
 
     r_i(x) = sum_e A[i,e] E_e + q_i sum_e B[i,e] E_e,       E_e = exp(sum_k U[e,k] m_k)
 
 where m is the market vector (the curve's own x and the factors of curves solved before), q_i the quote, and A, B, U
-sparse constants that follow from dates alone. So the Jacobian is exact and as cheap as the residual:
+sparse constants that follow from dates alone. So all derivatives are exact and as cheap as the residual:
 
-    dr_i/dx_k = sum_e (A[i,e] + q_i B[i,e]) U[e,k] E_e
+    dr_i/dm_k = sum_e (A[i,e] + q_i B[i,e]) U[e,k] E_e            dr_i/dq_i = sum_e B[i,e] E_e
 
-`pricing.curves_instruments` writes the terms, `CurveSystem` compiles them, `solve_system` runs Newton.
+`pricing.curves_instruments` writes the terms, `CurveSystem` compiles them, `solve_system` hands them to the kernel
+(`kernels/calibration.pyx`), which has no GIL and gives a scenario the same bytes whatever its neighbours and the CPU.
 
-Reproducibility. A scenario's numbers must be the same bytes whatever other scenarios share its block, and on any CPU:
-no BLAS, no numpy reduction along an axis (their order of additions depends on shapes and on the CPU). Sums run term
-by term through `np.bincount`, which adds in the order of its input; elimination is elementwise over the scenario axis;
-a scenario leaves the iteration when it has converged by itself, so its number of steps depends on it alone.
-Exponentials come from `pricing.arithmetic`.
-
-Sizes: EUR3M under OIS has 27 knots, 700 distinct exponentials, 6,000 Jacobian terms; 32 scenarios take 4 Newton steps.
+An instrument's residual rarely depends on knots after its own pillar. `blocks_of` cuts the instruments into the
+smallest runs that can be solved one after the other: single instruments in a bootstrap, more where one reaches beyond
+its pillar.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.kernels import calibration
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.polling import poll
@@ -35,14 +35,8 @@ from xip_core.pricing.polling import poll
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-STEP_COUNT_MAX = 25
-"""Newton needs 3 to 6 steps; a system that needs more has no solution nearby."""
-
-STEP_SIZE_MAX = 1e-9
-"""A step this small is the last: the error it leaves is its square."""
-
-STEP_LIMIT = 2.0
-"""Longest step in a log discount factor; keeps the first steps of a hopeless system finite."""
+SCENARIOS_PER_CALL = 256
+"""Of the kernel, between two polls: a curve of 30 knots takes some 5 to 20 microseconds a scenario."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -53,165 +47,253 @@ class Term(msgspec.Struct, frozen=True):
     is_quoted: bool
 
 
-class Sums:
-    """Sparse sums in a fixed order: out[target] += weight * source, term after term."""
+class Derivatives(msgspec.Struct, frozen=True):
+    """Of the residuals of a system in one market.
 
-    def __init__(self, targets: Sequence[int], sources: Sequence[int], weights: Sequence[float], size: int) -> None:
-        self.targets: Ints = np.array(targets, dtype=np.int64)
-        self.sources: Ints = np.array(sources, dtype=np.int64)
-        self.weights: Floats = np.array(weights, dtype=np.float64)[:, None]
-        self.size = size
+    Attributes:
+        residuals: (n,), in units of the terms.
+        by_factor: (n, u), to the factors that the system reads, in the order of `CurveSystem.factors`.
+        by_quote: (n,), of each instrument to its own quote.
+    """
 
-    def apply(self, values: Floats) -> Floats:
-        """(sources, S) -> (size, S)."""
-        return self.scatter(self.weights * values[self.sources])
-
-    def scatter(self, products: Floats) -> Floats:
-        """Adds the rows of *products* (terms, S) into their targets, in order."""
-        column_count = products.shape[1]
-        bins = (self.targets[:, None] * column_count + np.arange(column_count)).ravel()
-        summed: Floats = np.bincount(bins, weights=products.ravel(), minlength=self.size * column_count)  # type: ignore[assignment] # float64 with weights; the stub says int
-        return summed.reshape(self.size, column_count)
+    residuals: Floats
+    by_factor: Floats
+    by_quote: Floats
 
 
 class CurveSystem:
-    """A compiled system; immutable, shared between threads."""
+    """A compiled system; immutable, shared between threads.
 
-    def __init__(self, first_factor: int, terms: Sequence[Sequence[Term]]) -> None:
+    Attributes:
+        first_factor: row of the market matrix where the own factors begin.
+        knot_count: number of own factors.
+        factors: (u,) rows of the market that the system reads, ascending, all own factors among them.
+        own_begin: place of the first own factor in `factors`.
+    """
+
+    def __init__(self, first_factor: int, terms: Sequence[Sequence[Term]], knot_count: int | None = None) -> None:
         """
         Args:
-            first_factor: row of the market matrix where the unknowns begin.
+            first_factor: row of the market matrix where the own factors begin.
             terms: per instrument, in pillar order.
+            knot_count: of own factors; as many as instruments unless something else is solved for.
         """
         self.first_factor = first_factor
-        self.knot_count = len(terms)
+        self.instrument_count = len(terms)
+        self.knot_count = len(terms) if knot_count is None else knot_count
         exponentials: dict[Refs, int] = {}
-        plain: tuple[list[int], list[int], list[float]] = ([], [], [])
-        quoted: tuple[list[int], list[int], list[float]] = ([], [], [])
-        cells: list[int] = []  # of the Jacobian, row-major
-        cell_plain: tuple[list[int], list[int], list[float]] = ([], [], [])
-        cell_quoted: tuple[list[int], list[int], list[float]] = ([], [], [])
-        cell_rows: list[int] = []
-        for row, row_terms in enumerate(terms):
+        self._cells: list[dict[int, tuple[float, float]]] = []  # per instrument: exponential -> (A, B)
+        for row_terms in terms:
             poll()
+            cells: dict[int, tuple[float, float]] = {}
             for term in row_terms:
                 source = exponentials.setdefault(term.exponent, len(exponentials))
-                lists, cell_lists = (quoted, cell_quoted) if term.is_quoted else (plain, cell_plain)
-                _append(lists, row, source, term.amount)
-                for factor, weight in term.exponent:
-                    knot = factor - first_factor
-                    if 0 <= knot < self.knot_count:
-                        cell = row * self.knot_count + knot
-                        _append(cell_lists, cell, source, term.amount * weight)
-                        if term.is_quoted:
-                            cell_rows.append(row)
-                        cells.append(cell)
+                plain, quoted = cells.get(source, (0.0, 0.0))
+                cells[source] = (plain, quoted + term.amount) if term.is_quoted else (plain + term.amount, quoted)
+            self._cells.append(cells)
+        self._exponents = list(exponentials)
         own = range(first_factor, first_factor + self.knot_count)
-        used = sorted({factor for exponent in exponentials for factor, _ in exponent}.union(own))
-        place = {factor: position for position, factor in enumerate(used)}
+        used = sorted({factor for exponent in self._exponents for factor, _ in exponent}.union(own))
         self.factors: Ints = np.array(used, dtype=np.int64)
-        self.own_begin = place[first_factor]
-        self._exponentials = RefTable([tuple((place[f], weight) for f, weight in e) for e in exponentials])
-        self._plain = Sums(*plain, self.knot_count)
-        self._quoted = Sums(*quoted, self.knot_count)
-        cell_count = self.knot_count * self.knot_count
-        self._cell_plain = Sums(*cell_plain, cell_count)
-        self._cell_quoted = Sums(*cell_quoted, cell_count)
-        self._cell_rows: Ints = np.array(cell_rows, dtype=np.int64)
-        self.is_lower_triangular = all(cell % self.knot_count <= cell // self.knot_count for cell in cells)
+        self.own_begin = used.index(first_factor)
+
+    @property
+    def is_lower_triangular(self) -> bool:
+        """Whether no instrument depends on a knot after its own."""
+        return len(self.blocks) == self.instrument_count + 1
+
+    @cached_property
+    def blocks(self) -> list[int]:
+        """Bounds of the runs of instruments that are solved together."""
+        last_knot = self._last_knots
+        reach = [max((last_knot[source] for source in cells), default=-1) for cells in self._cells]
+        return blocks_of(reach)
+
+    @cached_property
+    def _last_knots(self) -> list[int]:
+        """Per exponential the last own knot in it, -1 where there is none."""
+        first, end = self.first_factor, self.first_factor + self.knot_count
+        return [
+            max((factor - first for factor, _ in exponent if first <= factor < end), default=-1)
+            for exponent in self._exponents
+        ]
+
+    @cached_property
+    def kernel(self) -> calibration.System:
+        """The system as the kernel wants it; compiled at first use."""
+        blocks = self.blocks
+        block_of_knot = np.repeat(np.arange(len(blocks) - 1), np.diff(blocks)).tolist()
+        groups = [block_of_knot[knot] + 1 if knot >= 0 else 0 for knot in self._last_knots]
+        order = sorted(range(len(groups)), key=groups.__getitem__)
+        place = {source: position for position, source in enumerate(order)}
+        place_of = {factor: position for position, factor in enumerate(self.factors.tolist())}
+        fixed, own = _Runs(2), _Runs(2)
+        for source in order:
+            group = groups[source]
+            own_from = self.first_factor + (blocks[group - 1] if group else self.knot_count)
+            own_to = self.first_factor + (blocks[group] if group else 0)
+            for factor, weight in self._exponents[source]:
+                if own_from <= factor < own_to:
+                    own.add(factor - self.first_factor, weight)
+                else:
+                    fixed.add(place_of[factor], weight)
+            fixed.end()
+            own.end()
+        settled, live = _Runs(3), _Runs(3)
+        for row, cells in enumerate(self._cells):
+            for source, (plain, quoted) in cells.items():
+                (live if groups[source] == block_of_knot[row] + 1 else settled).add(place[source], plain, quoted)
+            settled.end()
+            live.end()
+        counts = np.bincount(groups, minlength=len(blocks))
+        return calibration.System(
+            self.factors.astype(np.int32),
+            self.own_begin,
+            block_begin=np.array(blocks, dtype=np.int32),
+            group_begin=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
+            **fixed.arrays("fixed", "place", "weight"),
+            **own.arrays("own_pair", "knot", "weight"),
+            **settled.arrays("settled", "source", "plain", "quoted"),
+            **live.arrays("live", "source", "plain", "quoted"),
+        )
+
+    # ---- evaluation, term after term in NumPy: reports, sensitivities, tests ----------------------------------------
+
+    @cached_property
+    def _table(self) -> RefTable:
+        return RefTable(self._exponents)
+
+    @cached_property
+    def _triplets(self) -> tuple[Ints, Ints, Floats, Floats]:
+        """Instrument, exponential, A and B of each cell."""
+        found = [(row, source, *ab) for row, cells in enumerate(self._cells) for source, ab in cells.items()]
+        rows, sources, plain, quoted = zip(*found, strict=True)
+        return np.array(rows), np.array(sources), np.array(plain), np.array(quoted)
+
+    @cached_property
+    def _slopes(self) -> tuple[Ints, Ints, Floats]:
+        """For each factor in each cell: its place in a flat (n, u) matrix, the cell, its weight in the exponent."""
+        place_of = {factor: position for position, factor in enumerate(self.factors.tolist())}
+        rows, sources, _, _ = self._triplets
+        width = len(self.factors)
+        found = [
+            (row * width + place_of[factor], cell, weight)
+            for cell, (row, source) in enumerate(zip(rows.tolist(), sources.tolist(), strict=True))
+            for factor, weight in self._exponents[source]
+        ]
+        targets, cells, weights = zip(*found, strict=True)
+        return np.array(targets), np.array(cells), np.array(weights)
+
+    def derivatives(self, market: Floats, quotes: Floats) -> Derivatives:
+        """Residuals and their derivatives in one market. Sums run in the order of the terms.
+
+        Args:
+            market: (F,).
+            quotes: (n,).
+        """
+        exponentials = self._table.exp(np.ascontiguousarray(market[:, None]))[:, 0]
+        rows, sources, plain, quoted = self._triplets
+        values = (plain + quotes[rows] * quoted) * exponentials[sources]
+        targets, cells, weights = self._slopes
+        shape = (self.instrument_count, len(self.factors))
+        return Derivatives(
+            _sums(rows, values, shape[0]),
+            _sums(targets, values[cells] * weights, shape[0] * shape[1]).reshape(shape),
+            _sums(rows, quoted * exponentials[sources], shape[0]),
+        )
 
     def evaluate(self, market: Floats, quotes: Floats) -> tuple[Floats, Floats]:
-        """Residuals and Jacobian.
+        """Residuals and Jacobian of many scenarios.
 
         Args:
             market: (F, S).
             quotes: (n, S).
 
         Returns:
-            residuals (n, S), Jacobian (n, n, S).
+            residuals (n, S), Jacobian to the own factors (n, knot_count, S).
         """
-        return self.evaluate_used(market[self.factors], quotes)
-
-    def evaluate_used(self, used: Floats, quotes: Floats) -> tuple[Floats, Floats]:
-        """`evaluate` on the rows `factors` of the market alone: Newton copies these and not the whole market."""
-        exponentials = self._exponentials.exp(used)
-        residuals = self._plain.apply(exponentials) + quotes * self._quoted.apply(exponentials)
-        jacobian = self._cell_plain.apply(exponentials)
-        if len(self._cell_rows):
-            quoted = self._cell_quoted
-            products = quoted.weights * exponentials[quoted.sources] * quotes[self._cell_rows]
-            jacobian = jacobian + quoted.scatter(products)
-        return residuals, jacobian.reshape(self.knot_count, self.knot_count, -1)
+        found = [self.derivatives(market[:, s], quotes[:, s]) for s in range(market.shape[1])]
+        own = slice(self.own_begin, self.own_begin + self.knot_count)
+        return (
+            np.stack([item.residuals for item in found], axis=1),
+            np.stack([item.by_factor[:, own] for item in found], axis=2),
+        )
 
 
-def _append(lists: tuple[list[int], list[int], list[float]], target: int, source: int, weight: float) -> None:
-    lists[0].append(target)
-    lists[1].append(source)
-    lists[2].append(weight)
+def _sums(targets: Ints, values: Floats, count: int) -> Floats:
+    """Adds each value to its target, in order."""
+    found: Floats = np.bincount(targets, weights=values, minlength=count)  # type: ignore[assignment] # float64 with weights; the stub says int
+    return found
+
+
+class _Runs:
+    """Runs of entries with some columns each, as flat arrays."""
+
+    def __init__(self, width: int) -> None:
+        self._columns: list[list[float]] = [[] for _ in range(width)]
+        self._begin = [0]
+
+    def add(self, *values: float) -> None:
+        for column, value in zip(self._columns, values, strict=True):
+            column.append(value)
+
+    def end(self) -> None:
+        """Closes a run."""
+        self._begin.append(len(self._columns[0]))
+
+    def arrays(self, stem: str, index: str, *weights: str) -> dict[str, npt.NDArray[np.generic]]:
+        first, *others = self._columns
+        return {
+            f"{stem}_begin": np.array(self._begin, dtype=np.int32),
+            f"{stem}_{index}": np.array(first, dtype=np.int32),
+            **{f"{stem}_{name}": np.array(column) for name, column in zip(weights, others, strict=True)},
+        }
+
+
+def blocks_of(reach: Sequence[int]) -> list[int]:
+    """Bounds of the smallest runs of instruments that can be solved one after the other.
+
+    Args:
+        reach: per instrument the last knot it depends on.
+
+    Returns:
+        ascending, from 0 to the count of instruments: all instruments before a bound depend on knots before it alone.
+    """
+    far = list(accumulate(reach, max))
+    return [0, *(count for count in range(1, len(reach) + 1) if far[count - 1] < count)] if reach else [0]
 
 
 class Solution(msgspec.Struct, frozen=True):
-    """Of one curve in a block.
+    """Of one curve in some columns.
 
     Attributes:
-        knots: (n, S); meaningless where not converged.
-        is_converged: (S,).
-        residuals: (n, S) after the last step taken, NaN where it left the domain.
+        knots: (n, K); NaN where not converged.
+        is_converged: (K,).
+        residuals: (n, K) at the knots, in units of the terms; NaN after the instrument that has no solution.
+        rounds: (K,) the most iterations a knot took.
     """
 
     knots: Floats
     is_converged: npt.NDArray[np.bool_]
     residuals: Floats
+    rounds: npt.NDArray[np.int32]
 
 
-def solve_system(system: CurveSystem, market: Floats, quotes: Floats) -> Solution:
-    """Newton for all scenarios of a block.
+def solve_system(system: CurveSystem, market: Floats, quotes: Floats, columns: Ints | None = None) -> Solution:
+    """Solves for the knots.
 
     Args:
         market: (F, S); its rows [first_factor, first_factor + n) hold the start values; it is not changed.
-        quotes: (n, S), finite.
+        quotes: (n, K), finite.
+        columns: (K,) of the market to solve; all where there is none.
     """
-    own = slice(system.own_begin, system.own_begin + system.knot_count)
-    working = market[system.factors]
-    active: Ints = np.arange(market.shape[1])
-    is_converged = np.zeros(market.shape[1], dtype=np.bool_)
-    residuals = np.full((system.knot_count, market.shape[1]), np.nan)
-    with np.errstate(all="ignore"):  # a hopeless scenario overflows; it is reported through is_converged
-        for _ in range(STEP_COUNT_MAX):
-            poll()
-            block = working[:, active]
-            residual, jacobian = system.evaluate_used(block, quotes[:, active])
-            residuals[:, active] = residual
-            step = _solve_linear(jacobian, residual, system.is_lower_triangular)
-            step = np.clip(step, -STEP_LIMIT, STEP_LIMIT)
-            working[own, active] -= step
-            size = np.abs(step).max(axis=0)  # a maximum is exact in any order
-            is_last = size <= STEP_SIZE_MAX
-            is_converged[active[is_last]] = True
-            active = active[~is_last & np.isfinite(size)]
-            if len(active) == 0:
-                break
-    return Solution(working[own], is_converged, residuals)
-
-
-def _solve_linear(matrix: Floats, right: Floats, is_lower_triangular: bool) -> Floats:
-    """Elimination without pivoting, elementwise over scenarios: (n, n, S), (n, S) -> (n, S).
-
-    Each instrument depends most on its own knot, so the diagonal is what pivoting would choose.
-    """
-    count = len(right)
-    right = right.copy()
-    if not is_lower_triangular:
-        matrix = matrix.copy()
-        for k in range(count):
-            factors = matrix[k + 1 :, k] / matrix[k, k]
-            matrix[k + 1 :, k + 1 :] -= factors[:, None] * matrix[k, k + 1 :][None]
-            right[k + 1 :] -= factors * right[k]
-        for k in range(count - 1, -1, -1):
-            right[k] /= matrix[k, k]
-            right[:k] -= matrix[:k, k] * right[k]
-        return right
-    for k in range(count):
-        right[k] /= matrix[k, k]
-        right[k + 1 :] -= matrix[k + 1 :, k] * right[k]
-    return right
+    wanted = np.arange(market.shape[1]) if columns is None else columns
+    parts = []
+    for begin in range(0, len(wanted), SCENARIOS_PER_CALL):
+        poll()
+        block = slice(begin, begin + SCENARIOS_PER_CALL)
+        parts.append(system.kernel.solve(market, wanted[block], quotes[:, block]))
+    knots = np.concatenate([part[0] for part in parts], axis=1)
+    residuals = np.concatenate([part[1] for part in parts], axis=1)
+    rounds = np.concatenate([part[2] for part in parts])
+    return Solution(knots, rounds > 0, residuals, np.abs(rounds))

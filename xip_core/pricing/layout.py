@@ -74,6 +74,45 @@ class VolatilityRef(msgspec.Struct, frozen=True):
     time_years: float
 
 
+class SmileSlice(msgspec.Struct, frozen=True):
+    """The smile of one expiry: its factors are [begin, begin + width) of the market vector."""
+
+    begin: int
+    time_years: float
+    weight: float
+
+
+class SmileRef(msgspec.Struct, frozen=True):
+    """How a volatility follows from factors, the option's forward and its strike: not linear, so not a `VolatilityRef`.
+
+    The sum over slices of weight * w(k), w the slice's total variance at k = ln(strike / forward), is the option's
+    total variance; `pricing.smile_values` has w by model.
+
+    Attributes:
+        model: "spline", "sabr" or "svi"; or "sabr_normal" of swaptions, whose slices give normal volatilities at the
+            option's own forward and strike, and whose weights add volatilities up.
+        width: factors of one slice.
+        beta: of SABR; the forward of "sabr" is 1.
+        shift: of "sabr_normal".
+        is_inverse: the option is on the inverse of the surface's rate: k changes its sign.
+        time_years: to the option's expiry.
+    """
+
+    model: str
+    width: int
+    beta: float
+    is_inverse: bool
+    time_years: float
+    slices: tuple[SmileSlice, ...]
+    shift: float = 0.0
+
+    @property
+    def refs(self) -> Refs:
+        """Every factor it needs, with weight 0: they say what it depends on."""
+        factors = {item.begin + place for item in self.slices for place in range(self.width)}
+        return tuple((factor, 0.0) for factor in sorted(factors))
+
+
 class MarketLayout(Protocol):
     """Dates, names and strikes to factors. Raises CellError(MISSING_DATA) naming the object that is not there."""
 
@@ -154,10 +193,13 @@ class MarketLayout(Protocol):
 
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef: ...
 
-    def mean_reversion(self, currency: str) -> float:
-        """Of short rates, per year."""
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef: ...
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        """The smile of an underlying ("equity_volatility", "ACME"), None where its surface has none."""
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

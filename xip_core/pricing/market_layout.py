@@ -6,13 +6,15 @@ Implements `pricing.layout.MarketLayout`. Factors follow each other object by ob
     zero-spread curve   continuous spread at each pillar; its log DF is the reference curve's minus t * spread(t)
     fx/USD              log of the base-currency value of one unit
     equity              log spot, then the continuous dividend yield q at each pillar:
-                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside
+                        log F(t) = log S - log DF_forecast(t) - t q(t), q linear in time, flat outside;
+                        of cash dividends log S less those up to each ex date, which then stands for log S
     commodity           forward price at each pillar, linear in time, flat outside
     hazard              log survival probability at each pillar
     inflation           log growth of the price index from the base month to each later one
     year_on_year        growth over a year at the base month and the month of each swap, linear in time
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
     vol grids           volatility at each node (row-major), bilinear, flat outside
+    smiles              parameters of each expiry (`surfaces_smiles`)
 
 A layout is built from definitions alone: 23 curves with 1,850 factors take 12 ms; nothing but pillar days is
 computed. An object whose definition cannot be laid out (two instruments with one pillar, an unknown calendar) gets no
@@ -42,7 +44,7 @@ from xip_core.pricing.inflation import (
     month_start,
     year_on_year_slot,
 )
-from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import (
     BrokenSurfaceError,
@@ -54,6 +56,7 @@ from xip_core.pricing.surfaces import (
     layout_swaption_grid,
     layout_term,
 )
+from xip_core.pricing.surfaces_smiles import SmileSlot, SwaptionSlot, layout_smile, layout_swaption_smile
 
 YEAR_DAYS = 365.0
 
@@ -141,12 +144,17 @@ class SnapshotLayout:
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}
         self.equities: dict[str, PillarSlot] = {}
+        self.dividends: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
         self.hazards: dict[str, PillarSlot] = {}
         self.inflations: dict[str, InflationSlot] = {}
         self.year_on_years: dict[str, YearOnYearSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
         self.grids: dict[str, VolatilityGrid] = {}
+        self.smiles: dict[str, SmileSlot] = {}
+        self.swaption_smiles: dict[str, SwaptionSlot] = {}
+        self._cube_names = {cube.object_name for cube in snapshot.swaption_cubes}
+        self._smile_names = {smile.object_name for smile in snapshot.volatility_smiles}
         self.ranges: dict[str, tuple[int, int]] = {}
         self.derived: dict[str, object] = {}
         self._discounts: dict[tuple[str, int], Refs] = {}
@@ -181,7 +189,11 @@ class SnapshotLayout:
             case "equity":
                 equity = next(equity for equity in snapshot.equities if equity.name == short_name)
                 knots = self._pillar_days(name, equity.forwards or equity.dividend_yields)
-                self.equities[short_name] = PillarSlot(self._take(name, 1 + len(knots)), knots)
+                ex_days = self._pillar_days(name, equity.dividends)
+                own = self._take(name, 1 + len(knots) + len(ex_days))
+                self.equities[short_name] = PillarSlot(own, knots)
+                if ex_days:
+                    self.dividends[short_name] = PillarSlot(own + 1 + len(knots), ex_days)
             case "commodity":
                 commodity = next(item for item in snapshot.commodities if item.name == short_name)
                 knots = self._pillar_days(name, commodity.forwards)
@@ -200,6 +212,13 @@ class SnapshotLayout:
                 yearly = next(item for item in snapshot.year_on_years if item.name == short_name)
                 self.year_on_years[short_name] = year_on_year_slot(yearly, self.as_of_day, begin)
                 self._take(name, self.year_on_years[short_name].factor_count)
+            case _ if name in self._smile_names:
+                self.smiles[name] = layout_smile(snapshot, name, self.as_of_day, begin)
+                self._take(name, self.smiles[name].factor_count)
+            case _ if name in self._cube_names:
+                cube = layout_swaption_smile(snapshot, name, self.indices, self.as_of_day, begin)
+                self.swaption_smiles[name] = cube
+                self._take(name, cube.factor_count)
             case "fx_volatility" | "equity_volatility":
                 self.terms[name] = layout_term(snapshot, name, self.as_of_day, begin)
                 self._take(name, len(self.terms[name].knot_days))
@@ -364,10 +383,18 @@ class SnapshotLayout:
             raise self._absent(f"equity/{name}")
         return ((slot.begin, 1.0),)
 
+    def forecast_curve(self, equity: str) -> str:
+        """Name of the curve that finances an equity."""
+        return self._forecast_curves[equity]
+
     def log_equity_forward(self, name: str, date: dt.date) -> Refs:
         spot = self.log_equity_spot(name)
         slot = self.equities[name]
         day = day_number(date)
+        paying = self.dividends.get(name)
+        paid = bisect.bisect_right(paying.knot_days, day) if paying else 0
+        if paying and paid:
+            spot = ((paying.begin + paid - 1, 1.0),)
         forecast = self.log_discount_of_day(self._forecast_curves[name], day)
         dividends = flat_weights(slot.knot_days, slot.begin + 1, day)
         return combine_refs((1.0, spot), (-1.0, forecast), (-max(self.time_years(date), 0.0), dividends))
@@ -430,15 +457,21 @@ class SnapshotLayout:
         grid = self._grid(f"swaption_volatility/{currency}")
         return grid.at(self.as_of_day, day_number(expiry), swap_length_years)
 
-    def mean_reversion(self, currency: str) -> float:
-        """Of short rates, per year: part of the swaption volatilities' definition."""
-        for surface in self._snapshot.swaption_volatilities:
-            if surface.currency == currency:
-                return surface.mean_reversion
-        raise self._absent(f"swaption_volatility/{currency}")
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._grid(f"cap_volatility/{index}").at(self.as_of_day, day_number(fixing), strike)
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        """The smile of an underlying, None where its surface has none. An FX pair may be asked for either way."""
+        for pair in (name, name[3:] + name[:3]) if kind == "fx_volatility" else (name,):
+            found = self.smiles.get(f"{kind}/{pair}")
+            if found is not None:
+                return found.at(self.as_of_day, day_number(expiry), is_inverse=pair != name)
+        return None
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        """The smile of a swaption, None where the currency's volatilities are at the money."""
+        found = self.swaption_smiles.get(f"swaption_volatility/{currency}")
+        return found.at(self.as_of_day, day_number(expiry), swap_length_years) if found else None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""

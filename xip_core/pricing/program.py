@@ -44,15 +44,11 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
     cash_option i4 (C), cash_ptr i4 (C + 1), cash_amount, cash_weight f8, cash_factor i4
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
+    smile_option i4, ..           slices of the smiles of options that have one (pricing.smile_values)
     average_option i4 (A), average_ptr i4 (A + 1)
                                   options on an average (pricing.averages) and their prices to come
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
                                   per price: its weight and years, its forward and its total variance (linear points)
-    bermudan_row i4 (B), bermudan_amount f8 (B), bermudan_ptr i4 (B + 1)
-                                  rights to enter a swap on one of several dates (pricing.bermudans); the row's options,
-                                  of amount 0, price a unit of the right of each date; payments of a unit to the holder:
-    payment_amount, payment_slope f8; payment_exercises i4; payment_exponent_ptr, ..
-                                  amount, slope of the model, of how many dates' swaps it is part, exponent
 
 and, where a row of the tile has defaults, those of program_defaults.
 
@@ -68,8 +64,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.pricing.layout import RefArrays
+from xip_core.pricing.layout import RefArrays, SmileRef
 from xip_core.pricing.program_defaults import DefaultItem, default_columns
+from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
 
 KIND_NORMAL = 1
@@ -248,6 +245,7 @@ class OptionItem(msgspec.Struct, frozen=True):
         delta_weight: 1 where the forward is the trade's own underlying.
         cash, cash_discount: the par-yield annuity that replaces the discount in the price, as coupons and the exponent
             of its own discount factor; None elsewhere.
+        smile: what gives the volatility instead of the point, whose factors say what it depends on; None elsewhere.
         average: prices to come of an option on an average; None elsewhere.
     """
 
@@ -262,6 +260,7 @@ class OptionItem(msgspec.Struct, frozen=True):
     delta_weight: float = 0.0
     cash: list[CashCoupon] | None = None
     cash_discount: Uses = ()
+    smile: SmileRef | None = None
     average: list[Observation] | None = None
 
 
@@ -294,22 +293,6 @@ class ChainItem(msgspec.Struct, frozen=True):
     links: tuple[Link, ...]
 
 
-class Payment(msgspec.Struct, frozen=True):
-    """One payment of the swap behind a Bermudan right; see `kernels.lgm`."""
-
-    amount: float
-    slope: float
-    exercises: int
-    exponent: Uses
-
-
-class BermudanItem(msgspec.Struct, frozen=True):
-    """The right to enter a swap of *payments* on one of several dates; the row's options are those of each date."""
-
-    amount: float
-    payments: list[Payment]
-
-
 class RowParts(msgspec.Struct):
     """What one trade resolves to.
 
@@ -325,7 +308,6 @@ class RowParts(msgspec.Struct):
     quotients: list[QuotientItem] = msgspec.field(default_factory=list)
     chains: list[ChainItem] = msgspec.field(default_factory=list)
     options: list[OptionItem] = msgspec.field(default_factory=list)
-    bermudan: BermudanItem | None = None
     defaults: list[DefaultItem] = msgspec.field(default_factory=list)
 
     def pay(self, amount: float, exponent: Uses) -> None:
@@ -349,8 +331,6 @@ class RowParts(msgspec.Struct):
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
                 uses.update(price.forward, price.variance)
-        for payment in self.bermudan.payments if self.bermudan else ():
-            uses.update(payment.exponent)
         for default in self.defaults:
             uses.update(default.begin, default.end)
         return uses
@@ -367,7 +347,6 @@ class ProgramWriter:
         self._chain_ptr = [0]
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
-        self._bermudans: list[tuple[int, BermudanItem]] = []
         self._defaults: list[list[DefaultItem]] = []
 
     def add_row(self, parts: RowParts, spot: Uses) -> None:
@@ -380,8 +359,6 @@ class ProgramWriter:
         self._chain_ptr.append(len(self._chains))
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
-        if parts.bermudan is not None:
-            self._bermudans.append((row, parts.bermudan))
         self._defaults.append(parts.defaults)
 
     def columns(self, arrays: PointArrays) -> Columns:
@@ -392,22 +369,8 @@ class ProgramWriter:
         columns |= self._quotient_columns(arrays)
         columns |= self._chain_columns(arrays)
         columns |= self._option_columns(arrays)
-        columns |= self._bermudan_columns(arrays)
         columns |= default_columns(self._defaults, arrays)
         return columns
-
-    def _bermudan_columns(self, points: PointArrays) -> Columns:
-        payments = [payment for _, item in self._bermudans for payment in item.payments]
-        sizes = np.array([len(item.payments) for _, item in self._bermudans], dtype=np.int64)
-        columns: Columns = {
-            "bermudan_row": np.array([row for row, _ in self._bermudans], dtype=np.int32),
-            "bermudan_amount": np.array([item.amount for _, item in self._bermudans], dtype=np.float64),
-            "bermudan_ptr": _pointers(sizes).astype(np.int32),
-            "payment_amount": np.array([payment.amount for payment in payments], dtype=np.float64),
-            "payment_slope": np.array([payment.slope for payment in payments], dtype=np.float64),
-            "payment_exercises": np.array([payment.exercises for payment in payments], dtype=np.int32),
-        }
-        return columns | sparse_columns("payment_exponent", points.flatten([payment.exponent for payment in payments]))
 
     def _quotient_columns(self, points: PointArrays) -> Columns:
         items = [item for _, item in self._quotients]
@@ -456,6 +419,8 @@ class ProgramWriter:
         columns |= discount.columns("discount", points)
         columns |= sparse_columns("volatility", points.flatten([option.volatility for option in options]))
         columns |= self._cash_columns(points)
+        smiles = [(index, option.smile) for index, option in enumerate(options) if option.smile is not None]
+        columns |= smile_columns(smiles)
         columns |= self._average_columns(points)
         return columns
 

@@ -21,6 +21,7 @@ from xip_core.pricing.program import (
     sparse_of,
     term_list_of,
 )
+from xip_core.pricing.smile_values import MODELS
 from xip_core.pricing.tile import Columns
 
 _nodes, _weights = np.polynomial.legendre.leggauss(20)
@@ -117,12 +118,73 @@ def _option(columns: Columns, option: int, column: Floats) -> float:
     volatility = _dot(sparse_of(columns, "volatility"), option, column) if years > 0.0 else 0.0
     if kind & KIND_TOTAL_VARIANCE and years > 0.0:
         volatility = math.sqrt(volatility / years)
+    smiled = np.flatnonzero(columns["smile_option"] == option).tolist()
+    if smiled and years > 0.0:
+        if kind & KIND_NORMAL:
+            volatility = sum(_slice_volatility(columns, item, strike, forward, column) for item in smiled)
+        else:
+            moneyness = math.log(strike / forward)
+            volatility = math.sqrt(sum(_slice_variance(columns, item, moneyness, column) for item in smiled) / years)
     averaged = np.flatnonzero(columns["average_option"] == option)
     if len(averaged) and years > 0.0:
         volatility = math.sqrt(math.log(_second_moment(columns, int(averaged[0]), column)) / years)
     price = bachelier if kind & KIND_NORMAL else black
     sign = 1.0 if columns["option_is_call"][option] else -1.0
     return discount * price(forward, strike, volatility * math.sqrt(years), sign)
+
+
+def _slice_volatility(columns: Columns, item: int, strike: float, forward: float, column: Floats) -> float:
+    """Weighted normal volatility of one node of a swaption cube: Hagan's (B.67a)."""
+    begin, years = int(columns["smile_begin"][item]), float(columns["smile_time"][item])
+    beta, shift = float(columns["smile_beta"][item]), float(columns["smile_shift"][item])
+    alpha, rho, nu = column[begin : begin + 3].tolist()
+    f, k = forward + shift, strike + shift
+    log_ratio, middle = math.log(f / k), math.sqrt(f * k)
+    z = nu / alpha * middle ** (1.0 - beta) * log_ratio
+    chi = math.log((math.sqrt(1.0 - 2.0 * rho * z + z * z) + z - rho) / (1.0 - rho))
+    ratio = z / chi if abs(z) > 1e-6 else 1.0 - 0.5 * rho * z
+    over = 1.0 + log_ratio**2 / 24.0 + log_ratio**4 / 1920.0
+    under = 1.0 + ((1.0 - beta) * log_ratio) ** 2 / 24.0 + ((1.0 - beta) * log_ratio) ** 4 / 1920.0
+    at = alpha * middle ** (beta - 1.0)
+    growth = -beta * (2.0 - beta) * at**2 / 24.0 + rho * beta * nu * at / 4.0 + (2.0 - 3.0 * rho**2) * nu**2 / 24.0
+    value: float = alpha * middle**beta * over / under * ratio * (1.0 + growth * years)
+    return float(columns["smile_weight"][item]) * value
+
+
+def _slice_variance(columns: Columns, item: int, moneyness: float, column: Floats) -> float:
+    """Weighted total variance of one slice of a smile."""
+    begin, width = int(columns["smile_begin"][item]), int(columns["smile_width"][item])
+    weight, years = float(columns["smile_weight"][item]), float(columns["smile_time"][item])
+    p: list[float] = column[begin : begin + width].tolist()
+    k = moneyness * float(columns["smile_sign"][item])
+    model = MODELS[int(columns["smile_model"][item])]
+    if model == "svi":
+        a, b, rho, m, sigma = p
+        return weight * (a + b * (rho * (k - m) + math.hypot(k - m, sigma)))
+    if model == "sabr":
+        alpha, rho, nu = p
+        volatility = _sabr(k, years, alpha, rho, nu, float(columns["smile_beta"][item]))
+        return weight * years * volatility * volatility
+    x, v, bends = (p[part * width // 3 : (part + 1) * width // 3] for part in range(3))
+    k = min(max(k, x[0]), x[-1])
+    at = max(place for place in range(len(x) - 1) if k >= x[place])
+    h, right = x[at + 1] - x[at], k - x[at]
+    left = h - right
+    chord = (left * v[at] + right * v[at + 1]) / h
+    bend = ((left**3 / h - left * h) * bends[at] + (right**3 / h - right * h) * bends[at + 1]) / 6.0
+    return weight * years * (chord + bend) * (chord + bend)
+
+
+def _sabr(k: float, years: float, alpha: float, rho: float, nu: float, beta: float) -> float:
+    """Hagan's (2.17a) on a forward of 1."""
+    middle = math.exp(0.5 * k * (1.0 - beta))
+    z = -nu / alpha * middle * k
+    chi = math.log((math.sqrt(1.0 - 2.0 * rho * z + z * z) + z - rho) / (1.0 - rho))
+    ratio = z / chi if abs(z) > 1e-6 else 1.0 - 0.5 * rho * z
+    growth = (1.0 - beta) ** 2 * alpha**2 / (24.0 * middle**2) + rho * beta * nu * alpha / (4.0 * middle)
+    growth += (2.0 - 3.0 * rho**2) * nu**2 / 24.0
+    under = 1.0 + ((1.0 - beta) * k) ** 2 / 24.0 + ((1.0 - beta) * k) ** 4 / 1920.0
+    return alpha / middle / under * ratio * (1.0 + growth * years)
 
 
 def _second_moment(columns: Columns, averaged: int, column: Floats) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
-from xip_core.pricing import resolve_assets, resolve_bermudans, resolve_commodity, resolve_credit, resolve_rates
+from xip_core.pricing import resolve_assets, resolve_commodity, resolve_credit, resolve_rates
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import ProgramWriter, RowParts
 from xip_core.pricing.resolve_structured import is_structured
@@ -27,7 +27,6 @@ _RESOLVERS: dict[type, Callable[[Any, TileMarket], RowParts]] = {
     trades.Fra: resolve_rates.resolve_fra,
     trades.CapFloor: resolve_rates.resolve_cap_floor,
     trades.Swaption: resolve_rates.resolve_swaption,
-    trades.BermudanSwaption: resolve_bermudans.resolve_bermudan_swaption,
     trades.Bond: resolve_credit.resolve_bond,
     trades.Cds: resolve_credit.resolve_cds,
     trades.FxForward: resolve_assets.resolve_fx_forward,

@@ -12,7 +12,7 @@ import numpy as np
 from xip_core.model.calendars import Calendar, calendar, is_calendar
 from xip_core.model.dates import day_number
 from xip_core.model.trade import CommodityForward, CommodityOption, EquityForward, EquityOption, FxForward, FxOption
-from xip_core.pricing.layout import VolatilityRef
+from xip_core.pricing.layout import SmileRef, VolatilityRef
 from xip_core.pricing.program import OptionItem, RowParts, Term, Uses
 from xip_core.pricing.resolve_legs import discounting_of
 from xip_core.pricing.resolve_rates import add_premiums, check_not_expired, kind_of, position_sign
@@ -49,7 +49,8 @@ def resolve_fx_option(trade: FxOption, market: TileMarket) -> RowParts:
     bought = discounting_of(market, trade.bought_currency).at(expiry)
     sold = discounting_of(market, trade.sold_currency).at(expiry)
     parts = RowParts(currency=trade.sold_currency)
-    volatility = market.layout.fx_volatility(trade.bought_currency, trade.sold_currency, trade.expiry)
+    smile = market.layout.smile("fx_volatility", trade.bought_currency + trade.sold_currency, trade.expiry)
+    volatility = smile or market.layout.fx_volatility(trade.bought_currency, trade.sold_currency, trade.expiry)
     forward = Term(1.0, (*bought, *(use ^ 1 for use in sold)))
     strike = trade.sold_amount / trade.bought_amount
     _add_option(parts, market, trade, forward, sold, volatility, strike, trade.bought_amount)
@@ -73,7 +74,8 @@ def resolve_equity_option(trade: EquityOption, market: TileMarket) -> RowParts:
     expiry = day_number(trade.expiry)
     check_not_expired(expiry, market)
     parts = RowParts(currency=trade.currency)
-    volatility = market.layout.equity_volatility(trade.name, trade.expiry, trade.strike)
+    smile = market.layout.smile("equity_volatility", trade.name, trade.expiry)
+    volatility = smile or market.layout.equity_volatility(trade.name, trade.expiry, trade.strike)
     forward = Term(1.0, (market.equity_forward(trade.name, expiry),))
     paid = discounting_of(market, trade.currency).at(expiry)
     _add_option(parts, market, trade, forward, paid, volatility, trade.strike, trade.quantity)
@@ -98,7 +100,8 @@ def resolve_commodity_option(trade: CommodityOption, market: TileMarket) -> RowP
     expiry = day_number(trade.expiry)
     check_not_expired(expiry, market)
     parts = RowParts(currency=trade.currency)
-    volatility = market.layout.commodity_volatility(trade.name, trade.expiry, trade.strike)
+    smile = market.layout.smile("commodity_volatility", trade.name, trade.expiry)
+    volatility = smile or market.layout.commodity_volatility(trade.name, trade.expiry, trade.strike)
     forward = Term(1.0, constant=0.0, linear=(market.commodity_forward(trade.name, expiry),))
     paid = discounting_of(market, trade.currency).at(expiry)
     _add_option(parts, market, trade, forward, paid, volatility, trade.strike, trade.quantity)
@@ -111,21 +114,23 @@ def _add_option(
     trade: FxOption | EquityOption | CommodityOption,
     forward: Term,
     paid: Uses,
-    volatility: VolatilityRef,
+    volatility: VolatilityRef | SmileRef,
     strike: float,
     quantity: float,
 ) -> None:
     add_premiums(parts, market, trade.premiums, trade.position)
+    smile = volatility if isinstance(volatility, SmileRef) else None
     parts.options.append(
         OptionItem(
             amount=position_sign(trade.position) * quantity,
             strike=strike,
             time_years=market.time_years(day_number(trade.expiry)),
             is_call=trade.option_type == "call",
-            kind=kind_of(volatility),
+            kind=0 if isinstance(volatility, SmileRef) else kind_of(volatility),
             forward=[forward],
             discount=[Term(1.0, paid)],
-            volatility=market.volatility(volatility),
+            volatility=market.smile(volatility) if isinstance(volatility, SmileRef) else market.volatility(volatility),
             delta_weight=1.0,
+            smile=smile,
         )
     )

@@ -239,7 +239,10 @@ def swap_option(
     add_coupons(floating_parts, market, floating, periods[1], discounting, 1.0 / fixed.notionals[0])
     _add_annuity(annuity_parts, fixed, periods[0], discounting)
     length_years = round((end - start) / 365.25 * 12.0) / 12.0
-    volatility = market.layout.swaption_volatility(fixed.currency, date_of(expiry), length_years)
+    smile = market.layout.swaption_smile(fixed.currency, date_of(expiry), length_years)
+    volatility = NO_VOLATILITY
+    if smile is None:
+        volatility = market.layout.swaption_volatility(fixed.currency, date_of(expiry), length_years)
     return OptionItem(
         amount=amount,
         strike=fixed.rates[0],
@@ -248,7 +251,8 @@ def swap_option(
         kind=kind_of(volatility) | KIND_RATIO,
         forward=floating_parts.all_terms(),
         discount=annuity_parts.all_terms(),
-        volatility=market.volatility(volatility),
+        volatility=market.smile(smile) if smile else market.volatility(volatility),
+        smile=smile,
         cash=_cash_coupons(periods[0]) if is_cash else None,
         cash_discount=discounting.at(start) if is_cash else (),
     )

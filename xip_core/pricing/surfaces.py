@@ -108,7 +108,7 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
         return VolatilityRef(refs, self.is_total_variance, self.is_normal, years)
 
 
-def _expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequence[str]) -> tuple[int, ...]:
+def expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequence[str]) -> tuple[int, ...]:
     days = add_tenors(calendar_names, as_of_day, tenors, "following", False).tolist()
     if not days:
         raise BrokenSurfaceError(f"{name} must have an expiry, got none")
@@ -118,7 +118,7 @@ def _expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequenc
     return tuple(days)
 
 
-def _check_ascending(name: str, columns: Sequence[float]) -> tuple[float, ...]:
+def check_ascending(name: str, columns: Sequence[float]) -> tuple[float, ...]:
     if any(a >= b for a, b in itertools.pairwise(columns)):
         raise BrokenSurfaceError(f"{name}: strikes or tenors must ascend, got {list(columns)}")
     return tuple(columns)
@@ -130,22 +130,22 @@ def layout_term(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> Vo
     surfaces = snapshot.fx_volatilities if kind == "fx_volatility" else snapshot.equity_volatilities
     surface = next(item for item in surfaces if item.name == short_name)
     tenors = [pillar.tenor for pillar in surface.pillars]
-    return VolatilityTerm(begin, _expiry_days(name, surface.calendar, as_of_day, tenors))
+    return VolatilityTerm(begin, expiry_days(name, surface.calendar, as_of_day, tenors))
 
 
 def layout_commodity(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> VolatilityGrid:
     """A commodity surface by strike, or at-the-money alone."""
     surface = next(item for item in snapshot.commodity_volatilities if item.name == name.split("/", 1)[1])
-    rows = _expiry_days(name, surface.calendar, as_of_day, surface.expiries)
-    return VolatilityGrid(begin, rows, _check_ascending(name, surface.strikes or (0.0,)), False, True)
+    rows = expiry_days(name, surface.calendar, as_of_day, surface.expiries)
+    return VolatilityGrid(begin, rows, check_ascending(name, surface.strikes or (0.0,)), False, True)
 
 
 def layout_swaption_grid(snapshot: Snapshot, name: str, as_of_day: int, begin: int) -> VolatilityGrid:
     """An at-the-money swaption grid."""
     surface = next(item for item in snapshot.swaption_volatilities if item.name == name.split("/", 1)[1])
-    rows = _expiry_days(name, surface.calendar, as_of_day, surface.expiries)
+    rows = expiry_days(name, surface.calendar, as_of_day, surface.expiries)
     lengths = [parse_tenor(tenor)[0] / 12.0 for tenor in surface.swap_tenors]
-    return VolatilityGrid(begin, rows, _check_ascending(name, lengths), surface.is_normal, False)
+    return VolatilityGrid(begin, rows, check_ascending(name, lengths), surface.is_normal, False)
 
 
 def layout_cap_grid(
@@ -159,7 +159,7 @@ def layout_cap_grid(
     rows = tuple(last_fixing_day(index, as_of_day, tenor) for tenor in surface.tenors)
     if any(b <= a for a, b in zip((as_of_day, *rows), rows, strict=False)):
         raise BrokenSurfaceError(f"{name}: each cap must end at least one period after the one before")
-    return VolatilityGrid(begin, rows, _check_ascending(name, surface.strikes), surface.is_normal, False)
+    return VolatilityGrid(begin, rows, check_ascending(name, surface.strikes), surface.is_normal, False)
 
 
 def last_fixing_day(index: RateIndex, as_of_day: int, tenor: str) -> int:

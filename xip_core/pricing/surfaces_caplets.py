@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -42,6 +43,18 @@ PRICE_ERROR_MAX = 1e-9
 """Accepted error of a cap's price, relative to the price."""
 
 
+class CapletDerivatives(msgspec.Struct, frozen=True):
+    """Of price(nodes) - price(quote) of each cap, row-major over (tenors, strikes).
+
+    Attributes:
+        by_node: (n, n). by_quote: (n,), each to its own quote. by_factor: (n, F).
+    """
+
+    by_node: Floats
+    by_quote: Floats
+    by_factor: Floats
+
+
 class CapletStripper:
     """The caplets of one cap surface, compiled; `strip` is a pure function of market and quotes."""
 
@@ -55,16 +68,16 @@ class CapletStripper:
         self._strikes = np.array(surface.strikes)
         self._labels = surface.quotes
         self._formula = NORMAL if surface.is_normal else LOGNORMAL
-        self._growth = RefTable(
-            [
-                combine_refs(
-                    (1.0, layout.log_discount_of_day(index.curve, begin)),
-                    (-1.0, layout.log_discount_of_day(index.curve, end)),
-                )
-                for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
-            ]
-        )
-        self._discounts = RefTable([layout.log_discount_of_day(discount, end) for end in ends.tolist()])
+        self._growth_refs = [
+            combine_refs(
+                (1.0, layout.log_discount_of_day(index.curve, begin)),
+                (-1.0, layout.log_discount_of_day(index.curve, end)),
+            )
+            for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        self._discount_refs = [layout.log_discount_of_day(discount, end) for end in ends.tolist()]
+        self._growth = RefTable(self._growth_refs)
+        self._discounts = RefTable(self._discount_refs)
         # caplets of cap j: [0, counts[j])
         self._counts = [int(np.searchsorted(fixings, day, side="right")) for day in grid.row_days]
         self._brackets = [bracket(grid.row_days, day) for day in fixings.tolist()]
@@ -98,6 +111,77 @@ class CapletStripper:
             before = before + settled
             paid_before = count
         return nodes.reshape(quotes.shape), failures
+
+    def derivatives(self, market: Floats, quotes: Floats, nodes: Floats) -> CapletDerivatives:
+        """Of the differences between prices from nodes and prices from quotes.
+
+        Args:
+            market: (F,). quotes, nodes: (tenors * strikes,) row-major, nodes as `strip` gives them.
+        """
+        forwards = (self._growth.exp(market[:, None])[:, 0] - 1.0) / self._accruals[:, 0]
+        weights = self._accruals[:, 0] * self._discounts.exp(market[:, None])[:, 0]
+        shape = (len(self._counts), len(self._strikes))
+        shares = np.stack([self._shares(row, range(len(forwards))) for row in range(shape[0])])
+        at_nodes = self._greeks(forwards, weights, shares.T @ nodes.reshape(shape))
+        by_node = np.zeros((*shape, *shape))
+        by_quote = np.zeros(shape)
+        by_factor = np.zeros((*shape, len(market)))
+        for row, count in enumerate(self._counts):
+            poll()
+            at_quotes = self._greeks(forwards, weights, np.tile(quotes.reshape(shape)[row], (len(forwards), 1)))
+            by_quote[row] = -at_quotes["vega"][:count].sum(axis=0)
+            for caplet in range(count):
+                for other in np.flatnonzero(shares[:, caplet]).tolist():
+                    slope = shares[other, caplet] * at_nodes["vega"][caplet]
+                    by_node[row, range(shape[1]), other, range(shape[1])] += slope
+                to_growth = (at_nodes["delta"][caplet] - at_quotes["delta"][caplet]) * (
+                    forwards[caplet] + 1.0 / self._accruals[caplet, 0]
+                )
+                for factor, weight in self._growth_refs[caplet]:
+                    by_factor[row, :, factor] += weight * to_growth
+                for factor, weight in self._discount_refs[caplet]:
+                    by_factor[row, :, factor] += weight * (at_nodes["pv"][caplet] - at_quotes["pv"][caplet])
+        size = shape[0] * shape[1]
+        return CapletDerivatives(by_node.reshape(size, size), by_quote.ravel(), by_factor.reshape(size, -1))
+
+    def residuals(self, market: Floats, quotes: Floats, nodes: Floats) -> Floats:
+        """By how much each quote would have to move to give the price of the nodes, to first order.
+
+        Args, shape of the result: as `derivatives`; NaN where a node is.
+        """
+        forwards = (self._growth.exp(market[:, None])[:, 0] - 1.0) / self._accruals[:, 0]
+        weights = self._accruals[:, 0] * self._discounts.exp(market[:, None])[:, 0]
+        shape = (len(self._counts), len(self._strikes))
+        shares = np.stack([self._shares(row, range(len(forwards))) for row in range(shape[0])])
+        found = np.empty(shape)
+        for row, count in enumerate(self._counts):
+            poll()
+            is_reached = shares[:, :count].sum(axis=1) > 0.0  # a later node may be NaN
+            reached = np.where(is_reached[:, None], nodes.reshape(shape), 0.0)
+            at_nodes = self._greeks(forwards[:count], weights[:count], shares.T[:count] @ reached, count)
+            flat = np.tile(quotes.reshape(shape)[row], (count, 1))
+            at_quotes = self._greeks(forwards[:count], weights[:count], flat, count)
+            vega = at_quotes["vega"].sum(axis=0)
+            left = at_nodes["pv"].sum(axis=0) - at_quotes["pv"].sum(axis=0)
+            found[row] = np.divide(left, vega, out=np.zeros(shape[1]), where=(vega > 0.0) | np.isnan(left))
+        return found.ravel()
+
+    def _greeks(
+        self, forwards: Floats, weights: Floats, volatilities: Floats, count: int | None = None
+    ) -> dict[str, Floats]:
+        """pv, delta and vega (caplets, strikes) of out-of-the-money options with *volatilities* (caplets, strikes), of
+        the first *count* caplets."""
+        kernel, volatility_column = self._formula
+        return evaluate(
+            kernel,
+            outputs=("pv", "delta", "vega"),
+            forward=forwards[:, None],
+            strike=self._strikes[None, :],
+            time=self._years[:count, None],
+            discount=weights[:, None],
+            is_call=(self._strikes[None, :] >= forwards[:, None]).astype(np.float64),
+            **{volatility_column: volatilities},
+        )
 
     def _solve_row(
         self,

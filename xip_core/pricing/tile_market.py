@@ -21,7 +21,7 @@ from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market_instruments import FxIndex, RateIndex
 from xip_core.pricing.inflation import month_start
-from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 from xip_core.pricing.program import PointArrays, Uses
 
 Key = tuple[str, str, int]
@@ -171,6 +171,10 @@ class TileMarket:
             self._points.append(ref.refs)
             self._objects.append(self.layout.objects_of(ref.refs))
         return (use,)
+
+    def smile(self, ref: SmileRef) -> Uses:
+        """The point that stands for a smile: it says which market objects an option needs; its value is not used."""
+        return self.volatility(VolatilityRef(ref.refs, is_total_variance=False, is_normal=False, time_years=0.0))
 
     def objects_of(self, uses: Iterable[int]) -> list[str]:
         """Names of the market objects that points depend on, sorted."""

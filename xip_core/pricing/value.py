@@ -17,7 +17,6 @@ import numpy as np
 from xip_core.kernels import default_steps, terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
-from xip_core.pricing.bermudans import bermudan_values
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -29,6 +28,7 @@ from xip_core.pricing.program import (
     sparse_of,
     term_list_of,
 )
+from xip_core.pricing.smile_values import apply_smiles
 from xip_core.pricing.tile import Columns
 
 UNDERLYING_STEP = 0.01  # report delta is for +1 % of the underlying
@@ -44,10 +44,6 @@ OPTION_PAIRS = 40
 
 STEP_PAIRS = 10
 """And what default in a step does."""
-
-
-BERMUDAN_PAIRS = 400_000
-"""And a right to enter a swap on one of six dates."""
 
 
 class OptionValues(msgspec.Struct, frozen=True):
@@ -85,9 +81,8 @@ def row_values(columns: Columns, market: Floats) -> Floats:
 def _pair_count(columns: Columns) -> int:
     """Pairs read for one scenario; an option counts as OPTION_PAIRS beside its own."""
     pairs = sum(len(column) for name, column in columns.items() if name.endswith("_factor"))
-    counts = len(columns["option_amount"]), len(columns["bermudan_row"])
     steps = len(columns["default_step"]) if "default_step" in columns else 0
-    return pairs + OPTION_PAIRS * counts[0] + BERMUDAN_PAIRS * counts[1] + STEP_PAIRS * steps
+    return pairs + OPTION_PAIRS * len(columns["option_amount"]) + STEP_PAIRS * steps
 
 
 def _block_values(columns: Columns, market: Floats) -> Floats:
@@ -99,8 +94,6 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     if len(columns["option_amount"]):
         options = option_values(columns, market)
         values += sum_options(columns, columns["option_amount"], options.pv)
-        if len(columns["bermudan_row"]):
-            values[columns["bermudan_row"]] += bermudan_values(columns, market, options.pv)  # one right a row
     if "default_step" in columns:
         values += default_values(columns, market) * _exp(sparse_of(columns, "spot"), market)
     return values
@@ -132,10 +125,6 @@ def row_vega(columns: Columns, base: Floats) -> Floats:
     assert options.vega is not None
     steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
     summed: Floats = sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
-    if len(columns["bermudan_row"]):
-        moved = option_values(columns, base, volatility_step=steps)
-        change = bermudan_values(columns, base, moved.pv) - bermudan_values(columns, base, options.pv)
-        summed[columns["bermudan_row"]] += change[:, 0]
     return summed
 
 
@@ -162,10 +151,8 @@ def spot_values(columns: Columns, base: Floats) -> Floats:
     return spot
 
 
-def option_values(
-    columns: Columns, market: Floats, with_greeks: bool = False, volatility_step: Floats | None = None
-) -> OptionValues:
-    """Each option per unit of its amount, in base currency; *volatility_step* (O,) is added to the volatilities."""
+def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -> OptionValues:
+    """Each option per unit of its amount, in base currency."""
     kind = columns["option_kind"]
     forward = term_values(term_list_of(columns, "forward"), market)
     discount = term_values(term_list_of(columns, "discount"), market)
@@ -175,11 +162,11 @@ def option_values(
     if len(columns["cash_option"]):
         discount[columns["cash_option"]] = _cash_annuities(columns, forward[columns["cash_option"]], market)
     volatility = _volatilities(columns, market)
+    if len(columns["smile_option"]):
+        apply_smiles(volatility, columns, forward, market)
     averaged = columns["average_option"]
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)
-    if volatility_step is not None:
-        volatility = volatility + volatility_step[:, None]
     is_normal = (kind & KIND_NORMAL) != 0
     pv = np.empty_like(forward)
     delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)

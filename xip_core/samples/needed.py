@@ -41,6 +41,9 @@ def snapshot_for(trades: Sequence[Trade], snapshot: Snapshot) -> Snapshot:
         field: tuple(item for item in getattr(snapshot, field) if f"{kind}/{_name(item, snapshot)}" in needed)
         for field, kind in _FIELDS.items()
     }
+    for field, smiles in (("smiles", snapshot.volatility_smiles), ("swaption_smiles", snapshot.swaption_cubes)):
+        if smiles:
+            kept[field] = tuple(item for item in smiles if item.object_name in needed)
     fx_indices = tuple(index for index in snapshot.fx_indices if index.name in _reset_indices(trades))
     index_names = {index.name for index in indices} | {index.name for index in fx_indices}
     index_names |= {name.split("/", 1)[1] for name in needed if name.startswith(("inflation/", "year_on_year/"))}

@@ -42,9 +42,9 @@ def test_catalogue_is_reached_under_all_its_names() -> None:
 def test_every_kernel_has_a_version_for_the_lineage() -> None:
     versions = kernel_versions()
     without_columns = {
+        "calibration.system",
         "credit.default_steps",
         "elementary.log",
-        "lgm.bermudan",
         "monte_carlo.normals",
         "terms.rows",
     }

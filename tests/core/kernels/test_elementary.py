@@ -75,6 +75,45 @@ def test_mills_ratio_is_within_two_ulp() -> None:
     assert worst_ulps("mills_ratio", mills, x) <= ULP_MAX
 
 
+def angles() -> np.ndarray:
+    """Ordinary angles, large ones, tiny ones, and the doubles next to multiples of pi / 2."""
+    multiples = np.concatenate([np.arange(1.0, 400.0), samples((400.0, 6.8e8)).round()])
+    near = np.concatenate([np.nextafter(multiples * (np.pi / 2), end) for end in (-np.inf, np.inf)])
+    tiny = samples((-300.0, 0.0), log2=True)
+    spread = samples((-4.0, 4.0), (-400.0, 400.0), (-(2.0**30), 2.0**30))
+    return np.concatenate([spread, multiples * (np.pi / 2), near, tiny])
+
+
+def test_sin_and_cos_are_within_two_ulp_also_next_to_their_zeros() -> None:
+    x = angles()
+    x = x[np.abs(x) <= 2.0**30]
+    assert worst_ulps("sin_", mp.sin, x) <= ULP_MAX
+    assert worst_ulps("cos_", mp.cos, x) <= ULP_MAX
+
+
+def test_an_angle_out_of_range_has_no_sine() -> None:
+    for x in (2.0**30 + 1.0, -1e300, math.inf, -math.inf, math.nan):
+        assert np.isnan(apply_at(BEST, "sin_", np.array([x]))).all()
+        assert np.isnan(apply_at(BEST, "cos_", np.array([x]))).all()
+
+
+def test_atan2_is_within_two_ulp_in_every_octant() -> None:
+    octaves = (-300.0, 300.0)
+    x = np.concatenate([samples((-1.0, 1.0)), samples(octaves, log2=True), np.ones(SAMPLES)])
+    y = np.concatenate([samples((-1.0, 1.0), seed=2), samples(octaves, log2=True, seed=2), samples((-3.0, 3.0))])
+    x, y = np.concatenate([x, -x, y]), np.concatenate([y, y, x])
+    assert worst_ulps("atan2_", mp.atan2, y, x) <= ULP_MAX
+
+
+def test_atan2_on_the_axes() -> None:
+    y, x = np.array([0.0, 0.0, 1.0, -1.0, 0.0, 2.0]), np.array([3.0, -3.0, 0.0, 0.0, 0.0, 2.0])
+    expected = [0.0, math.pi, math.pi / 2, -math.pi / 2, 0.0, math.pi / 4]
+    for level in LEVELS:
+        assert apply_at(level, "atan2_", y, x).tolist() == expected
+    for pair in ((math.nan, 1.0), (1.0, math.nan)):
+        assert np.isnan(apply_at(BEST, "atan2_", np.array([pair[0]]), np.array([pair[1]]))).all()
+
+
 @pytest.mark.parametrize(
     ("function", "argument", "expected"),
     [
@@ -95,6 +134,9 @@ def test_mills_ratio_is_within_two_ulp() -> None:
         ("normal_cdf", 8.5, 1.0),
         ("normal_cdf", -math.inf, 0.0),
         ("normal_cdf", -39.0, 0.0),
+        ("sin_", 0.0, 0.0),
+        ("cos_", 0.0, 1.0),
+        ("cos_", 5e-324, 1.0),
     ],
 )
 def test_limit_is_exact(function: str, argument: float, expected: float) -> None:
@@ -129,7 +171,11 @@ def inputs_of(function: str) -> tuple[np.ndarray, ...]:
     if function == "log_ratio":
         a = samples((-1021, 1023.9), (-1, 1), log2=True, seed=4)
         return a, samples((-1021, 1023.9), (-1, 1), log2=True, seed=5)
+    if function == "atan2_":
+        return samples((-300, 300), (-1, 1), log2=True, seed=4), samples((-2.0, 2.0), (-1e9, 1e9), seed=5)
     values = np.concatenate([special, spread])
+    if function in ("sin_", "cos_"):
+        return (np.concatenate([values[np.abs(values) <= 2.0**30], angles()]),)
     return (np.abs(values) if function in ("log_", "mills_ratio") else values,)
 
 
@@ -146,7 +192,7 @@ HARNESS = """
 
 int main(void)
 {
-    double in[2], out[6];
+    double in[2], out[9];
 
     while (fread(in, sizeof(double), 2, stdin) == 2) {
         out[0] = exp_(in[0]);
@@ -155,7 +201,10 @@ int main(void)
         out[3] = normal_pdf(in[0]);
         out[4] = normal_cdf(in[0]);
         out[5] = mills_ratio(in[1]);
-        fwrite(out, sizeof(double), 6, stdout);
+        out[6] = sin_(in[1]);
+        out[7] = cos_(in[1]);
+        out[8] = atan2_(in[0], in[1]);
+        fwrite(out, sizeof(double), 9, stdout);
     }
     return 0;
 }
@@ -182,7 +231,7 @@ def test_arm64_gives_the_same_bytes_as_this_machine(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         check=True,
     )
-    theirs = np.frombuffer(done.stdout).reshape(-1, 6)
+    theirs = np.frombuffer(done.stdout).reshape(-1, 9)
     ours = np.column_stack(
         [
             apply_at(BEST, "exp_", x),
@@ -191,9 +240,12 @@ def test_arm64_gives_the_same_bytes_as_this_machine(tmp_path: Path) -> None:
             apply_at(BEST, "normal_pdf", x),
             apply_at(BEST, "normal_cdf", x),
             apply_at(BEST, "mills_ratio", positive),
+            apply_at(BEST, "sin_", positive),
+            apply_at(BEST, "cos_", positive),
+            apply_at(BEST, "atan2_", x, positive),
         ]
     )
     assert theirs.shape == ours.shape
-    is_nan = np.isnan(ours)  # log_ of a negative number
+    is_nan = np.isnan(ours)  # log_ of a negative number, the sine of a huge one, atan2_ of an infinity
     assert np.array_equal(is_nan, np.isnan(theirs))
     assert np.array_equal(ours.view(np.uint64)[~is_nan], theirs.copy().view(np.uint64)[~is_nan])

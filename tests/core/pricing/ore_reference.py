@@ -18,7 +18,7 @@ import pytest
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of
 from xip_core.model.market_instruments import FxIndex, RateIndex
-from xip_core.pricing.layout import RefArrays, Refs, VolatilityRef, ref_arrays
+from xip_core.pricing.layout import RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ORE = REPOSITORY.parent / "shared" / "reference" / "ore"
@@ -213,11 +213,14 @@ class GivenMarket:
     def swaption_volatility(self, currency: str, expiry: dt.date, swap_length_years: float) -> VolatilityRef:
         return self._volatility(expiry, True, "swaption volatility", currency, expiry, swap_length_years)
 
-    def mean_reversion(self, currency: str) -> float:
-        return 0.0
-
     def caplet_volatility(self, index: str, fixing: dt.date, strike: float) -> VolatilityRef:
         return self._volatility(fixing, True, "caplet volatility", index, fixing, strike)
+
+    def swaption_smile(self, currency: str, expiry: dt.date, swap_length_years: float) -> SmileRef | None:
+        return None
+
+    def smile(self, kind: str, name: str, expiry: dt.date) -> SmileRef | None:
+        return None
 
     def fixing(self, index: str, date: dt.date) -> float | None:
         return self._fixings.get((index, date))

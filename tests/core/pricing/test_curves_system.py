@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from xip_core.pricing.curves_system import CurveSystem, Sums, Term, solve_system
+from xip_core.pricing.curves_system import CurveSystem, Term, blocks_of, solve_system
 
 
 def deposit(knot: int, accrual: float) -> list[Term]:
@@ -76,8 +76,8 @@ def test_system_in_any_order_is_solved_by_elimination():
     """Instruments against their pillars' order: no longer lower triangular."""
     turned = CurveSystem(0, [swap((0, 1, 2)), swap((0,)), swap((0, 1))])
     mixed = CurveSystem(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])
-    assert not turned.is_lower_triangular
-    assert not mixed.is_lower_triangular
+    assert turned.blocks == [0, 3]
+    assert mixed.blocks == [0, 2, 3]
     quotes = np.array([[0.01], [0.02], [0.03]])
     solution = solve_system(mixed, np.zeros((3, 1)), quotes)
     market = solution.knots
@@ -108,8 +108,43 @@ def test_hopeless_scenario_is_reported_and_leaves_the_others_alone():
     assert solution.knots[:, 0].tobytes() == solution.knots[:, 2].tobytes() == alone.knots[:, 0].tobytes()
 
 
-def test_sums_add_in_the_order_of_their_terms():
-    """1 + 1e16 - 1e16 is 0 from the left and 1 with the terms turned; pairwise summation would hide it."""
-    values = np.array([[1.0], [1e16], [-1e16]])
-    assert Sums([0, 0, 0], [0, 1, 2], [1.0, 1.0, 1.0], 1).apply(values)[0, 0] == 0.0
-    assert Sums([0, 0, 0], [1, 2, 0], [1.0, 1.0, 1.0], 1).apply(values)[0, 0] == 1.0
+@pytest.mark.parametrize(
+    ("reach", "bounds"),
+    [([0, 1, 2], [0, 1, 2, 3]), ([2, 0, 1], [0, 3]), ([1, 1, 2], [0, 2, 3]), ([0, 0, 2], [0, 1, 2, 3]), ([-1], [0, 1])],
+)
+def test_blocks_are_the_shortest_runs_that_reach_no_further(reach, bounds):
+    """A bootstrap has one instrument a block; an instrument that reaches ahead takes what lies between with it."""
+    assert blocks_of(reach) == bounds
+
+
+def test_solution_is_that_of_newton_over_the_whole_system():
+    """The twin: all unknowns at once, LAPACK for the steps, from another start."""
+    rates = np.array([0.01, 0.02, 0.03])
+    for system in (three_swaps(), CurveSystem(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])):
+        twin = np.full(3, -0.05)
+        for _ in range(8):
+            residuals, jacobian = system.evaluate(twin[:, None], rates[:, None])
+            twin -= np.linalg.solve(jacobian[:, :, 0], residuals[:, 0])
+        found = solve_system(system, np.zeros((3, 1)), rates[:, None])
+        assert found.knots[:, 0] == pytest.approx(twin, abs=1e-15)
+        assert np.abs(found.residuals).max() < 1e-15
+
+
+def test_columns_are_solved_where_they_stand():
+    """Two columns of five, in any order, with the quotes in the order of the columns."""
+    rng = np.random.default_rng(3)
+    quotes = 0.02 + 0.01 * rng.standard_normal((3, 5))
+    market = 0.01 * rng.standard_normal((3, 5))
+    whole = solve_system(three_swaps(), market, quotes).knots
+    chosen = np.array([4, 1])
+    found = solve_system(three_swaps(), market, np.ascontiguousarray(quotes[:, chosen]), chosen)
+    assert found.knots.tobytes() == np.ascontiguousarray(whole[:, chosen]).tobytes()
+
+
+def test_rounds_are_those_of_the_slowest_knot():
+    """A scenario that starts at its solution takes one round; a far start takes more, and no neighbour counts."""
+    quotes = np.array([[0.01], [0.02], [0.03]]).repeat(2, axis=1)
+    known = solve_system(three_swaps(), np.zeros((3, 2)), quotes).knots
+    known[:, 1] = -1.0
+    assert solve_system(three_swaps(), known, quotes).rounds.tolist()[0] == 1
+    assert 1 < solve_system(three_swaps(), known, quotes).rounds.tolist()[1] <= 6

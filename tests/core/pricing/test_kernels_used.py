@@ -14,7 +14,17 @@ from xip_core.kernel_versions import KERNELS_USED, OPERATION_VERSIONS, requireme
 from xip_core.kernels import catalogue as catalogue_module
 from xip_core.model.market_instruments import Pillar
 from xip_core.model.trade import PROGRAM_OF
-from xip_core.pricing import arithmetic, curves_isda, surfaces_caplets, value, value_tile
+from xip_core.pricing import (
+    arithmetic,
+    curves_isda,
+    curves_system,
+    smile_values,
+    surfaces_caplets,
+    surfaces_fit,
+    surfaces_quotes,
+    value,
+    value_tile,
+)
 from xip_core.pricing.book import calculate
 from xip_core.pricing.calibrate import calibrator_of
 from xip_core.pricing.evaluate import evaluate_tile
@@ -25,6 +35,9 @@ KERNEL_OF_MODULE = {
     "black": "black.european",
     "elementary": "elementary.log",
     "terms": "terms.rows",
+    "volatility_sabr": "volatility.sabr",
+    "volatility_sabr_normal": "volatility.sabr_normal",
+    "volatility_svi": "volatility.svi",
 }
 
 
@@ -50,18 +63,21 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     for module in (curves_isda, value):
         steps = Watched(module.default_steps, "credit.default_steps", names)
         monkeypatch.setattr(module, "default_steps", steps)
-    for module in (arithmetic, value):
+    for module in (arithmetic, smile_values, value):
         load = module.load_module
         monkeypatch.setattr(
             module, "load_module", lambda name, load=load: Watched(load(name), KERNEL_OF_MODULE[name], names)
         )
+    watched_solver = Watched(curves_system.calibration, "calibration.system", names)
+    monkeypatch.setattr(curves_system, "calibration", watched_solver)
     evaluate = catalogue_module.evaluate
 
     def watched(name: str, **columns: object) -> object:
         names.add(name)
         return evaluate(name, **columns)
 
-    monkeypatch.setattr(surfaces_caplets, "evaluate", watched)
+    for module in (surfaces_caplets, surfaces_fit, surfaces_quotes):
+        monkeypatch.setattr(module, "evaluate", watched)
     return names
 
 

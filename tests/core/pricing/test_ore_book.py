@@ -62,7 +62,9 @@ COMPUTED = {
     "CC_SWAP_EUR_USD_RESET": (-19583032.236841, -22174591.973968, 88312931.57),
     "YearOnYear_Swap": (590273.735195, 590273.735195, 10000000.0),
 }
-UNSUPPORTED: tuple[str, ...] = ()
+UNSUPPORTED = (
+    "BERMUDAN_SWAPTION",
+)  # fmt: skip
 EXPIRED = ("FXFWD_MATURING", "FX_CALL_MATURING")
 PRICED_COUNT = 46 - len(UNSUPPORTED) - len(EXPIRED)
 
@@ -99,10 +101,6 @@ def given_market() -> GivenMarket:
         market.given("commodity volatility", "COMDTY_WTI_USD", day, value=float(results[trade_id, "volatility"]))
     market.given("commodity", "COMDTY_GOLD_USD", dt.date(2017, 4, 28), value=1161.8)
     _give_oil(market, results)
-    for position in range(6):  # of the Bermudan's dates
-        key = (dt.date(2028 + position, 10, 1), 10.0 - position)
-        given = float(results["BERMUDAN_SWAPTION", f"lgmCalibrationBasketVols[{position}]"])
-        market.given("swaption volatility", "EUR", *key, value=given)
     volatility = float(results["SwaptionPhysical", "stdDev"]) / math.sqrt((expiry - AS_OF).days / 365.0)
     market.given("swaption volatility", "EUR", expiry, 10.0, value=volatility)
     for row in read_table("flows.csv.gz"):
@@ -184,25 +182,8 @@ def test_from_quotes_the_trade_has_the_value_ore_gives(trade_id: str) -> None:
     assert npv == 0.0 or rate == pytest.approx(npv_base / npv, rel=1e-9)
 
 
-def test_the_bermudan_lies_where_ore_tends_to_as_its_grid_is_refined() -> None:
-    # ORE 1.8.17 on this trade with 30 (its setting), 60 and 120 points a deviation; its error is of second order.
-    coarse, medium, fine = 3115858.210718, 3115446.766426, 3115344.261341
-    assert (coarse - medium) / (medium - fine) == pytest.approx(4.0, abs=0.02)
-    limit = fine - (medium - fine) / 3.0
-    assert -expected()["BERMUDAN_SWAPTION"][0] == coarse
-    quoted = from_quotes()
-    from_curves = quoted.pv[quoted.trade_ids.index("BERMUDAN_SWAPTION"), 0]
-    trade = next(trade for trade in portfolio().trades if trade.id == "BERMUDAN_SWAPTION")
-    columns = resolve_rows([trade], MarketView(given_market()))
-    given = row_values(columns, given_market().market)[0, 0]
-    for value in (from_curves, given):
-        # ORE fits the model to swaptions on the standard swap, we to those on what is left of the trade's own.
-        assert abs(value + limit) <= 1.2e-5 * 1e7
-        assert abs(value + coarse) <= 5e-5 * 1e7
-
-
-def test_every_expected_value_is_reached_the_bermudan_in_a_test_of_its_own() -> None:
-    assert set(expected()) - set(REACHED) == {"BERMUDAN_SWAPTION"}
+def test_every_expected_value_is_either_reached_or_of_a_product_we_do_not_price() -> None:
+    assert set(expected()) - set(REACHED) <= set(UNSUPPORTED)
 
 
 def test_tolerances_stay_within_what_is_promised() -> None:

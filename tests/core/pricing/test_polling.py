@@ -16,10 +16,9 @@ from tests.core.pricing.test_evaluate import Inputs, a_run, evaluate_all, good_b
 from xip_core import samples
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
-from xip_core.kernels import terms
+from xip_core.kernels import calibration, terms
 from xip_core.model.run_spec import RiskWork, RunSpec
-from xip_core.pricing import resolve, value
-from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing import curves_system, resolve, value
 from xip_core.pricing.evaluate import evaluate_tile
 from xip_core.pricing.polling import asking, holding, poll, wait_for
 from xip_core.pricing.tile import TileCancelledError, TileValue
@@ -99,14 +98,23 @@ def test_no_more_than_one_row_is_resolved_between_two_questions(monkeypatch: pyt
     assert max(rows) == 1
 
 
-def test_no_more_than_one_step_of_newton_is_taken_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_a_call_of_the_solver_is_made_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a call takes no more scenarios than its step: here made small instead of the tile large."""
+    monkeypatch.setattr(curves_system, "SCENARIOS_PER_CALL", 4)
     plan, inputs = a_sample_run()
     questions = Questions()
-    steps = between_questions(monkeypatch, CurveSystem, "evaluate_used", lambda *_: 1, questions)
+
+    class Spy(calibration.System):
+        def solve(self, market: Any, columns: Any, quotes: Any) -> Any:
+            done[questions.count] = done.get(questions.count, 0) + len(columns)
+            return super().solve(market, columns, quotes)
+
+    done: dict[int, int] = {}
+    monkeypatch.setattr(calibration, "System", Spy)
     calibrate = next(node for node in plan.nodes if node.kind is NodeKind.CALIBRATE)
     evaluate_tile(plan, calibrate.node_id, 1, inputs, questions)
-    assert len(steps) > 10
-    assert max(steps) == 1
+    assert len(done) > 10
+    assert max(done.values()) <= 4
 
 
 def test_a_kernel_sees_no_more_than_a_step_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,11 @@ from tests.core.pricing.oil_trades import (
     an_oil_swap,
     an_oil_swaption,
 )
-from tests.core.pricing.test_bermudans import a_bermudan
 from tests.core.pricing.test_products import a_bond, an_fx_option, swaption
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.model.market import Snapshot
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.trade import (
-    BermudanSwaption,
     CapFloor,
     Cds,
     CommodityForward,
@@ -88,7 +86,6 @@ def every_product() -> list[Trade]:
         an_oil_swap(a_fixed_oil_leg(payer=True), an_oil_leg(averaged=True, spreads=(1.5,))),
         an_oil_swaption(),
         an_average_option(),
-        a_bermudan(),
     ]  # fmt: skip
 
 
@@ -130,9 +127,7 @@ def valued(trades: list[Trade], row_begin: int, begin: int, end: int, snapshot: 
 
 
 def test_kernels_agree_with_the_slow_twin_on_every_product() -> None:
-    # Bermudan rights have a twin of their own, in tests/core/kernels/test_lgm.py.
-    trades = [trade for trade in every_product() if not isinstance(trade, BermudanSwaption)]
-    columns = resolve_rows(trades, MarketView(layout()))
+    columns = resolve_rows(every_product(), MarketView(layout()))
     check_program(columns)
     market = calibrated(0, 41)["market"]
     fast, slow = row_values(columns, market), reference_values(columns, market)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.core.pricing.smile_market import FX_QUOTES, equity_smile, fx_smile
+from tests.core.small_market import a_snapshot
 from xip_core import samples
 from xip_core.errors import CellError
 from xip_core.model.market import Snapshot, decode_snapshot
@@ -64,6 +66,19 @@ def test_a_snapshot_for_one_trade_keeps_what_it_is_built_from_and_no_more(snapsh
     assert smaller.equities == smaller.commodities == smaller.hazards == smaller.fx_volatilities == ()
     assert set(smaller.quotes) < set(snapshot.quotes)
     assert snapshot_for([a_forward()], smaller) == smaller
+
+
+def test_a_snapshot_for_one_option_keeps_its_smile_and_no_other():
+    smiles = (fx_smile(), equity_smile())
+    market = a_snapshot(dict(FX_QUOTES), smiles=smiles, fx_volatilities=(), equity_volatilities=())
+    line = (
+        b'{"type":"fx_option","id":"O","expiry":"2017-02-07","option_type":"call","position":"long",'
+        b'"bought_currency":"EUR","bought_amount":1e6,"sold_currency":"USD","sold_amount":1.1e6}'
+    )
+    smaller = snapshot_for([decode_trade(line)], market)
+    assert smaller.volatility_smiles == (fx_smile(),)
+    assert set(FX_QUOTES) < set(smaller.quotes)
+    assert smaller.equities == ()
 
 
 def test_a_trade_that_does_not_resolve_is_named(snapshot):
