@@ -322,7 +322,8 @@ class ObjectBuilder:
             if isinstance(slot.definition.segments[0], GIVEN_SEGMENTS):
                 return None
             return self._compiled(name, lambda: curve_system(self._layout, slot))
-        if kind == "hazard" and self._hazards[short_name].cds_spreads and not self._hazards[short_name].isda:
+        definition = self._hazards.get(short_name) if kind == "hazard" else None
+        if definition is not None and definition.cds_spreads and not isinstance(definition.isda, IsdaModel):
             return self._compiled(name, lambda: hazard_system(self._layout, self._hazards[short_name]))
         return None
 
