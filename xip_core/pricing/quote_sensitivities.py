@@ -13,7 +13,7 @@ forward curve to cross-currency curve to hazard curve to caplet volatilities. Al
     FX points                                                                         and their quotient with the spot
     given rates, spreads, discount factors, hazard rates, FX and equity spots,
     equity forwards and dividend yields, commodity prices, volatilities               formula
-    any other kind of object                                                          central differences of that object
+    any other kind of object, such as inflation curves                                central differences of that object
                                                                                       alone, chained like the others
 
     jacobian = quote_jacobian(snapshot)

@@ -78,8 +78,9 @@ class CapletStripper:
         self._counts = [int(np.searchsorted(fixings, day, side="right")) for day in grid.row_days]
         self._brackets = [bracket(grid.row_days, day) for day in fixings.tolist()]
         lefts, rights, shares = zip(*self._brackets, strict=True)
-        rows = (self._counts, lefts, rights)
-        self._rows = (*(np.array(row, dtype=np.int32) for row in rows), np.array(shares, dtype=np.float64))
+        self._row_ends = np.array(self._counts, dtype=np.int32)
+        self._lefts, self._rights = np.array(lefts, dtype=np.int32), np.array(rights, dtype=np.int32)
+        self._shares_right = np.array(shares, dtype=np.float64)
 
     def strip(self, market: Floats, quotes: Floats) -> tuple[Floats, dict[int, Failure]]:
         """
@@ -98,8 +99,20 @@ class CapletStripper:
         for begin in range(0, market.shape[1], SCENARIOS_PER_CALL):
             poll()
             block = slice(begin, begin + SCENARIOS_PER_CALL)
-            arguments = (forwards[:, block], weights[:, block], self._years, self._strikes)
-            parts.append(caplets.strip(*arguments, *self._rows, cells[:, :, block], self._formula is NORMAL))
+            parts.append(
+                caplets.strip(
+                    forwards[:, block],
+                    weights[:, block],
+                    self._years,
+                    self._strikes,
+                    self._row_ends,
+                    self._lefts,
+                    self._rights,
+                    self._shares_right,
+                    cells[:, :, block],
+                    self._formula is NORMAL,
+                )
+            )
         nodes, errors, targets = (np.concatenate([part[k] for part in parts], axis=2) for k in range(3))
         return nodes.reshape(quotes.shape), self._failures(nodes, errors, targets)
 

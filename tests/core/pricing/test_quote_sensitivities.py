@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from tests.core.ore_directory import REPOSITORY
+from tests.core.pricing.test_inflation import an_inflation_market
 from tests.core.small_market import a_snapshot, curves
 from xip_core import samples
 from xip_core.errors import FailureReason
 from xip_core.kernels.level import VARIABLE, cpu_level
 from xip_core.model import market_instruments as instruments
-from xip_core.model.market import HazardDefinition, Snapshot, decode_snapshot
+from xip_core.model.market import CapVolatility, HazardDefinition, Snapshot, decode_snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.pricing.calibrate import calibrator_of
 from xip_core.pricing.linear import product, solve
@@ -116,6 +117,27 @@ def test_reference_market_agrees_with_bumps_in_every_object(every: int) -> None:
     jacobian = quote_jacobian(snapshot, layout)
     assert not jacobian.failures
     assert_equal_to_bumps(snapshot, jacobian, layout, jacobian.quotes[::every])
+
+
+def test_inflation_curves_are_covered_by_differences_of_each_alone() -> None:
+    snapshot = an_inflation_market()
+    layout = SnapshotLayout(snapshot)
+    jacobian = quote_jacobian(snapshot, layout)
+    assert {name.split("/")[0] for name in jacobian.objects} >= {"inflation", "year_on_year"}
+    assert_equal_to_bumps(snapshot, jacobian, layout)
+
+
+def test_lognormal_caps_agree_with_bumps_of_their_quotes_and_curves() -> None:
+    names = ("EUR.CAP.1Y.0", "EUR.CAP.1Y.2", "EUR.CAP.3Y.0", "EUR.CAP.3Y.2")
+    caps = CapVolatility(
+        index="USD-LIBOR-6M", discount_curve="USD1D", tenors=("1Y", "3Y"), strikes=(0.005, 0.02), quotes=names,
+        is_normal=False,
+    )  # fmt: skip
+    snapshot = a_snapshot(dict(zip(names, (0.5, 0.45, 0.48, 0.42), strict=True)), cap_volatilities=(caps,))
+    layout = SnapshotLayout(snapshot)
+    jacobian = quote_jacobian(snapshot, layout)
+    assert {*names, "USD.SWAP.5Y", "USD.BASIS.2Y"} <= set(jacobian.objects["cap_volatility/USD-LIBOR-6M"].quotes)
+    assert_equal_to_bumps(snapshot, jacobian, layout, (*names, "USD.OIS.5Y", "USD.SWAP.5Y", "USD.BASIS.2Y"))
 
 
 def test_object_without_formula_is_differentiated_alone_and_chained(monkeypatch: pytest.MonkeyPatch) -> None:
