@@ -29,7 +29,8 @@ from xip_core.model.scenario import base_only, decode_scenarios
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.curves_fit import START_RATE
 from xip_core.pricing.curves_instruments import curve_system
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
+from xip_core.pricing.layout_slots import YEAR_DAYS
+from xip_core.pricing.market_layout import SnapshotLayout
 
 AS_OF = dt.date(2016, 2, 5)
 SCENARIOS = 256

@@ -36,7 +36,8 @@ from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_isda import solve_isda
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
-from xip_core.pricing.market_layout import YEAR_DAYS, CurveSlot, SnapshotLayout
+from xip_core.pricing.layout_slots import YEAR_DAYS, CurveSlot
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import holding, poll
 from xip_core.pricing.surfaces_build import build_smile
 from xip_core.pricing.surfaces_caplets import CapletStripper

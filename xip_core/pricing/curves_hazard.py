@@ -27,7 +27,8 @@ from xip_core.pricing.curves_instruments import TermList
 from xip_core.pricing.curves_pillars import cds_maturity
 from xip_core.pricing.curves_system import CurveSystem, Term
 from xip_core.pricing.layout import Refs
-from xip_core.pricing.market_layout import SnapshotLayout, combine_refs
+from xip_core.pricing.layout_slots import combine_refs
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 
 UPFRONT_LAG_DAYS = 3

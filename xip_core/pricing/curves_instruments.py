@@ -34,7 +34,8 @@ from xip_core.model.trade import Convention, Schedule
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, index_end_days, index_spot_day
 from xip_core.pricing.curves_system import CurveSystem, Term
 from xip_core.pricing.layout import Refs
-from xip_core.pricing.market_layout import CurveSlot, SnapshotLayout, combine_refs
+from xip_core.pricing.layout_slots import CurveSlot, combine_refs
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 
 Days = np.ndarray

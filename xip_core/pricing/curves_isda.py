@@ -32,7 +32,8 @@ from xip_core.model.trade import Schedule
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.isda import accrued_days, cash_settlement_day, isda_legs
 from xip_core.pricing.layout import Refs
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout, combine_refs
+from xip_core.pricing.layout_slots import YEAR_DAYS, combine_refs
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 
 Floats = npt.NDArray[np.float64]

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from xip_core.errors import Failure, FailureReason
 from xip_core.model.dates import date_of
 from xip_core.pricing.arithmetic import RefTable, exp_, log_
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
+from xip_core.pricing.layout_slots import YEAR_DAYS
+from xip_core.pricing.market_layout import SnapshotLayout
 
 Floats = npt.NDArray[np.float64]
 Built = tuple[Floats, dict[int, Failure]]

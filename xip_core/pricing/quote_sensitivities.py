@@ -36,8 +36,9 @@ from xip_core.model import market_instruments as instruments
 from xip_core.model.market import Snapshot, usable_quote
 from xip_core.pricing.calibrate import Calibrator, ObjectBuilder, calibrator_of
 from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.layout_slots import YEAR_DAYS
 from xip_core.pricing.linear import product, solve
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces_build import smile_builder
 from xip_core.pricing.surfaces_sensitivities import FittedSmile, smile_derivatives

@@ -21,7 +21,8 @@ from xip_core.errors import Failure, FailureReason
 from xip_core.model.dates import date_of
 from xip_core.model.market_smiles import DeltaQuotes, StrikeQuotes
 from xip_core.pricing.arithmetic import RefTable, exp_, log_
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout, combine_refs
+from xip_core.pricing.layout_slots import YEAR_DAYS, combine_refs
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces_fit import (
     Fit,

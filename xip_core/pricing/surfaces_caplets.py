@@ -26,7 +26,8 @@ from xip_core.kernels.catalogue import evaluate
 from xip_core.model.daycounts import year_fractions
 from xip_core.model.market import CapVolatility
 from xip_core.pricing.arithmetic import RefTable
-from xip_core.pricing.market_layout import YEAR_DAYS, SnapshotLayout, combine_refs
+from xip_core.pricing.layout_slots import YEAR_DAYS, combine_refs
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import bracket, caplet_days
 

@@ -11,7 +11,8 @@ from xip_core.errors import CellError, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.pricing.layout import MarketLayout
-from xip_core.pricing.market_layout import SnapshotLayout, combine_refs, forward_weights
+from xip_core.pricing.layout_slots import combine_refs, forward_weights
+from xip_core.pricing.market_layout import SnapshotLayout
 
 
 def a_layout(**fields: object) -> SnapshotLayout:
