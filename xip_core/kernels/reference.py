@@ -186,7 +186,10 @@ def equity_heston(
         g, fall = (beta - d) / (beta + d), np.exp(-d * time)
         growth = (beta - d) * time - 2.0 * np.log((1.0 - g * fall) / (1.0 - g))
         variance = (beta - d) * (1.0 - fall) / (1.0 - g * fall)
-        return np.exp((kappa * theta * growth + v0 * variance) / (sigma * sigma) - 1j * u * log_strike)
+        transform: npt.NDArray[Any] = np.exp(
+            (kappa * theta * growth + v0 * variance) / (sigma * sigma) - 1j * u * log_strike
+        )
+        return transform
 
     places, weights = np.polynomial.legendre.leggauss(200)
     edges = np.concatenate([[0.0], 2.0 ** np.arange(-3.0, 16.0)]) / math.sqrt(max(v0, theta) * time)

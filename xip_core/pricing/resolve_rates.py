@@ -8,6 +8,8 @@ of the par yield: sum of t_i (1 + F)^-(t_1 + .. + t_i), discounted from the swap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xip_core.errors import CellError, FailureReason
@@ -20,6 +22,7 @@ from xip_core.model.trade import (
     FixedLeg,
     FloatingLeg,
     Fra,
+    Leg,
     OvernightLeg,
     Premium,
     Swap,
@@ -204,7 +207,7 @@ def add_optionlets(
 
 def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
     """One option on the swap rate."""
-    fixed, floating = _legs_of(trade)
+    fixed, floating = legs_of(trade.legs)
     expiry = day_number(trade.expiry)
     check_not_expired(expiry, market)
     discounting = discounting_of(market, fixed.currency)
@@ -243,10 +246,10 @@ def resolve_swaption(trade: Swaption, market: TileMarket) -> RowParts:
     return parts
 
 
-def _legs_of(trade: Swaption) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
+def legs_of(legs: Sequence[Leg]) -> tuple[FixedLeg, FloatingLeg | OvernightLeg]:
     """The fixed and the floating leg, checked to form a plain swap."""
-    fixed = [leg for leg in trade.legs if isinstance(leg, FixedLeg)]
-    floating = [leg for leg in trade.legs if not isinstance(leg, FixedLeg)]
+    fixed = [leg for leg in legs if isinstance(leg, FixedLeg)]
+    floating = [leg for leg in legs if not isinstance(leg, FixedLeg)]
     if len(fixed) != 1 or len(floating) != 1:
         raise CellError(FailureReason.BAD_TRADE, "a swaption needs one fixed and one floating leg")
     if fixed[0].payer == floating[0].payer:

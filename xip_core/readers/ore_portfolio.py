@@ -148,18 +148,18 @@ def _read_cap_floor(labels: dict[str, Any], body: Fields) -> trades.Trade:
 
 
 def _read_swaption(labels: dict[str, Any], body: Fields) -> trades.Trade:
-    option = _Option(body.child("OptionData"), "Swaption")
+    option = _Option(body.child("OptionData"), "Swaption", ("European", "Bermudan"))
     legs = tuple(ore_legs.read_leg(leg) for leg in body.children("LegData"))
     if len(legs) != 2:
         raise CellError(FailureReason.UNSUPPORTED, f"a swaption must have two legs, got {len(legs)}")
-    return trades.Swaption(
-        **labels,
-        legs=(legs[0], legs[1]),
-        expiry=option.expiry,
-        position=option.position,
-        settlement="cash" if option.settlement == "Cash" else "physical",
-        premiums=option.premiums,
-    )
+    shared: dict[str, Any] = {"legs": legs, "position": option.position, "premiums": option.premiums, **labels}
+    if option.style == "European":
+        return trades.Swaption(
+            **shared, expiry=option.expiry, settlement="cash" if option.settlement == "Cash" else "physical"
+        )
+    if option.settlement == "Cash":
+        raise CellError(FailureReason.UNSUPPORTED, "a Bermudan swaption settled in cash is not supported")
+    return trades.BermudanSwaption(**shared, expiries=option.expiries)
 
 
 def _read_bond(labels: dict[str, Any], body: Fields) -> trades.Trade:
@@ -290,26 +290,31 @@ def _underlying(body: Fields) -> dict[str, Any]:
 
 
 class _Option:
-    """OptionData of a European option; anything else is UNSUPPORTED."""
+    """OptionData of an option of one of *styles*; anything else is UNSUPPORTED."""
 
-    def __init__(self, fields: Fields, product: str) -> None:
+    def __init__(self, fields: Fields, product: str, styles: tuple[str, ...] = ("European",)) -> None:
         self.position = _position(fields.text("LongShort"))
         self.option_type = fields.text("OptionType", "Call")
         if self.option_type not in ("Call", "Put"):
             raise CellError(FailureReason.BAD_TRADE, f"OptionType must be Call or Put, got {self.option_type!r}")
-        style = fields.text("Style", "European")
-        if style != "European":
-            raise CellError(FailureReason.UNSUPPORTED, f"a {product} of style {style!r} is not supported, European is")
+        self.style = fields.text("Style", "European")
+        if self.style not in styles:
+            sentence = f"a {product} of style {self.style!r} is not supported, {' and '.join(styles)} is"
+            raise CellError(FailureReason.UNSUPPORTED, sentence)
         self.settlement = fields.text("Settlement", "Cash")
         fields.flag("PayOffAtExpiry", False)  # European options pay at expiry either way
         dates = fields.child("ExerciseDates")
-        expiries = dates.dates("ExerciseDate")
+        self.expiries = dates.dates("ExerciseDate")
         dates.done()
-        if len(expiries) != 1:
-            raise CellError(FailureReason.UNSUPPORTED, f"one exercise date is supported, got {len(expiries)}")
-        self.expiry: dt.date = expiries[0]
+        if self.style == "European" and len(self.expiries) != 1:
+            raise CellError(FailureReason.UNSUPPORTED, f"one exercise date is supported, got {len(self.expiries)}")
         self.premiums = _premiums(fields)
         fields.done()
+
+    @property
+    def expiry(self) -> dt.date:
+        """The one date of a European option."""
+        return self.expiries[0]
 
     def contract(self) -> dict[str, Any]:
         option_type = "call" if self.option_type == "Call" else "put"
