@@ -59,5 +59,5 @@ def test_the_ore_files_give_the_numbers_of_the_sample(sample, tmp_path):
     assert len(priced) >= 37
     for trade in priced:
         assert [trade[name] for name in NUMBERS] == [of_sample[trade["id"]][name] for name in NUMBERS], trade["id"]
-    assert {trade["status"] for trade in ore["trades"]} == {"ok", "UNSUPPORTED", "EXPIRED"}
+    assert {trade["status"] for trade in ore["trades"]} == {"ok", "EXPIRED"}
     assert all(trade["message"] for trade in ore["trades"] if trade["status"] != "ok")

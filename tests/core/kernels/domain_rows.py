@@ -118,6 +118,18 @@ CLAUSES: dict[str, tuple[Row, ...]] = {
         {"is_call": 0.0, "rate": -0.01, "dividend_yield": -0.02},
     ),
     "of a call not 0 > dividend_yield > rate (two boundaries)": ({"rate": -0.02, "dividend_yield": -0.01},),
+    "of a call, where negative: not below the other rate while that is negative too (two exercise boundaries)": (
+        {"rate": -0.02, "dividend_yield": -0.01},
+    ),
+    "of a put, where negative: not below the other rate while that is negative too (two exercise boundaries)": (
+        {"is_call": 0.0, "rate": -0.01, "dividend_yield": -0.02},
+    ),
+    "where the other is not, above -4 / time, and volatility sqrt(time) <= 6": (
+        {"rate": -4.001, "dividend_yield": 0.01},
+        {"is_call": 0.0, "rate": 0.01, "dividend_yield": -4.001},
+        {"rate": -0.01, "dividend_yield": 0.01, "volatility": 6.001},
+    ),
+    "volatility sqrt(time) <= 12 where early exercise may pay": ({"volatility": 12.001},),
     "such that the expansion stays >= 0": ({"nu": 50.0, "rho": -0.95},),
     "a + b sigma sqrt(1 - rho^2) >= 0": ({"a": -1.0},),
     "call: > 0 up to the convention's largest (below 1, spot deltas below the foreign discount factor, "

@@ -99,7 +99,7 @@ def test_dearer_bonds_yield_less_and_larger_coupons_more(bond: dict[str, float],
     dear = evaluate(NAME, **(bond | {"price": [bond["price"], bond["price"] * more]}))["yield_rate"]
     rich = evaluate(NAME, **(bond | {"redemption": [bond["redemption"], bond["redemption"] * more]}))["yield_rate"]
     assert dear[1] < dear[0]
-    assert rich[1] >= rich[0]  # of a bond of ninety years nothing of it is left
+    assert rich[1] >= rich[0] * (1.0 - 1e-14)  # of a bond of ninety years nothing of it is left but rounding
 
 
 def test_kernel_agrees_with_its_twin() -> None:

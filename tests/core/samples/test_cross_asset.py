@@ -112,9 +112,9 @@ def test_the_files_are_written_again_byte_for_byte():
 # ---- the plan -------------------------------------------------------------------------------------------------------
 
 
-def test_the_plan_has_a_node_pair_for_each_of_thirteen_groups(plan):
+def test_the_plan_has_a_node_pair_for_each_of_fourteen_groups(plan):
     kinds = collections.Counter(node.kind for node in plan.nodes)
-    assert kinds == {NodeKind.RESOLVE: 13, NodeKind.VALUE: 13, NodeKind.CALIBRATE: 1, NodeKind.REDUCE: 1}
+    assert kinds == {NodeKind.RESOLVE: 14, NodeKind.VALUE: 14, NodeKind.CALIBRATE: 1, NodeKind.REDUCE: 1}
     assert plan.quarantine == ()
     assert plan.cell_count == 2000 * (251 + 3)
 

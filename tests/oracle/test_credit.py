@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import QuantLib as ql  # noqa: N813  # as its own examples call it
 from msgspec.structs import replace
 
 from tests.core.pricing.isda_market import standard_cds
@@ -19,8 +20,6 @@ from xip_core.model.schedules import boundaries
 from xip_core.model.trade import Cds
 from xip_core.pricing import calculate
 from xip_core.pricing.bonds import YieldConvention, accrued_interest, bond_flows, from_clean_price
-
-ql = pytest.importorskip("QuantLib", reason="needs QuantLib: pip install '.[oracle]'")
 
 MARKETS = 60
 CONTRACTS_PER_MARKET = 40
