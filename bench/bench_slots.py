@@ -1,0 +1,127 @@
+"""What a second slot is worth: `python -m pytest bench/bench_slots.py --benchmark-only`.
+
+Slots are threads. The same work is done by one thread and, split in two, by two at once; `gain` is the time of one over
+the time of two, the fastest of some rounds each: 2 where neither the interpreter's lock nor the memory is shared.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xip_core
+from tests.core.kernels.american_book import american_book
+from xip_core import samples
+from xip_core.model.market import decode_snapshot
+from xip_core.model.scenario import decode_scenarios
+from xip_core.model.trade import decode_trade
+from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.market_layout import SnapshotLayout
+from xip_core.pricing.resolve import resolve_rows
+from xip_core.pricing.tile_market import MarketView
+from xip_core.pricing.value import row_values
+
+Work = Callable[[], object]
+ROUNDS = 7
+
+
+def seconds(works: list[Work]) -> float:
+    """Of all works, each in a thread of its own, from the moment they start together."""
+    ready = threading.Barrier(len(works) + 1)
+
+    def run(work: Work) -> None:
+        ready.wait()
+        work()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - begin
+
+
+def repeated(work: Work, count: int) -> Work:
+    def run() -> None:
+        for _ in range(count):
+            work()
+
+    return run
+
+
+def european() -> Work:
+    draw = np.random.default_rng(1)
+    spot, strike, volatility = draw.uniform(50.0, 150.0, (3, 20_000))
+    fields: dict[str, Any] = {"spot": spot, "strike": strike, "volatility": volatility / 300.0}
+    fields |= {"time": 0.5, "rate": 0.02, "dividend_yield": 0.01, "is_call": 1.0}
+    return lambda: xip_core.evaluate("equity.european", **fields)
+
+
+def american() -> Work:
+    book = american_book(2_000)
+    return lambda: xip_core.evaluate("equity.american", **book)
+
+
+def sample_parts() -> tuple[Any, SnapshotLayout, Any, list[Any]]:
+    sample = samples.load("cross-asset")
+    snapshot = decode_snapshot(sample.market)
+    trades = [decode_trade(line) for line in sample.book.splitlines()]
+    return snapshot, SnapshotLayout(snapshot), decode_scenarios(sample.scenarios), trades
+
+
+def values_of_swaps() -> Work:
+    snapshot, layout, scenarios, trades = sample_parts()
+    market = calibrate_tile(snapshot, layout, scenarios, 0, 64)["market"]
+    columns = resolve_rows([trade for trade in trades if type(trade).__name__ == "Swap"][:100], MarketView(layout))
+    return lambda: row_values(columns, market)
+
+
+def values_of_options() -> Work:
+    snapshot, layout, scenarios, trades = sample_parts()
+    market = calibrate_tile(snapshot, layout, scenarios, 0, 64)["market"]
+    names = ("FxOption", "EquityOption", "CommodityOption")
+    columns = resolve_rows([trade for trade in trades if type(trade).__name__ in names][:300], MarketView(layout))
+    return lambda: row_values(columns, market)
+
+
+def calibration() -> Work:
+    snapshot, layout, scenarios, _ = sample_parts()
+    calibrate_tile(snapshot, layout, scenarios, 0, 32)
+    return lambda: calibrate_tile(snapshot, layout, scenarios, 32, 64)
+
+
+def resolving() -> Work:
+    _, layout, _, trades = sample_parts()
+    view = MarketView(layout)
+    chosen = [trade for trade in trades if type(trade).__name__ == "Swap"][:40]
+    return lambda: resolve_rows(chosen, view)
+
+
+CASES: dict[str, tuple[Callable[[], Work], int]] = {
+    "equity.european, tables of 20,000 rows": (european, 200),
+    "equity.american, tables of 2,000 rows": (american, 10),
+    "values of 100 swaps under 64 scenarios": (values_of_swaps, 40),
+    "values of 300 options under 64 scenarios": (values_of_options, 40),
+    "calibration of 32 scenarios of the sample's market": (calibration, 10),
+    "resolving 40 swaps": (resolving, 10),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_slots_against_one(benchmark: Any, case: str) -> None:
+    make, count = CASES[case]
+    work = make()
+    work()
+    one, two = [], []
+    for _ in range(ROUNDS):  # in turn, so that what else the machine does meets both
+        one.append(seconds([repeated(work, 2 * count)]))
+        two.append(seconds([repeated(work, count)] * 2))
+    benchmark.extra_info["gain"] = round(min(one) / min(two), 2)
+    benchmark.pedantic(work, rounds=3)
