@@ -119,7 +119,7 @@ def test_the_swaption_on_an_overnight_swap_has_the_value_quantlib_gives() -> Non
 @pytest.mark.parametrize(
     ("kind", "strike", "is_par", "expected"),
     [
-        # facts of test-suite/capfloor.cpp, testCachedValue, at the commit of the table; 1.44 was seen to give the par pair
+        # facts of test-suite/capfloor.cpp, testCachedValue, at the table's commit; 1.44 was seen to give the par pair
         ("caps", 0.07, True, 6.87570026732),
         ("floors", 0.03, True, 2.65812927959),
         ("caps", 0.07, False, 6.87630307745),
