@@ -136,7 +136,7 @@ def test_windows_at_their_ends_are_whole_lookbacks_or_europeans(is_call: float) 
     kind=st.sampled_from(KINDS),
     rate=st.floats(-0.05, 0.15),
     carry=st.floats(-0.05, 0.15),
-    volatility=st.floats(0.01, 1.0),
+    volatility=st.floats(0.03, 1.0),  # where |2 b / v^2| is beyond 1,000 rows may be refused as NUMERICAL
     strike=st.floats(60.0, 160.0),
 )
 def test_longer_watching_is_worth_more(
