@@ -14,6 +14,7 @@ from tests.core.kernels import exact_path
 from tests.core.kernels.exotic_book import exotic_book, row_of
 from tests.core.kernels.exotic_checks import calls, column, needs_reference, table
 from xip_core import evaluate
+from xip_core.errors import FailureReason
 
 NAME = "equity.lookback_partial"
 GREEKS = ("pv", "delta", "gamma", "vega", "theta", "rho", "dividend_rho")
@@ -136,7 +137,7 @@ def test_windows_at_their_ends_are_whole_lookbacks_or_europeans(is_call: float) 
     kind=st.sampled_from(KINDS),
     rate=st.floats(-0.05, 0.15),
     carry=st.floats(-0.05, 0.15),
-    volatility=st.floats(0.03, 1.0),  # where |2 b / v^2| is beyond 1,000 rows may be refused as NUMERICAL
+    volatility=st.floats(0.01, 1.0),
     strike=st.floats(60.0, 160.0),
 )
 def test_longer_watching_is_worth_more(
@@ -155,8 +156,12 @@ def test_longer_watching_is_worth_more(
         window=windows,
     )
     sign = 1.0 if floats else -1.0
-    assert (sign * np.diff(value["pv"]) >= -1e-11).all()
-    assert (value["status"] == 0).all()
+    answered = value["status"] == 0
+    assert (sign * np.diff(value["pv"][answered]) >= -1e-11).all()
+    # Drift so far above volatility overflows the powers of the formula: such rows are refused, never guessed.
+    assert answered.all() or abs(2.0 * (rate - carry) / volatility**2) > 1000.0
+    assert (value["status"][~answered] == FailureReason.NUMERICAL).all()
+    assert np.isnan(value["pv"][~answered]).all()
 
 
 def test_prices_scale_with_money() -> None:
