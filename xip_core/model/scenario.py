@@ -239,6 +239,10 @@ class ScenarioMarket:
                 touched.add(name)
         return frozenset(touched)
 
+    def object_names(self) -> frozenset[str]:
+        """All objects of the market."""
+        return frozenset(self._objects)
+
     def check(self, scenarios: ScenarioSet) -> None:
         """Refuses a set with a shift that names nothing; the message names the scenario.
 
