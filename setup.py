@@ -85,7 +85,12 @@ class BuildKernels(build_ext):
     """Cythonize each module once, then compile all levels side by side."""
 
     def finalize_options(self) -> None:
+        is_given = self.build_temp is not None
         super().finalize_options()
+        # An editable install would build in a folder of the moment; here it compiles only what changed, and a compiler
+        # cache sees the same paths in every checkout.
+        if not is_given:
+            self.build_temp = f"build/temp.{self.plat_name}-{sys.implementation.cache_tag}"
         self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
