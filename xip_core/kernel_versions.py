@@ -44,7 +44,7 @@ KERNEL_VERSIONS = {
     "equity.european": "2",
     "equity.heston": "1",
     "equity.lookback": "1",
-    "equity.lookback_partial": "1",
+    "equity.lookback_partial": "2",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
