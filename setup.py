@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("xip_core/kernels")
 MODULES = sorted(path.stem for path in KERNELS.glob("*.pyx"))
-HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in KERNELS.glob(pattern))
+INCLUDED = re.compile(r'#include "(\w+\.h)"|cdef extern from "(\w+\.h)"')
+CIMPORTED = re.compile(r"^(?:from|cimport) xip_core\.kernels\.(\w+)", re.MULTILINE)
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -48,13 +50,26 @@ def levels_here() -> dict[str, str]:
     return LEVELS[machine]
 
 
+def headers_of(path: Path, seen: set[Path] | None = None) -> set[Path]:
+    """Headers and .pxd files that *path* includes, directly or not: when one changes, its modules are built again."""
+    seen = set() if seen is None else seen
+    text = path.read_text()
+    names = {name for pair in INCLUDED.findall(text) for name in pair if name}
+    names |= {f"{name}.pxd" for name in CIMPORTED.findall(text)} | {f"{path.stem}.pxd"}
+    for header in (KERNELS / name for name in sorted(names)):
+        if header.exists() and header not in seen:
+            seen.add(header)
+            headers_of(header, seen)
+    return seen
+
+
 def extensions() -> list[Extension]:
     machine_flags = [flag for flag in FLAGS if "arm64" not in levels_here() or flag not in X86_ONLY]
     return [
         Extension(
             f"xip_core.kernels._{level}.{module}",
             [str(KERNELS / f"{module}.pyx")],
-            depends=HEADERS,
+            depends=sorted(map(str, headers_of(KERNELS / f"{module}.pyx"))),
             include_dirs=[str(KERNELS)],
             libraries=["m"],
             extra_compile_args=[*machine_flags, march, "-g0"],

@@ -32,7 +32,7 @@ KERNEL_VERSIONS = {
     "credit.cds_flat": "1",
     "credit.default_steps": "1",
     "elementary.log": "1",
-    "equity.american": "1",
+    "equity.american": "2",
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
