@@ -25,8 +25,10 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("xip_core/kernels")
 MODULES = sorted(path.stem for path in KERNELS.glob("*.pyx"))
-INCLUDED = re.compile(r'#include "(\w+\.h)"|cdef extern from "(\w+\.h)"')
-CIMPORTED = re.compile(r"^(?:from|cimport) xip_core\.kernels\.(\w+)", re.MULTILINE)
+INCLUDED = re.compile(
+    r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
+    re.MULTILINE,
+)
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -50,17 +52,17 @@ def levels_here() -> dict[str, str]:
     return LEVELS[machine]
 
 
-def headers_of(path: Path, seen: set[Path] | None = None) -> set[Path]:
-    """Headers and .pxd files that *path* includes, directly or not: when one changes, its modules are built again."""
-    seen = set() if seen is None else seen
-    text = path.read_text()
-    names = {name for pair in INCLUDED.findall(text) for name in pair if name}
-    names |= {f"{name}.pxd" for name in CIMPORTED.findall(text)} | {f"{path.stem}.pxd"}
-    for header in (KERNELS / name for name in sorted(names)):
-        if header.exists() and header not in seen:
-            seen.add(header)
-            headers_of(header, seen)
-    return seen
+def headers_of(source: Path) -> set[Path]:
+    """What *source* includes of ours, directly or through others: only then is it compiled again."""
+    found = {path for path in (source.with_suffix(".pxd"),) if path.exists()}  # a module sees its own unasked
+    rest = [source, *found]
+    while rest:
+        for module, *names in INCLUDED.findall(rest.pop().read_text()):
+            path = KERNELS / (f"{module}.pxd" if module else "".join(names))
+            if path.exists() and path not in found:
+                found.add(path)
+                rest.append(path)
+    return found
 
 
 def extensions() -> list[Extension]:
@@ -83,7 +85,12 @@ class BuildKernels(build_ext):
     """Cythonize each module once, then compile all levels side by side."""
 
     def finalize_options(self) -> None:
+        is_given = self.build_temp is not None
         super().finalize_options()
+        # An editable install would build in a folder of the moment; here it compiles only what changed, and a compiler
+        # cache sees the same paths in every checkout.
+        if not is_given:
+            self.build_temp = f"build/temp.{self.plat_name}-{sys.implementation.cache_tag}"
         self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
