@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import types
 
-COMPILED_DIRECTLY_CALLED = ("calibration", "caplets", "default_steps", "monte_carlo", "terms")
+COMPILED_DIRECTLY_CALLED = ("calibration", "caplets", "default_steps", "monte_carlo", "suitability", "terms")
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -48,6 +48,7 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
         "elementary.log",
         "monte_carlo.normals",
         "rates.rollback",
+        "suitability.numbers",
         "terms.rows",
     }
     assert set(versions) == set(catalogue()) | without_columns
