@@ -56,6 +56,7 @@ KERNEL_VERSIONS = {
     "implied.bachelier": "2",
     "implied.black": "2",
     "monte_carlo.normals": "1",
+    "option.rows": "1",
     "rates.rollback": "1",
     "suitability.numbers": "1",
     "terms.rows": "1",
@@ -84,7 +85,7 @@ OPERATION_VERSIONS = {
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
-_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
+_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,

@@ -47,6 +47,7 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
         "credit.default_steps",
         "elementary.log",
         "monte_carlo.normals",
+        "option.rows",
         "rates.rollback",
         "suitability.numbers",
         "terms.rows",
