@@ -186,5 +186,5 @@ def undisturbed_numbers(directory: Path) -> RunNumbers:
         stack.callback(worker.stop)
         with connect_sync(address) as client:
             sample = samples.load("cross-asset")
-            run = client.submit(sample.book, sample.market, sample.scenarios, request_id="undisturbed", is_reusing=False)
+            run = client.submit(*sample, request_id="undisturbed", is_reusing=False)
         return numbers_of(address, run.run_id)
