@@ -313,8 +313,8 @@ class _Comparing:
             return MarketChange()
         change = self._changes.get((before, after, scenarios))
         if change is None:
-            snapshots = [decode_snapshot(self._blob(digest)) for digest in (before, after)]
-            change = market_change(*snapshots, decode_scenarios(self._blob(scenarios)))
+            old, new = (decode_snapshot(self._blob(digest)) for digest in (before, after))
+            change = market_change(old, new, decode_scenarios(self._blob(scenarios)))
             self._changes[before, after, scenarios] = change
         return change
 
