@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,12 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("xip_core/kernels")
 MODULES = sorted(path.stem for path in KERNELS.glob("*.pyx"))
+VANILLA = Path("xip_core/pricing/vanilla")
+VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
+VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
+VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
 HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in KERNELS.glob(pattern))
+LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -46,6 +52,21 @@ def levels_here() -> dict[str, str]:
     if machine not in LEVELS:
         raise SystemExit(f"kernels are built for {sorted(LEVELS)}, this machine is {machine!r}")
     return LEVELS[machine]
+
+
+def vanilla_extensions() -> list[Extension]:
+    """Resolving of plain trades: branches and integers, which gain nothing from a CPU level."""
+    return [
+        Extension(
+            f"xip_core.pricing.vanilla.{module}",
+            [str(VANILLA / f"{module}.pyx")],
+            depends=VANILLA_HEADERS,
+            include_dirs=[str(VANILLA)],
+            libraries=["m"],
+            extra_compile_args=[*VANILLA_FLAGS, "-g0"],
+        )
+        for module in VANILLA_MODULES
+    ]
 
 
 def extensions() -> list[Extension]:
@@ -76,15 +97,18 @@ class BuildKernels(build_ext):
 
         self._check_compiler()
         cythonized = cythonize(
-            [Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
+            [
+                *[Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
+                *vanilla_extensions(),
+            ],
             build_dir=str(Path(self.build_temp) / "cython"),
             include_path=["."],
             force=bool(self.force),
             quiet=True,
         )
-        generated = {extension.name.rpartition(".")[2]: extension.sources for extension in cythonized}
+        generated = {extension.name: extension.sources for extension in cythonized}
         for extension in self.extensions:
-            extension.sources = generated[extension.name.rpartition(".")[2]]
+            extension.sources = generated[LEVEL_FOLDER.sub("", extension.name)]
             if self.inplace:
                 Path(extension.name.replace(".", "/")).parent.mkdir(exist_ok=True)
         super().run()
@@ -113,4 +137,4 @@ class BuildKernels(build_ext):
                     )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+setup(ext_modules=[*extensions(), *vanilla_extensions()], cmdclass={"build_ext": BuildKernels})
