@@ -100,12 +100,16 @@ def calibrate_tile(
     calibrator = calibrator_of(snapshot, layout)
     block = scenarios.scenarios[scenario_begin:scenario_end]
     changed = [calibrator.scenario_market.changed_quotes(scenario) for scenario in block]
-    market, failures = calibrator.calibrate(changed)
+    return calibration_columns(calibrator, *calibrator.calibrate(changed), scenario_begin)
+
+
+def calibration_columns(
+    calibrator: Calibrator, market: Floats, failures: Mapping[tuple[str, int], Failure], begin: int
+) -> Columns:
+    """The columns of a tile whose first scenario is *begin*."""
     listed = [
-        CalibrationFailure(
-            scenario_begin + column, name, int(failure.reason), failure.message, isinstance(failure, PartialFailure)
-        )
-        for (name, column), failure in failures.items()
+        CalibrationFailure(begin + column, name, int(found.reason), found.message, isinstance(found, PartialFailure))
+        for (name, column), found in failures.items()
     ]
     encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
     return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
