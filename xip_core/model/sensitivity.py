@@ -147,6 +147,7 @@ class CrossGamma(Record, frozen=True, kw_only=True):
 
     first: str
     second: str
+    scheme: Scheme = "central"
 
 
 class SensitivitySet(Record, frozen=True, kw_only=True):
@@ -270,7 +271,6 @@ class _Expander:
 
     def expand(self, wanted: SensitivitySet) -> Expansion:
         laddered: dict[tuple[str, str], int] = {}
-        schemes: list[Scheme] = []
         for number, ladder in enumerate(wanted.ladders):
             _check(ladder, number)
             found = self._objects_of(ladder)
@@ -283,11 +283,11 @@ class _Expander:
                         f"ladders {other} and {number} contradict each other: both have buckets for {ladder.kind} "
                         f"of {item.name}"
                     )
+                first = len(self._bumps)
                 self._add_bumps(ladder, number, item)
-                self._add_differences(ladder, len(schemes))
-                schemes.extend([ladder.scheme] * (len(self._bumps) - len(schemes)))
+                self._add_differences(ladder, first)
         for pair in wanted.cross_gammas:
-            self._add_cross_gammas(pair, schemes)
+            self._add_cross_gammas(pair)
         if not self._bumps and not wanted.has_theta:
             raise _bad("sensitivities must ask for a ladder or theta, got neither")
         return Expansion(tuple(self._bumps), tuple(self._columns.values()), tuple(self._sensitivities))
@@ -383,7 +383,7 @@ class _Expander:
                 terms = ((up, 1.0 / (h * h)), (down, 1.0 / (h * h)))
                 self._sensitivities.append(Sensitivity("gamma", (number,), terms))
 
-    def _add_cross_gammas(self, pair: CrossGamma, schemes: Sequence[Scheme]) -> None:
+    def _add_cross_gammas(self, pair: CrossGamma) -> None:
         firsts, seconds = (self._bumps_of(pattern) for pattern in (pair.first, pair.second))
         for pattern, found in ((pair.first, firsts), (pair.second, seconds)):
             if not found:
@@ -395,7 +395,7 @@ class _Expander:
                 if i == j or (i, j) in known:
                     continue
                 known.add((i, j))
-                self._add_cross(i, j, "central" if "central" in (schemes[i], schemes[j]) else "forward")
+                self._add_cross(i, j, pair.scheme)
 
     def _add_cross(self, i: int, j: int, scheme: Scheme) -> None:
         signs = (1, -1) if scheme == "central" else (1,)

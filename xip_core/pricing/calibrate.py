@@ -254,7 +254,9 @@ class ObjectBuilder:
         self._equities = {item.name: item for item in snapshot.equities}
         self._commodities = {item.name: item for item in snapshot.commodities}
         self._hazards = {item.name: item for item in snapshot.hazards}
-        self._caps = {f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities}
+        self._caps = {
+            f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities if not item.has_caplets
+        }
         self._inflation = InflationBuilder(layout, quote_matrix)
         self._strippers: dict[str, CapletStripper] = {}
         self._is_foreign_base = {}

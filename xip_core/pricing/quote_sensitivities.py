@@ -203,7 +203,8 @@ class _Writer:
         return formula(name) if formula else self._differences(name)
 
     def _formulas(self) -> dict[str, Callable[[str], _Direct]]:
-        volatilities = ("fx_volatility", "equity_volatility", "commodity_volatility", "swaption_volatility")
+        volatilities = ("fx_volatility", "equity_volatility", "commodity_volatility", "swaption_volatility",
+                        "cap_volatility")  # fmt: skip
         return {
             "curve": self._given_curve,
             "fx": self._fx,

@@ -71,7 +71,7 @@ def test_gamma_shares_the_columns_of_its_delta_and_calibrates_them_again() -> No
 
 def test_cross_gamma_counts_each_pair_once() -> None:
     ladder = Ladder(kind="zero_rate", name="EUR1D", tenors=("1Y", "5Y", "10Y"), scheme="forward")
-    pair = CrossGamma(first="zero_rate/EUR*", second="zero_rate/EUR*")
+    pair = CrossGamma(first="zero_rate/EUR*", second="zero_rate/EUR*", scheme="forward")
     found = expanded(ladder, cross_gammas=(pair, pair))
     crosses = [item for item in found.sensitivities if item.measure == "cross_gamma"]
     assert [item.bumps for item in crosses] == [(0, 1), (0, 2), (1, 2)]
