@@ -50,10 +50,7 @@ def test_a_par_ladder_has_a_bucket_for_every_quote_of_a_curve() -> None:
 
 
 def test_central_differences_need_two_columns_a_bucket_and_forward_ones_one() -> None:
-    central, forward = (
-        expanded(Ladder(kind="fx", scheme=scheme, bump=2.0))
-        for scheme in ("central", "forward")  # type: ignore[arg-type] # two literals
-    )
+    central, forward = (expanded(Ladder(kind="fx", scheme=scheme, bump=2.0)) for scheme in ("central", "forward"))
     assert central.columns == (Column(()), Column(((0, 1),)), Column(((0, -1),)))
     assert [item.terms for item in central.sensitivities] == [((1, 0.25), (2, -0.25))]
     assert forward.columns == (Column(()), Column(((0, 1),)))
