@@ -17,6 +17,7 @@ from xip_core.graph.request import canonical_measures
 from xip_core.graph.rows import ROW_COUNT_MAX, BookRows, read_rows
 from xip_core.model.market import Snapshot, decode_snapshot
 from xip_core.model.market_objects import market_objects
+from xip_core.model.risk_class import RISK_CLASSES
 from xip_core.model.run_spec import RiskWork
 from xip_core.model.scenario import ScenarioMarket, decode_scenarios
 
@@ -84,6 +85,7 @@ class _Reader:
             as_of=work.as_of,
             base_currency=work.base_currency,
             measures=canonical_measures(work.measures),
+            risk_classes=tuple(name for name in RISK_CLASSES if name in work.risk_classes),
             detail=work.detail,
             row_begin=row_begin,
             row_count=book.row_count,

@@ -31,6 +31,7 @@ class RiskWork(msgspec.Struct, frozen=True):
         as_of: ISO 8601 date; must equal the snapshot's.
         aggregates: tables to be made of the P&L vectors.
         detail: "none" suits runs whose sums alone are wanted; "base" has the numbers of the base scenario.
+        risk_classes: shifts of quotes of other classes are left out (`model.risk_class`); () applies all.
     """
 
     book_digest: str
@@ -41,6 +42,7 @@ class RiskWork(msgspec.Struct, frozen=True):
     as_of: str
     aggregates: tuple[Aggregate, ...] = ()
     detail: Detail = Detail.ALL
+    risk_classes: tuple[str, ...] = ()
 
 
 class ProbeWork(msgspec.Struct, frozen=True):

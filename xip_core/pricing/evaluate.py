@@ -119,7 +119,8 @@ def _calibrated_scenarios(source: Source, scenario_range: tuple[int, int], data:
     from xip_core.pricing.calibrate import calibrate_tile
 
     scenarios = scenario_set(source, data)
-    return calibrate_tile(_snapshot(source, data), _layout(source, data), scenarios, *scenario_range)
+    snapshot, layout = _snapshot(source, data), _layout(source, data)
+    return calibrate_tile(snapshot, layout, scenarios, *scenario_range, source.risk_classes)
 
 
 def scenario_set(source: Source, data: TileData) -> ScenarioSet:
