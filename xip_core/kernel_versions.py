@@ -71,6 +71,7 @@ OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
     "bermudan": "2",
+    "bumps": "1",
     "calibrate": "3",
     "combine": "1",
     "option": "3",
@@ -90,24 +91,27 @@ TABLE_OPERATION = "table"
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
+_CALIBRATION_KERNELS = (
+    "bachelier.european",
+    "black.european",
+    "calibration.system",
+    "caplets.strip",
+    "credit.default_steps",
+    "elementary.log",
+    "fx.atm_strike",
+    "fx.strike_of_delta",
+    "terms.rows",
+    "volatility.sabr",
+    "volatility.sabr_normal",
+    "volatility.svi",
+)
+
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "aggregate": (),
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
-    "calibrate": (
-        "bachelier.european",
-        "black.european",
-        "calibration.system",
-        "caplets.strip",
-        "credit.default_steps",
-        "elementary.log",
-        "fx.atm_strike",
-        "fx.strike_of_delta",
-        "terms.rows",
-        "volatility.sabr",
-        "volatility.sabr_normal",
-        "volatility.svi",
-    ),
+    "bumps": _CALIBRATION_KERNELS,
+    "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

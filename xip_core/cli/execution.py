@@ -167,7 +167,7 @@ async def summarise(
     """Everything the outputs show of a run that is final."""
     run = followed.run
     quarantine = await client.quarantine(run.run_id) if run.cells_quarantined else ()
-    head, scenarios, labels = snapshot_head(inputs.market), scenario_names(inputs.scenarios), trade_labels(inputs.book)
+    head, scenarios, labels = snapshot_head(inputs.market), scenario_names(inputs.scenarios, inputs.market), trade_labels(inputs.book)
     trades = None
     if followed.results is not None:
         followed.results.add_quarantine(quarantine)
@@ -193,7 +193,7 @@ async def summarise(
 def empty_results(inputs: RunInputs) -> Results:
     from xip_core.client.results import Results
 
-    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios))
+    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios, inputs.market))
 
 
 def print_summary_as(summary: summaries.Summary, output: str) -> None:

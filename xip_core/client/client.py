@@ -17,6 +17,7 @@ from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
@@ -317,7 +318,8 @@ class Client:
         from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
 
         book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
-        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios))
+        market = await self.blob(run.market_digest) if is_sensitivity_set(scenarios) else b""
+        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios, market))
 
     async def results(self, run_id: str) -> Results:
         """
