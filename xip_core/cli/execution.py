@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.client.local import LocalCluster
     from xip_core.client.results import Results, Totals
+    from xip_core.client.tables import AggregateTable
     from xip_core.model.result import Run
 
 Value = TypeVar("Value")
@@ -57,6 +58,7 @@ class Followed(msgspec.Struct):
 
     run: Run
     totals: Totals | None = None
+    aggregates: dict[str, AggregateTable] = {}
     results: Results | None = None
     first_block_at_s: float | None = None
 
@@ -133,6 +135,9 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         tenant=options.tenant,
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
+        aggregates=options.aggregates(),
+        detail=options.detail,
+        risk_classes=options.risk_class,
     )
 
 
@@ -147,6 +152,7 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
 
     async def collect() -> None:
         from xip_core.client.results import TotalsBlocks
+        from xip_core.client.tables import table_of
 
         blocks = TotalsBlocks()
         async for block in client.stream_results(run.run_id):
@@ -154,6 +160,9 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
             if "asset_class" in block.columns:
                 blocks.add(block.columns)
                 followed.totals = blocks.totals()
+            elif block.is_aggregate:
+                table = table_of(block.columns)
+                followed.aggregates[table.name] = table
             elif results is not None:
                 results.add(block)
 
@@ -187,6 +196,10 @@ async def summarise(
         timing=timing,
         lineage=summaries.lineage_of(run),
         trades=trades,
+        aggregates=tuple(
+            summaries.AggregateLines(table.name, table.aggregate, table.records(scenarios))
+            for table in followed.aggregates.values()
+        ),
     )
 
 
