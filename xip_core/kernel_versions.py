@@ -71,7 +71,7 @@ OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
     "bermudan": "2",
-    "calibrate": "3",
+    "calibrate": "4",
     "combine": "1",
     "option": "3",
     "optionlet": "3",

@@ -138,6 +138,8 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         aggregates=options.aggregates(),
         detail=options.detail,
         risk_classes=options.risk_class,
+        since=options.since,
+        is_reusing=options.is_reusing,
     )
 
 

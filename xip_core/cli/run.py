@@ -43,6 +43,8 @@ class RunOptions:
     aggregate: tuple[str, ...]
     detail: str
     risk_class: tuple[str, ...]
+    since: str
+    is_reusing: bool
     trades: bool
     detach: bool
     output: str
@@ -63,6 +65,8 @@ class RunOptions:
             raise click.UsageError("--slots is for the worker that --local starts")
         if self.trades and self.detail == "none":
             raise click.UsageError("--trades lists numbers of trades, which --detail none leaves where they are")
+        if self.since and (self.local or not self.is_reusing):
+            raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
         self.measure_names()
         self.aggregates()
 

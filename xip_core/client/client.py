@@ -130,6 +130,8 @@ class Client:
         aggregates: Sequence[Aggregate | str] = (),
         detail: Detail | str = Detail.ALL,
         risk_classes: Sequence[str] = (),
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload what the scheduler lacks and submit one run.
@@ -146,6 +148,7 @@ class Client:
             detail: what of the per-trade numbers travels here: "none", "base" or "all". Cells that do not travel stay
                 `PENDING` in `Results`.
             risk_classes: apply shifts of quotes of these alone; () applies all.
+            since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
 
         Raises:
             RequestError: what the planner refuses (`xip_core.graph.planner`).
@@ -164,7 +167,7 @@ class Client:
             detail=_detail(detail),
             risk_classes=(risk_classes,) if isinstance(risk_classes, str) else tuple(risk_classes),
         )
-        spec = RunSpec(name=name, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s)
+        spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_kernel(
@@ -179,6 +182,8 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload a table and submit one kernel over its rows; `table_results` has the numbers.
@@ -188,7 +193,7 @@ class Client:
             columns: a vector, or one value for all rows, for each column of the kernel.
             outputs: subset of the kernel's; all when empty.
             rows_per_tile: 0 leaves it to the kernel's declared cost.
-            request_id, priority, deadline_after_s: as in `submit`.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
 
         Raises:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
@@ -198,9 +203,7 @@ class Client:
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
-        spec = RunSpec(
-            name=name or kernel, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s
-        )
+        spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:

@@ -102,6 +102,8 @@ class SyncClient:
         aggregates: Sequence[Aggregate | str] = (),
         detail: Detail | str = Detail.ALL,
         risk_classes: Sequence[str] = (),
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit(
@@ -119,6 +121,8 @@ class SyncClient:
                 aggregates=aggregates,
                 detail=detail,
                 risk_classes=risk_classes,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 
@@ -135,6 +139,8 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit_kernel(
@@ -147,6 +153,8 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 

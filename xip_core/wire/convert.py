@@ -136,6 +136,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
                 tiles_done=node.tiles_done,
                 tiles_leased=node.tiles_leased,
                 kernels=dict(node.kernels),
+                tiles_reused=node.tiles_reused,
             )
             for node in run.nodes
         ],
@@ -151,6 +152,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
         paused=run.is_paused,
         eta_s=run.eta_s,
         retry_of=run.retry_of,
+        reuse_of=run.reuse_of,
     )
 
 
@@ -186,6 +188,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
                 node.tiles_done,
                 node.tiles_leased,
                 tuple(sorted(node.kernels.items())),
+                node.tiles_reused,
             )
             for node in message.nodes
         ),
@@ -201,6 +204,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
         is_paused=message.paused,
         eta_s=message.eta_s,
         retry_of=message.retry_of,
+        reuse_of=message.reuse_of,
     )
 
 

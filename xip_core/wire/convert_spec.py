@@ -16,6 +16,8 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
         # The default travels as 0, so that a request without a wish is the same bytes (and hash) as ever.
         priority=run_pb2.PRIORITY_BATCH if spec.priority is Priority.BATCH else run_pb2.PRIORITY_UNSPECIFIED,
         deadline_after_s=spec.deadline_after_s,
+        since=spec.since,
+        no_reuse=not spec.is_reusing,
     )
     work = spec.work
     if isinstance(work, RiskWork):
@@ -96,6 +98,8 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
         work=work,
         priority=priority_from_wire(message.priority),
         deadline_after_s=message.deadline_after_s,
+        since=message.since,
+        is_reusing=not message.no_reuse,
     )
 
 
