@@ -72,7 +72,7 @@ OPERATION_VERSIONS = {
     "average": "3",
     "bermudan": "2",
     "bumps": "1",
-    "calibrate": "3",
+    "calibrate": "4",
     "combine": "1",
     "option": "3",
     "optionlet": "3",

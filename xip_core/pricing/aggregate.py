@@ -5,8 +5,9 @@ ordered by label; the
 mathematics of each measure is a pure function of `xip_core.risk`. One function a measure here, in the table `KERNELS`:
 it takes P&Ls (K, S) without the base and gives named columns.
 
-Every table has `key` (JSON: the labels of each row), `rows_expected` and `rows_used`, the smallest number of rows used
-under any of its scenarios: a number is of the whole group where they are equal. Columns: docs/graph.md.
+Every table has `aggregate` (JSON: what was asked for), `key` (JSON: the labels of each row), `rows_expected`, and
+`rows_used`, the smallest number of rows used under any of its scenarios: a number is of the whole group where they are
+equal. Columns: docs/graph.md.
 
 A weighted sum of vectors (theta, the P&L between two days) is a vector again: `combine_tile`.
 """
@@ -117,7 +118,7 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
     )
     considered = np.concatenate(([0], scenarios))
     table: Columns = {
-        "aggregate": _text(aggregate.label),
+        "aggregate": _text(aggregate),
         "key": _text(rows.keys),
         "rows_expected": sum_leaves(vector.rows_expected[occurring].astype("<i8"), grouping),
         "rows_used": used[:, considered].min(axis=1),

@@ -81,7 +81,15 @@ def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     rows = tile_rows(node, tile) - np.int32(source.row_begin)
     key = ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
     output = data.memo(key, lambda: _resolved_rows(source, rows, data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
+    objects = data.memo(("needed", *key), lambda: _needed_objects(source, cast(Columns, output), data))
+    return TileValue(output=cast(Columns, output), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
+
+
+def _needed_objects(source: Source, resolved: Columns, data: TileData) -> tuple[str, ...]:
+    from xip_core.pricing.needed_objects import needed_objects
+    from xip_core.pricing.resolve import json_value
+
+    return needed_objects(resolved, json_value(resolved["object_names"]), _layout(source, data))
 
 
 def _resolved_rows(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> Columns:
