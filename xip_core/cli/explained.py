@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from xip_core.errors import RequestError
 from xip_core.graph.plan import Node, Plan
 from xip_core.model.account import Explanation, NodeAccount, RunAccount
 
@@ -106,6 +107,9 @@ def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: st
     """
     Args:
         key: of the hierarchy, by which cost is shared out; "" takes the first beside the asset class.
+
+    Raises:
+        RequestError: UNKNOWN_KEY.
     """
     run = explanation.run
     nodes = {node.node_id: node for node in account.nodes}
@@ -250,4 +254,14 @@ def _labels(plan: Plan, key: str) -> dict[int, str]:
 
 
 def _labels_of(plan: Plan, node: Node, key: str) -> list[str]:
-    return [node.asset_class] * node.row_count
+    """One a row: of the hierarchy key asked for, else the first one the run has, else the asset class."""
+    groups = plan.groups
+    if not node.groups:
+        return [node.asset_class] * node.row_count
+    others = [name for name in groups.keys if name != "asset_class"]
+    key = key or (others[0] if others else groups.keys[0])
+    if key not in groups.keys:
+        raise RequestError("UNKNOWN_KEY", f"the run must have aggregates by {key!r}, it has {', '.join(groups.keys)}")
+    place = groups.keys.index(key)
+    labels = [label[place] for label in groups.labels]
+    return [labels[group] for group in np.frombuffer(node.groups, dtype="<i4").tolist()]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.graph.plan import Node, Plan
     from xip_core.model.account import TileRecord
+    from xip_core.model.result import Run
 
 Tile = tuple[int, int]
 
@@ -44,7 +45,13 @@ class TileLineage(msgspec.Struct, frozen=True):
 
 
 class Lineage(msgspec.Struct, frozen=True):
-    """Attributes: digests: by name, of every input and of the plan; reason: "" where the cell has a number."""
+    """
+    Attributes:
+        digests: by name, of every input and of the plan.
+        origins: likewise, of the runs in which tiles were computed that were taken over: these read the inputs of
+            there, of which what they need is the same here; {} of a run that is not there any more.
+        reason: "" where the cell has a number.
+    """
 
     run_id: str
     cell: str
@@ -54,6 +61,7 @@ class Lineage(msgspec.Struct, frozen=True):
     digests: dict[str, str]
     kernels: dict[str, str]
     tiles: tuple[TileLineage, ...]
+    origins: dict[str, dict[str, str]] = {}
     reason: str = ""
     message: str = ""
 
@@ -84,24 +92,40 @@ async def lineage_of(client: Client, run_id: str, cell: str) -> Lineage:
         for cells in await client.quarantine(run_id)
         if cells.row == row and cells.scenario_begin <= scenario < cells.scenario_end
     ]
-    digests = {
-        "plan": run.plan_digest,
-        "book": plan.book_digest,
-        "market": plan.market_digest,
-        "scenarios": plan.scenarios_digest,
-    }
+    origins = {}
+    for origin in dict.fromkeys(record.origin for record in records.values() if record.origin):
+        origins[origin] = await _digests_of(client, origin)
     return Lineage(
         run_id=run_id,
         cell=cell,
         trade_id=ids[row],
         row=row,
         scenario=names[scenario],
-        digests=digests,
+        digests=digests_of(run),
+        origins=origins,
         kernels=dict(sorted({pair for node_id, _ in tiles for pair in plan.nodes[node_id].kernels})),
         tiles=tuple(_tile_lineage(plan.nodes[node_id], tile, records.get((node_id, tile))) for node_id, tile in tiles),
         reason=FailureReason(said[0].reason).name if said else "",
         message=said[0].message if said else "",
     )
+
+
+def digests_of(run: Run) -> dict[str, str]:
+    return {
+        "plan": run.plan_digest,
+        "book": run.book_digest,
+        "market": run.market_digest,
+        "scenarios": run.scenarios_digest,
+    }
+
+
+async def _digests_of(client: Client, run_id: str) -> dict[str, str]:
+    from xip_core.errors import NotFoundError
+
+    try:
+        return digests_of(await client.run(run_id))
+    except NotFoundError:
+        return {}
 
 
 def cell_of(cell: str, ids: list[str], scenarios: list[str]) -> tuple[int, int]:
@@ -144,17 +168,10 @@ def tiles_behind(plan: Plan, row: int, scenario: int) -> list[Tile]:
         for tile in range(node.tile_count):
             needs = ((ref, plan.nodes[ref.node_id].tile_count) for ref in node.inputs)
             if len(behind) < SUMS_SHOWN and any(
-                (ref.node_id, needed) in behind for ref, count in needs for needed in _needed(ref, tile, count)
+                (ref.node_id, needed) in behind for ref, count in needs for needed in ref.tiles_needed(tile, count)
             ):
                 behind[node.node_id, tile] = None
     return sorted(behind)
-
-
-def _needed(ref: object, tile: int, tile_count: int) -> range:
-    from xip_core.graph.reuse import tiles_needed
-
-    needed = tiles_needed(ref, tile, tile_count)
-    return range(tile_count)[needed] if isinstance(needed, slice) else needed
 
 
 def _tile_lineage(node: Node, tile: int, record: TileRecord | None) -> TileLineage:

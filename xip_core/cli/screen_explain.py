@@ -126,9 +126,11 @@ def _traffic(found: Explained) -> Table:
 
 def print_lineage(lineage: Lineage) -> None:
     out = console()
-    digests = [(name, digest[:DIGEST_LENGTH]) for name, digest in lineage.digests.items() if digest]
     out.print(f"[bold]{_escape(lineage.cell)}[/]  row {lineage.row} [dim]of run[/] {_escape(lineage.run_id)}")
-    out.print("[dim]" + " · ".join(f"{_escape(name)} {digest}" for name, digest in digests) + "[/]", soft_wrap=True)
+    out.print(f"[dim]{_digests(lineage.digests)}[/]", soft_wrap=True)
+    for origin, digests in lineage.origins.items():
+        told = _digests(digests) if digests else "not kept any more"
+        out.print(f"[dim]tiles of run {_escape(origin)} read {told}[/]", soft_wrap=True)
     if lineage.reason:
         out.print(f"[yellow]{_escape(lineage.reason)}[/]  {_escape(lineage.message)}", soft_wrap=True)
     out.print()
@@ -146,6 +148,10 @@ def print_lineage(lineage: Lineage) -> None:
             out.print(f"[yellow]try[/]  {what}  [dim]{_escape(attempt.message)}[/]", soft_wrap=True)
     kernels = ", ".join(f"{name}@{version}" for name, version in lineage.kernels.items())
     out.print(f"[dim]kernels {_escape(kernels)}[/]", soft_wrap=True)
+
+
+def _digests(digests: dict[str, str]) -> str:
+    return " · ".join(f"{name} {digest[:DIGEST_LENGTH]}" for name, digest in digests.items() if digest)
 
 
 def _seconds(value: float) -> str:

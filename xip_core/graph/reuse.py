@@ -41,6 +41,7 @@ from xip_core.errors import RequestError
 from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
 from xip_core.model.market import Snapshot, decode_snapshot
 from xip_core.model.scenario import ScenarioMarket, ScenarioSet, Shift, decode_scenarios
+from xip_core.model.sensitivity_head import is_sensitivity_set
 
 Flags = npt.NDArray[np.bool_]
 Intervals = tuple[tuple[int, int], ...]
@@ -312,7 +313,9 @@ class _Comparing:
         """Inputs but for how many tiles they have, and for sums whatever they are."""
         is_sum = node.kind not in (NodeKind.RESOLVE, NodeKind.CALIBRATE, NodeKind.VALUE)
         return tuple(
-            (ref.node_id, ref.divisor, ref.modulus > 0, () if is_sum else _shape(plan.nodes[ref.node_id]))
+            (ref.node_id, ref.divisor, ref.modulus > 0, ref.stride, ref.rows)
+            if is_sum
+            else (ref.node_id, ref.divisor, ref.modulus > 0, _shape(plan.nodes[ref.node_id]))
             for ref in node.inputs
         )
 
@@ -322,7 +325,9 @@ class _Comparing:
         change = self._changes.get((before, after, scenarios))
         if change is None:
             old, new = (decode_snapshot(self._blob(digest)) for digest in (before, after))
-            change = market_change(old, new, decode_scenarios(self._blob(scenarios)))
+            content = self._blob(scenarios)  # what ladders bump they find by definitions alone
+            shifts = None if is_sensitivity_set(content) else decode_scenarios(content)
+            change = market_change(old, new, shifts)
             self._changes[before, after, scenarios] = change
         return change
 
