@@ -32,11 +32,12 @@ CORE_IMPORTS_ALLOWED = {
     "kernels": {"errors"},
     "graph": {"errors", "model", "kernels"},  # what kernels declare, as data; a plan calls none
     "pricing": {"errors", "model", "graph", "kernels"},
-    "readers": {"errors", "model"},
+    "scenarios": {"errors", "model", "kernels"},
+    "readers": {"errors", "model", "scenarios"},
     "samples": {"errors", "model", "graph", "pricing", "readers"},  # the builder refuses rows that do not resolve
     "wire": {"errors", "model", "graph"},
-    "client": {"errors", "model", "graph", "wire"},
-    "cli": {"errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "samples"},
+    "client": {"errors", "model", "graph", "wire", "scenarios"},
+    "cli": {"errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "samples", "scenarios"},
 }
 SCHEDULER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire"}
 WORKER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire", "pricing", "kernels"}
