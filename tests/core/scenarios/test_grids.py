@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.core.small_market import a_snapshot
@@ -133,3 +135,13 @@ def test_pack_that_cannot_be_read_is_refused_with_its_line(text, message):
     with pytest.raises(RequestError, match=message) as caught:
         parse_pack(text)
     assert caught.value.reason == "BAD_PACK"
+
+
+def test_example_pack_fits_the_small_market():
+    """It ships with the package, as an example of the format."""
+    import xip_core.scenarios
+
+    path = Path(xip_core.scenarios.__file__).parent / "example_pack.csv"
+    scenarios = parse_pack(path.read_text())
+    ScenarioMarket(a_snapshot()).check(scenarios)
+    assert "flight to quality" in [scenario.name for scenario in scenarios.scenarios]
