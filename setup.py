@@ -29,8 +29,11 @@ VANILLA = Path("xip_core/pricing/vanilla")
 VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
 VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
 VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
-HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in KERNELS.glob(pattern))
 LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
+INCLUDED = re.compile(
+    r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
+    re.MULTILINE,
+)
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -69,13 +72,26 @@ def vanilla_extensions() -> list[Extension]:
     ]
 
 
+def headers_of(source: Path) -> set[Path]:
+    """What *source* includes of ours, directly or through others: only then is it compiled again."""
+    found = {path for path in (source.with_suffix(".pxd"),) if path.exists()}  # a module sees its own unasked
+    rest = [source, *found]
+    while rest:
+        for module, *names in INCLUDED.findall(rest.pop().read_text()):
+            path = KERNELS / (f"{module}.pxd" if module else "".join(names))
+            if path.exists() and path not in found:
+                found.add(path)
+                rest.append(path)
+    return found
+
+
 def extensions() -> list[Extension]:
     machine_flags = [flag for flag in FLAGS if "arm64" not in levels_here() or flag not in X86_ONLY]
     return [
         Extension(
             f"xip_core.kernels._{level}.{module}",
             [str(KERNELS / f"{module}.pyx")],
-            depends=HEADERS,
+            depends=sorted(map(str, headers_of(KERNELS / f"{module}.pyx"))),
             include_dirs=[str(KERNELS)],
             libraries=["m"],
             extra_compile_args=[*machine_flags, march, "-g0"],
@@ -89,7 +105,12 @@ class BuildKernels(build_ext):
     """Cythonize each module once, then compile all levels side by side."""
 
     def finalize_options(self) -> None:
+        is_given = self.build_temp is not None
         super().finalize_options()
+        # An editable install would build in a folder of the moment; here it compiles only what changed, and a compiler
+        # cache sees the same paths in every checkout.
+        if not is_given:
+            self.build_temp = f"build/temp.{self.plat_name}-{sys.implementation.cache_tag}"
         self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:

@@ -21,9 +21,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 500
 TEST_FILE_LINES_MAX = 800
 
-KERNEL_HEAD = (
-    "# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False"
-)
+KERNEL_HEAD = "# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False"
 
 # Which parts of xip_core a part may import, beside itself.
 CORE_IMPORTS_ALLOWED = {
@@ -31,12 +29,13 @@ CORE_IMPORTS_ALLOWED = {
     "model": {"errors"},
     "kernels": {"errors"},
     "graph": {"errors", "model", "kernels"},  # what kernels declare, as data; a plan calls none
-    "pricing": {"errors", "model", "graph", "kernels"},
+    "risk": {"errors", "model", "kernels"},  # pure functions over arrays
+    "pricing": {"errors", "model", "graph", "kernels", "risk"},
     "readers": {"errors", "model"},
     "samples": {"errors", "model", "graph", "pricing", "readers"},  # the builder refuses rows that do not resolve
     "wire": {"errors", "model", "graph"},
-    "client": {"errors", "model", "graph", "wire"},
-    "cli": {"errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "samples"},
+    "client": {"errors", "model", "graph", "wire", "risk"},
+    "cli": {"errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "risk", "samples"},
 }
 SCHEDULER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire"}
 WORKER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire", "pricing", "kernels"}

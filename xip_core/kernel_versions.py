@@ -32,7 +32,7 @@ KERNEL_VERSIONS = {
     "credit.cds_flat": "1",
     "credit.default_steps": "1",
     "elementary.log": "1",
-    "equity.american": "1",
+    "equity.american": "2",
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
@@ -44,7 +44,7 @@ KERNEL_VERSIONS = {
     "equity.european": "2",
     "equity.heston": "1",
     "equity.lookback": "1",
-    "equity.lookback_partial": "1",
+    "equity.lookback_partial": "2",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
@@ -56,7 +56,9 @@ KERNEL_VERSIONS = {
     "implied.bachelier": "2",
     "implied.black": "2",
     "monte_carlo.normals": "1",
+    "option.rows": "1",
     "rates.rollback": "1",
+    "suitability.numbers": "1",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -68,12 +70,13 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "average": "2",
     "bermudan": "1",
-    "calibrate": "3",
+    "calibrate": "4",
     "option": "2",
     "optionlet": "2",
     "probe.noop": "1",
     "probe.spin": "1",
     "reduce": "1",
+    "suitability": "1",
     "swaption": "2",
     "table": "1",
     "terms": "2",
@@ -82,7 +85,7 @@ OPERATION_VERSIONS = {
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
-_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "terms.rows")
+_OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "average": _OPTION_KERNELS,
@@ -106,6 +109,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "probe.noop": (),
     "probe.spin": (),
     "reduce": (),
+    "suitability": ("suitability.numbers",),
     "swaption": _OPTION_KERNELS,
     TABLE_OPERATION: (),
     "terms": ("credit.default_steps", "elementary.log", "terms.rows"),

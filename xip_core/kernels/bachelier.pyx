@@ -10,54 +10,11 @@ which is exact deep in the money and keeps its relative accuracy deep out of it.
 """
 
 from xip_core.kernels.columns cimport run_columns
-from xip_core.kernels.domain cimport if_good, is_finite, is_flag, is_nonnegative, is_positive
-from xip_core.kernels.elementary cimport fabs, log_, mills_ratio, normal_pdf, sqrt
+from xip_core.kernels.domain cimport if_good
+from xip_core.kernels.european_points cimport BachelierValue, bachelier_point
 
 COLUMNS = ("forward", "strike", "time", "normal_volatility", "discount", "is_call")
 OUTPUTS = ("pv", "delta", "gamma", "vega", "theta")
-
-cdef struct Value:
-    double pv
-    double delta
-    double gamma
-    double vega
-    double theta
-    double is_good
-
-
-cdef inline Value european_point(
-        double forward, double strike, double time, double normal_volatility, double discount,
-        double is_call) noexcept nogil:
-    cdef Value value
-    cdef double root_time = sqrt(time)
-    cdef double total_vol = normal_volatility * root_time
-    # Below 1e-150 volatility is none: d stays finite, the density is 0 off the money.
-    cdef double has_vol = 1.0 if total_vol > 1e-150 else 0.0
-    cdef double guarded_vol = total_vol if total_vol > 1e-150 else 1e-150
-    cdef double moneyness = forward - strike
-    cdef double distance = moneyness / guarded_vol
-    cdef double density = normal_pdf(distance)
-    cdef double mills = mills_ratio(fabs(distance))
-    cdef double gain = moneyness if is_call > 0.0 else -moneyness
-    cdef double time_value = total_vol * density * (1.0 - fabs(distance) * mills)
-    cdef double intrinsic = gain if gain > 0.0 else 0.0
-    cdef double out_step = 0.0 if is_call > 0.0 else -1.0
-    cdef double step = out_step + 1.0 if moneyness >= 0.0 else out_step
-    cdef double tail = -density * mills if moneyness >= 0.0 else density * mills
-    cdef double inverse_vol = has_vol / guarded_vol
-    cdef double has_time = 1.0 if time > 0.0 else 0.0
-    cdef double rate = -log_(discount) / (time if time > 0.0 else 1.0) * has_time
-
-    value.pv = discount * (intrinsic + (time_value if time_value >= 0.0 else 0.0 * time_value))
-    value.delta = discount * (step + tail)
-    value.gamma = discount * density * inverse_vol
-    value.vega = discount * density * root_time
-    value.theta = rate * value.pv - 0.5 * normal_volatility * normal_volatility * value.gamma
-    value.is_good = (
-        is_finite(forward) * is_finite(strike) * is_nonnegative(time) * is_nonnegative(normal_volatility)
-        * is_positive(discount) * is_flag(is_call)
-        * is_finite(value.pv + value.delta + value.gamma + value.vega + value.theta))
-    return value
 
 
 cdef void european_loop(
@@ -76,10 +33,10 @@ cdef void european_loop(
     cdef double* gamma = output[2]
     cdef double* vega = output[3]
     cdef double* theta = output[4]
-    cdef Value value
+    cdef BachelierValue value
     cdef Py_ssize_t row
     for row in range(row_count):
-        value = european_point(
+        value = bachelier_point(
             forward[row], strike[row], time[row], normal_volatility[row], discount[row], is_call[row])
         pv[row] = if_good(value.is_good, value.pv)
         delta[row] = if_good(value.is_good, value.delta)

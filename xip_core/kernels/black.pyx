@@ -2,52 +2,11 @@
 """European options on a forward: Black (1976)."""
 
 from xip_core.kernels.columns cimport run_columns
-from xip_core.kernels.domain cimport if_good, is_finite, is_flag, is_nonnegative, is_positive
-from xip_core.kernels.elementary cimport log_, log_ratio, sqrt
-from xip_core.kernels.lognormal cimport Lognormal, a_leg_point, lognormal_point, price_point
+from xip_core.kernels.domain cimport if_good
+from xip_core.kernels.european_points cimport BlackValue, black_point
 
 COLUMNS = ("forward", "strike", "time", "volatility", "discount", "is_call")
 OUTPUTS = ("pv", "delta", "gamma", "vega", "theta", "rho", "vanna", "volga")
-
-cdef struct Value:
-    double pv
-    double delta
-    double gamma
-    double vega
-    double theta
-    double rho
-    double vanna
-    double volga
-    double is_good
-
-
-cdef inline Value european_point(
-        double forward, double strike, double time, double volatility, double discount,
-        double is_call) noexcept nogil:
-    cdef Value value
-    cdef double root_time = sqrt(time)
-    cdef Lognormal at = lognormal_point(log_ratio(forward, strike), volatility * root_time, is_call)
-    cdef double spot_leg = discount * forward
-    cdef double has_vol = at.has_vol
-    cdef double inverse_vol = has_vol / (volatility if has_vol > 0.0 else 1.0)
-    cdef double inverse_total = has_vol / at.guarded_vol
-    cdef double has_time = 1.0 if time > 0.0 else 0.0
-    cdef double rate = -log_(discount) / (time if time > 0.0 else 1.0) * has_time
-
-    value.pv = price_point(at, spot_leg, discount * strike)
-    value.delta = discount * a_leg_point(at)
-    value.gamma = discount * at.density / forward * inverse_total
-    value.vega = spot_leg * at.density * root_time
-    value.theta = rate * value.pv - 0.5 * volatility * volatility * (spot_leg * at.density * inverse_total)
-    value.rho = -time * value.pv
-    value.vanna = -discount * at.density * at.d2 * inverse_vol
-    value.volga = value.vega * at.d1 * at.d2 * inverse_vol
-    value.is_good = (
-        is_positive(forward) * is_positive(strike) * is_nonnegative(time) * is_nonnegative(volatility)
-        * is_positive(discount) * is_flag(is_call)
-        * is_finite(value.pv + value.delta + value.gamma + value.vega)
-        * is_finite(value.theta + value.rho + value.vanna + value.volga))
-    return value
 
 
 cdef void european_loop(
@@ -69,10 +28,10 @@ cdef void european_loop(
     cdef double* rho = output[5]
     cdef double* vanna = output[6]
     cdef double* volga = output[7]
-    cdef Value value
+    cdef BlackValue value
     cdef Py_ssize_t row
     for row in range(row_count):
-        value = european_point(
+        value = black_point(
             forward[row], strike[row], time[row], volatility[row], discount[row], is_call[row])
         pv[row] = if_good(value.is_good, value.pv)
         delta[row] = if_good(value.is_good, value.delta)

@@ -16,102 +16,19 @@ by side instead. Both ways do the same operations in the same order for every (r
 so the bytes of a cell depend neither on the count of scenarios, nor on its place among them, nor on the CPU level.
 """
 
-from cpython.buffer cimport PyBUF_ND, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t
 
 from xip_core.kernels.elementary cimport NAN, exp_, fma_
+from xip_core.kernels.term_loops cimport LANE_GROUP, SCENARIOS_PER_BLOCK, Market, Program, Sparse, dot_block, row_block
 
-import numpy as np
+include "term_doors.pxi"
 
 cdef enum:
-    SCENARIOS_PER_BLOCK = 64
     NARROW_MAX = 7              # up to so many scenarios, terms are the lanes
     LANES = 256                 # of the narrow way
-    LANE_GROUP = 8              # loops over scratch run in whole vectors of the widest level
-
-cdef struct Sparse:             # rows of (factor, weight) pairs
-    const int32_t* begin
-    const int32_t* factor
-    const double* weight
-
-cdef struct Program:
-    Py_ssize_t row_count
-    const int64_t* row_begin
-    const double* amount
-    const double* constant
-    Sparse exponent
-    Sparse linear
-
-cdef struct Market:
-    const double* value
-    Py_ssize_t factor_count
-    Py_ssize_t scenario_count
 
 
 # ---- point and loops -------------------------------------------------------------------------------------------------
-
-cdef void dot_block(
-        Market market, Py_ssize_t scenario, Py_ssize_t count,   # columns [scenario, scenario + count)
-        Sparse vectors, Py_ssize_t term, double start,
-        double* dot) noexcept nogil:                            # OUT count values
-    cdef Py_ssize_t pair = vectors.begin[term], end = vectors.begin[term + 1], s
-    cdef const double* base = market.value + scenario
-    cdef const double *m0
-    cdef const double *m1
-    cdef const double *m2
-    cdef const double *m3
-    cdef double w0, w1, w2, w3
-    for s in range(count):
-        dot[s] = start
-    while pair + 4 <= end:
-        m0 = base + vectors.factor[pair] * market.scenario_count
-        m1 = base + vectors.factor[pair + 1] * market.scenario_count
-        m2 = base + vectors.factor[pair + 2] * market.scenario_count
-        m3 = base + vectors.factor[pair + 3] * market.scenario_count
-        w0, w1 = vectors.weight[pair], vectors.weight[pair + 1]
-        w2, w3 = vectors.weight[pair + 2], vectors.weight[pair + 3]
-        for s in range(count):
-            dot[s] = fma_(w3, m3[s], fma_(w2, m2[s], fma_(w1, m1[s], fma_(w0, m0[s], dot[s]))))
-        pair += 4
-    while pair + 2 <= end:
-        m0 = base + vectors.factor[pair] * market.scenario_count
-        m1 = base + vectors.factor[pair + 1] * market.scenario_count
-        w0, w1 = vectors.weight[pair], vectors.weight[pair + 1]
-        for s in range(count):
-            dot[s] = fma_(w1, m1[s], fma_(w0, m0[s], dot[s]))
-        pair += 2
-    if pair < end:
-        m0 = base + vectors.factor[pair] * market.scenario_count
-        w0 = vectors.weight[pair]
-        for s in range(count):
-            dot[s] = fma_(w0, m0[s], dot[s])
-
-
-cdef void row_block(
-        Market market, Program program, Py_ssize_t row, Py_ssize_t scenario, Py_ssize_t count,
-        double* pv) noexcept nogil:                             # OUT count values
-    cdef double dot[SCENARIOS_PER_BLOCK]
-    cdef double scale[SCENARIOS_PER_BLOCK]
-    cdef double total[SCENARIOS_PER_BLOCK]
-    cdef Py_ssize_t term, s, padded = (count + LANE_GROUP - 1) & ~<Py_ssize_t> (LANE_GROUP - 1)
-    cdef double fixed_scale
-    for s in range(SCENARIOS_PER_BLOCK):
-        dot[s] = 0.0
-        scale[s] = 0.0
-        total[s] = 0.0
-    for term in range(program.row_begin[row], program.row_begin[row + 1]):
-        dot_block(market, scenario, count, program.exponent, term, 0.0, dot)
-        if program.linear.begin[term] == program.linear.begin[term + 1]:
-            fixed_scale = program.amount[term] * program.constant[term]
-            for s in range(padded):
-                total[s] = fma_(fixed_scale, exp_(dot[s]), total[s])
-        else:
-            dot_block(market, scenario, count, program.linear, term, program.constant[term], scale)
-            for s in range(padded):
-                total[s] = fma_(program.amount[term] * scale[s], exp_(dot[s]), total[s])
-    for s in range(count):
-        pv[s] = total[s] if total[s] == total[s] else NAN
-
 
 cdef inline double dot_point(
         Market market, Py_ssize_t scenario, Sparse vectors, Py_ssize_t term, double start) noexcept nogil:
@@ -213,115 +130,6 @@ cdef void gradient_loop(
 
 
 # ---- doors -----------------------------------------------------------------------------------------------------------
-
-cdef class Held:
-    """A contiguous array of the wanted dtype whose memory stays valid while this object lives."""
-    cdef Py_buffer view
-    cdef bint is_open
-    cdef object array
-
-    def __cinit__(self, object values, object dtype, str name, int dimensions=1):
-        array = np.asarray(values)
-        if array.dtype != dtype:
-            if array.dtype.kind not in ("i" if np.dtype(dtype).kind == "i" else "fi") and array.size:
-                raise ValueError(f"{name} must be {np.dtype(dtype).name}, got {array.dtype.name}")
-            if np.dtype(dtype).kind == "i" and array.size and (
-                    array.min() < np.iinfo(dtype).min or array.max() > np.iinfo(dtype).max):
-                raise ValueError(f"{name} must fit into {np.dtype(dtype).name}, got up to {array.max()}")
-        self.array = np.ascontiguousarray(array, dtype=dtype)
-        if self.array.ndim != dimensions:
-            raise ValueError(f"{name} must have {dimensions} dimensions, got shape {self.array.shape}")
-        PyObject_GetBuffer(self.array, &self.view, PyBUF_ND)
-        self.is_open = True
-
-    def __dealloc__(self):
-        if self.is_open:
-            PyBuffer_Release(&self.view)
-
-    cdef Py_ssize_t size(self, int dimension=0):
-        return self.view.shape[dimension]
-
-
-cdef Market read_market(Held market):
-    cdef Market read
-    read.value = <const double*> market.view.buf
-    read.factor_count = market.size(0)
-    read.scenario_count = market.size(1)
-    return read
-
-
-cdef Sparse read_sparse(Held begin, Held factor, Held weight, Py_ssize_t factor_count, str name) except *:
-    """Check that every run and every factor lies inside its array, so that loops need not."""
-    cdef Sparse read
-    cdef Py_ssize_t i, run_count = begin.size() - 1, pair_count = factor.size()
-    read.begin = <const int32_t*> begin.view.buf
-    read.factor = <const int32_t*> factor.view.buf
-    read.weight = <const double*> weight.view.buf
-    if weight.size() != pair_count:
-        raise ValueError(f"{name}_weight must have one value per factor, {pair_count}, got {weight.size()}")
-    if run_count < 0 or read.begin[0] != 0 or read.begin[run_count] != pair_count:
-        raise ValueError(f"{name}_begin must run from 0 to the count of factors, {pair_count}")
-    for i in range(run_count):
-        if read.begin[i] > read.begin[i + 1]:
-            raise ValueError(f"{name}_begin must not decrease, it does after place {i}")
-    for i in range(pair_count):
-        if read.factor[i] < 0 or read.factor[i] >= factor_count:
-            raise ValueError(f"{name}_factor must lie in [0, {factor_count}), got {read.factor[i]} at place {i}")
-    return read
-
-
-cdef Program read_program(
-        Held row_begin, Held amount, Held constant, Sparse exponent, Py_ssize_t exponent_terms,
-        Sparse linear, Py_ssize_t linear_terms) except *:
-    cdef Program read
-    cdef Py_ssize_t row, term_count = amount.size()
-    read.row_count = row_begin.size() - 1
-    read.row_begin = <const int64_t*> row_begin.view.buf
-    read.amount = <const double*> amount.view.buf
-    read.constant = <const double*> constant.view.buf
-    read.exponent = exponent
-    read.linear = linear
-    if constant.size() != term_count or exponent_terms != term_count or linear_terms != term_count:
-        raise ValueError(
-            f"constant, exponent_begin and linear_begin must describe {term_count} terms like amount, "
-            f"got {constant.size()}, {exponent_terms} and {linear_terms}")
-    if read.row_count < 0 or read.row_begin[0] != 0 or read.row_begin[read.row_count] != term_count:
-        raise ValueError(f"row_begin must run from 0 to the count of terms, {term_count}")
-    for row in range(read.row_count):
-        if read.row_begin[row] > read.row_begin[row + 1]:
-            raise ValueError(f"row_begin must not decrease, it does after place {row}")
-    return read
-
-
-cdef class TermProgram:
-    """Checked arrays of a program over a market, ready for any loop."""
-    cdef Held market_held, row_begin, amount, constant
-    cdef Held exponent_begin, exponent_factor, exponent_weight, linear_begin, linear_factor, linear_weight
-    cdef Market market
-    cdef Program program
-
-    def __cinit__(
-            self, market, row_begin, amount, constant, exponent_begin, exponent_factor, exponent_weight,
-            linear_begin, linear_factor, linear_weight):
-        self.market_held = Held(market, np.float64, "market", 2)
-        self.row_begin = Held(row_begin, np.int64, "row_begin")
-        self.amount = Held(amount, np.float64, "amount")
-        self.constant = Held(constant, np.float64, "constant")
-        self.exponent_begin = Held(exponent_begin, np.int32, "exponent_begin")
-        self.exponent_factor = Held(exponent_factor, np.int32, "exponent_factor")
-        self.exponent_weight = Held(exponent_weight, np.float64, "exponent_weight")
-        self.linear_begin = Held(linear_begin, np.int32, "linear_begin")
-        self.linear_factor = Held(linear_factor, np.int32, "linear_factor")
-        self.linear_weight = Held(linear_weight, np.float64, "linear_weight")
-        self.market = read_market(self.market_held)
-        cdef Py_ssize_t factor_count = self.market.factor_count
-        self.program = read_program(
-            self.row_begin, self.amount, self.constant,
-            read_sparse(self.exponent_begin, self.exponent_factor, self.exponent_weight, factor_count, "exponent"),
-            self.exponent_begin.size() - 1,
-            read_sparse(self.linear_begin, self.linear_factor, self.linear_weight, factor_count, "linear"),
-            self.linear_begin.size() - 1)
-
 
 def rows(
         market, row_begin, amount, constant, exponent_begin, exponent_factor, exponent_weight,

@@ -51,12 +51,16 @@ class TileValue(msgspec.Struct, frozen=True):
         detail: what clients stream; empty for resolve and calibrate.
         cell_count: cells of the tile that are now decided, quarantined ones included.
         quarantine: the cells among them without a number.
+        pruned_cells: the cells among them that were not computed, because their scenario leaves their row alone.
+        objects: names of the market objects that the rows of a resolve tile need, sorted.
     """
 
     output: Columns
     detail: Columns
     cell_count: int
     quarantine: tuple[QuarantinedCells, ...] = ()
+    pruned_cells: int = 0
+    objects: tuple[str, ...] = ()
 
 
 class TileCancelledError(Exception):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from xip_core.kernels import default_steps, terms
+from xip_core.kernels import default_steps, option_rows, terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.polling import poll
@@ -23,6 +23,7 @@ from xip_core.pricing.program import (
     KIND_RATIO,
     KIND_TOTAL_VARIANCE,
     Floats,
+    Ints,
     Sparse,
     TermList,
     sparse_of,
@@ -45,13 +46,31 @@ OPTION_PAIRS = 40
 STEP_PAIRS = 10
 """And what default in a step does."""
 
+NARROW_MAX = 7
+"""Up to so many scenarios a list of terms is cheaper with its terms side by side (kernels/terms.pyx)."""
 
-class OptionValues(msgspec.Struct, frozen=True):
-    """Options of a program under a market; arrays (O, S), None where not asked for."""
 
-    pv: Floats
-    delta: Floats | None
-    vega: Floats | None
+_TermArrays = tuple[Ints, Floats, Floats, Ints, Ints, Floats, Ints, Ints, Floats]
+
+
+class OptionInputs(msgspec.Struct, frozen=True):
+    """What options of a program are priced from under a market; arrays (O, S).
+
+    Attributes:
+        vega_slope: (A, S) change of the volatility of each option on an average when those of its prices move together.
+    """
+
+    forward: Floats
+    volatility: Floats
+    discount: Floats
+    vega_slope: Floats | None
+
+
+class OptionGreeks(msgspec.Struct, frozen=True):
+    """Derivatives of options of a program under a market, and their forwards; arrays (O, S)."""
+
+    delta: Floats
+    vega: Floats
     forward: Floats
 
 
@@ -94,8 +113,7 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
     if len(columns["bermudan_row"]):
         values[columns["bermudan_row"]] += _bermudan_values(columns, market)  # one a row
     if len(columns["option_amount"]):
-        options = option_values(columns, market)
-        values += sum_options(columns, columns["option_amount"], options.pv)
+        values += option_sums(columns, market)
     if "default_step" in columns:
         values += default_values(columns, market) * _exp(sparse_of(columns, "spot"), market)
     return values
@@ -111,8 +129,7 @@ def row_delta(columns: Columns, base: Floats) -> Floats:
     else:
         delta = np.zeros((len(listed.ptr) - 1, 1))
     if columns["option_delta_weight"].any():
-        options = option_values(columns, base, with_greeks=True)
-        assert options.delta is not None
+        options = option_greeks(columns, base)
         weighted_amounts = columns["option_amount"] * columns["option_delta_weight"]
         delta += sum_options(columns, weighted_amounts, options.delta * options.forward)
     scaled: Floats = delta[:, 0] * UNDERLYING_STEP
@@ -127,8 +144,7 @@ def row_vega(columns: Columns, base: Floats) -> Floats:
         summed[columns["bermudan_row"]] += change[:, 0]
     if not len(columns["option_amount"]):
         return summed
-    options = option_values(columns, base, with_greeks=True)
-    assert options.vega is not None
+    options = option_greeks(columns, base)
     steps = np.where(columns["option_kind"] & KIND_NORMAL, NORMAL_STEP, LOGNORMAL_STEP)
     summed += sum_options(columns, columns["option_amount"] * steps, options.vega)[:, 0]
     return summed
@@ -142,9 +158,13 @@ def _bermudan_values(columns: Columns, market: Floats, volatility_step: float = 
 
 def term_values(listed: TermList, market: Floats) -> Floats:
     """Sum of the terms of each item, (items, scenarios)."""
+    return terms.rows(market, *_arrays_of(listed))
+
+
+def _arrays_of(listed: TermList) -> _TermArrays:
+    """In the order of the kernels' arguments."""
     exponent, linear = listed.exponent, listed.linear
-    return terms.rows(
-        market,
+    return (
         listed.ptr,
         listed.amount,
         listed.constant,
@@ -163,12 +183,29 @@ def spot_values(columns: Columns, base: Floats) -> Floats:
     return spot
 
 
-def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -> OptionValues:
-    """Each option per unit of its amount, in base currency."""
-    kind = columns["option_kind"]
+def option_sums(columns: Columns, market: Floats) -> Floats:
+    """Sum of the options of each row, (R, S), in base currency."""
+    names = ("ptr", "amount", "strike", "time", "is_call", "kind")
+    options = tuple([columns[f"option_{name}"] for name in names])
+    if market.shape[1] <= NARROW_MAX or any(len(columns[name]) for name in _FROM_OTHER_KERNELS):
+        inputs = option_inputs(columns, market)
+        return option_rows.priced(inputs.forward, inputs.volatility, inputs.discount, options)
+    forward, discount = (_arrays_of(term_list_of(columns, name)) for name in ("forward", "discount"))
+    volatility = sparse_of(columns, "volatility")
+    return option_rows.rows(
+        market, forward, discount, (volatility.ptr, volatility.factor, volatility.weight), options
+    )
+
+
+_FROM_OTHER_KERNELS = ("cash_option", "smile_option", "average_option")
+"""Columns of options whose annuity or volatility is more than sums over the market."""
+
+
+def option_inputs(columns: Columns, market: Floats) -> OptionInputs:
+    """Forward, volatility and discount of each option."""
     forward = term_values(term_list_of(columns, "forward"), market)
     discount = term_values(term_list_of(columns, "discount"), market)
-    is_ratio = (kind & KIND_RATIO) != 0
+    is_ratio = (columns["option_kind"] & KIND_RATIO) != 0
     if is_ratio.any():
         forward[is_ratio] /= discount[is_ratio]
     if len(columns["cash_option"]):
@@ -176,23 +213,25 @@ def option_values(columns: Columns, market: Floats, with_greeks: bool = False) -
     volatility = _volatilities(columns, market)
     if len(columns["smile_option"]):
         apply_smiles(volatility, columns, forward, market)
-    averaged = columns["average_option"]
+    averaged, slope = columns["average_option"], None
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)
-    is_normal = (kind & KIND_NORMAL) != 0
-    pv = np.empty_like(forward)
-    delta, vega = (np.empty_like(forward), np.empty_like(forward)) if with_greeks else (None, None)
+    return OptionInputs(forward, volatility, discount, slope)
+
+
+def option_greeks(columns: Columns, market: Floats) -> OptionGreeks:
+    """Delta and vega of each option per unit of its amount, in base currency."""
+    inputs = option_inputs(columns, market)
+    is_normal = (columns["option_kind"] & KIND_NORMAL) != 0
+    delta, vega = np.empty_like(inputs.forward), np.empty_like(inputs.forward)
     for module, chosen in (("black", ~is_normal), ("bachelier", is_normal)):
         if not chosen.any():
             continue
-        inputs = (forward, columns["option_strike"], columns["option_time"], volatility, discount)
-        found = _price(module, [values[chosen] for values in (*inputs, columns["option_is_call"])], with_greeks)
-        pv[chosen] = found[0]
-        if delta is not None and vega is not None:
-            delta[chosen], vega[chosen] = found[1], found[2]
-    if vega is not None and len(averaged):
-        vega[averaged] *= slope
-    return OptionValues(pv, delta, vega, forward)
+        fields = (inputs.forward, columns["option_strike"], columns["option_time"], inputs.volatility, inputs.discount)
+        delta[chosen], vega[chosen] = _greeks(module, [v[chosen] for v in (*fields, columns["option_is_call"])])
+    if inputs.vega_slope is not None:
+        vega[columns["average_option"]] *= inputs.vega_slope
+    return OptionGreeks(delta, vega, inputs.forward)
 
 
 def sum_options(columns: Columns, amounts: Floats, values: Floats) -> Floats:
@@ -221,17 +260,16 @@ def default_values(columns: Columns, market: Floats) -> Floats:
     )
 
 
-def _price(module: str, inputs: list[Floats], with_greeks: bool) -> list[Floats]:
-    """pv, delta and vega (the latter two where wanted) of options; inputs are (n, S) or (n,)."""
+def _greeks(module: str, inputs: list[Floats]) -> tuple[Floats, Floats]:
+    """Delta and vega of options; inputs are (n, S) or (n,)."""
     kernel = load_module(module)
     shape = inputs[0].shape
     flat = [np.ascontiguousarray(np.broadcast_to(v if v.ndim == 2 else v[:, None], shape)).ravel() for v in inputs]
     size = shape[0] * shape[1]
-    wanted = ("pv", "delta", "vega") if with_greeks else ("pv",)
-    outputs = {name: np.empty(size) for name in wanted}
+    outputs = {name: np.empty(size) for name in ("delta", "vega")}
     ordered = tuple(outputs.get(name) for name in kernel.OUTPUTS)
     kernel.european(tuple(flat), ordered, np.empty(size, dtype=np.uint8))
-    return [outputs[name].reshape(shape) for name in wanted]
+    return outputs["delta"].reshape(shape), outputs["vega"].reshape(shape)
 
 
 def _volatilities(columns: Columns, market: Floats) -> Floats:

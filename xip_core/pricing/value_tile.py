@@ -24,6 +24,7 @@ from xip_core.graph.plan import Plan
 from xip_core.kernels import terms
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import Floats
+from xip_core.pricing.pruning import pruned_values
 from xip_core.pricing.resolve import json_value
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileValue
 from xip_core.pricing.value import row_delta, row_values, row_vega, spot_values
@@ -55,11 +56,9 @@ def value_tile(plan: Plan, rows: npt.NDArray[np.int32], resolved: Columns, block
     if not resolved or not block.calibrated or not block.base:
         return _given_up(plan, rows, block)
     base_market = np.ascontiguousarray(block.base["market"][:, :1])
-    market = block.calibrated["market"]
-    if not block.has_base:
-        market = np.concatenate((base_market, market), axis=1)
     with np.errstate(all="ignore"):  # what is not finite is found and named below
-        values = row_values(resolved, market)
+        found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base)
+        values = found.values
         measures = _measures(plan, resolved, block, base_market, values[:, 0]) if block.has_base else {}
         cells = CellStatuses(resolved, block, values)
         for measure in measures.values():
@@ -84,6 +83,7 @@ def value_tile(plan: Plan, rows: npt.NDArray[np.int32], resolved: Columns, block
         detail=detail,
         cell_count=len(rows) * plan.cells_of_row(block.begin, block.end),
         quarantine=tuple(cells.quarantine(rows)),
+        pruned_cells=len(rows) * found.pruned_count,
     )
 
 

@@ -60,6 +60,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
     for module in (arithmetic, curves_isda, value, value_tile):
         monkeypatch.setattr(module, "terms", Watched(module.terms, "terms.rows", names))
+    monkeypatch.setattr(value, "option_rows", Watched(value.option_rows, "option.rows", names))
     for module in (curves_isda, value):
         steps = Watched(module.default_steps, "credit.default_steps", names)
         monkeypatch.setattr(module, "default_steps", steps)
@@ -94,7 +95,8 @@ def test_every_operation_of_a_run_calls_only_the_kernels_it_declares(called: set
         undeclared |= {(node.kernel, name) for name in called - set(KERNELS_USED[node.kernel])}
         priced_with |= called if node.kind is NodeKind.VALUE else set()
     assert undeclared == set()
-    assert priced_with >= {"terms.rows", "black.european", "bachelier.european"}, "the book must exercise them"
+    exercised = {"terms.rows", "option.rows", "black.european", "bachelier.european"}
+    assert priced_with >= exercised, "the book must exercise them"
 
 
 def test_contracts_of_the_isda_model_call_only_what_their_operations_declare(called: set[str]) -> None:

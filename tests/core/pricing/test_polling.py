@@ -137,7 +137,7 @@ def test_no_more_than_a_call_of_the_solver_is_made_between_two_questions(monkeyp
 
 def test_a_kernel_sees_no_more_than_a_step_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a tile of any size: here the step is made small instead of the tile large."""
-    step_max = 4_000
+    step_max = 1_500
     monkeypatch.setattr(value, "PAIRS_PER_STEP", step_max)
     plan, inputs = a_run(good_book(), ("pv",))
     questions = Questions()
