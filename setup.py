@@ -25,15 +25,15 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("xip_core/kernels")
 MODULES = sorted(path.stem for path in KERNELS.glob("*.pyx"))
+INCLUDED = re.compile(
+    r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
+    re.MULTILINE,
+)
 VANILLA = Path("xip_core/pricing/vanilla")
 VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
 VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
 VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
 LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
-INCLUDED = re.compile(
-    r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
-    re.MULTILINE,
-)
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -57,6 +57,19 @@ def levels_here() -> dict[str, str]:
     return LEVELS[machine]
 
 
+def headers_of(source: Path) -> set[Path]:
+    """What *source* includes of ours, directly or through others: only then is it compiled again."""
+    found = {path for path in (source.with_suffix(".pxd"),) if path.exists()}  # a module sees its own unasked
+    rest = [source, *found]
+    while rest:
+        for module, *names in INCLUDED.findall(rest.pop().read_text()):
+            path = KERNELS / (f"{module}.pxd" if module else "".join(names))
+            if path.exists() and path not in found:
+                found.add(path)
+                rest.append(path)
+    return found
+
+
 def vanilla_extensions() -> list[Extension]:
     """Resolving of plain trades: branches and integers, which gain nothing from a CPU level."""
     return [
@@ -70,19 +83,6 @@ def vanilla_extensions() -> list[Extension]:
         )
         for module in VANILLA_MODULES
     ]
-
-
-def headers_of(source: Path) -> set[Path]:
-    """What *source* includes of ours, directly or through others: only then is it compiled again."""
-    found = {path for path in (source.with_suffix(".pxd"),) if path.exists()}  # a module sees its own unasked
-    rest = [source, *found]
-    while rest:
-        for module, *names in INCLUDED.findall(rest.pop().read_text()):
-            path = KERNELS / (f"{module}.pxd" if module else "".join(names))
-            if path.exists() and path not in found:
-                found.add(path)
-                rest.append(path)
-    return found
 
 
 def extensions() -> list[Extension]:
