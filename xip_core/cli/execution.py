@@ -133,6 +133,8 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         tenant=options.tenant,
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
+        since=options.since,
+        is_reusing=options.is_reusing,
     )
 
 

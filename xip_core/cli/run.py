@@ -39,6 +39,8 @@ class RunOptions:
     tenant: str
     priority: str
     deadline_after_s: float
+    since: str
+    is_reusing: bool
     trades: bool
     detach: bool
     output: str
@@ -57,6 +59,8 @@ class RunOptions:
             raise click.UsageError("--local ends with its run, so it cannot --detach")
         if self.slots is not None and not self.local:
             raise click.UsageError("--slots is for the worker that --local starts")
+        if self.since and (self.local or not self.is_reusing):
+            raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
         self.measure_names()
 
     def measure_names(self) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload what the scheduler lacks and submit one run.
@@ -137,6 +139,7 @@ class Client:
             request_id: 1 to 128 characters. The same id with the same content answers the same run, for ever; with
                 other content it is refused (RequestError, REQUEST_ID_REUSED). "" draws one.
             priority, deadline_after_s: which of the tenant's runs goes first; see `RunSpec`.
+            since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
         """
         head = snapshot_head(market)
         book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
@@ -148,7 +151,7 @@ class Client:
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
         )
-        spec = RunSpec(name=name, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s)
+        spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_kernel(
@@ -163,6 +166,8 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload a table and submit one kernel over its rows; `table_results` has the numbers.
@@ -172,7 +177,7 @@ class Client:
             columns: a vector, or one value for all rows, for each column of the kernel.
             outputs: subset of the kernel's; all when empty.
             rows_per_tile: 0 leaves it to the kernel's declared cost.
-            request_id, priority, deadline_after_s: as in `submit`.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
 
         Raises:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
@@ -182,9 +187,7 @@ class Client:
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
-        spec = RunSpec(
-            name=name or kernel, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s
-        )
+        spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:

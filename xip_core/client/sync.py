@@ -98,6 +98,8 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit(
@@ -112,6 +114,8 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 
@@ -128,6 +132,8 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit_kernel(
@@ -140,6 +146,8 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 

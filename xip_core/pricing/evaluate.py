@@ -74,7 +74,15 @@ def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     rows = node.rows[4 * begin : 4 * end]
     key = ("resolved", plan.book_digest, rows, _definitions_digest(plan, data))
     output = data.memo(key, lambda: _resolved_rows(plan, np.frombuffer(rows, dtype="<i4"), data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
+    objects = data.memo(("needed", *key), lambda: _needed_objects(plan, cast(Columns, output), data))
+    return TileValue(output=cast(Columns, output), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
+
+
+def _needed_objects(plan: Plan, resolved: Columns, data: TileData) -> tuple[str, ...]:
+    from xip_core.pricing.needed_objects import needed_objects
+    from xip_core.pricing.resolve import json_value
+
+    return needed_objects(resolved, json_value(resolved["object_names"]), _layout(plan, data))
 
 
 def _resolved_rows(plan: Plan, rows: npt.NDArray[np.int32], data: TileData) -> Columns:

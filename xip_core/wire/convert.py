@@ -139,6 +139,8 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
         # The default travels as 0, so that a request without a wish is the same bytes (and hash) as ever.
         priority=run_pb2.PRIORITY_BATCH if spec.priority is Priority.BATCH else run_pb2.PRIORITY_UNSPECIFIED,
         deadline_after_s=spec.deadline_after_s,
+        since=spec.since,
+        no_reuse=not spec.is_reusing,
     )
     work = spec.work
     if isinstance(work, RiskWork):
@@ -213,6 +215,8 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
         work=work,
         priority=priority_from_wire(message.priority),
         deadline_after_s=message.deadline_after_s,
+        since=message.since,
+        is_reusing=not message.no_reuse,
     )
 
 
@@ -269,6 +273,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
                 tiles_done=node.tiles_done,
                 tiles_leased=node.tiles_leased,
                 kernels=dict(node.kernels),
+                tiles_reused=node.tiles_reused,
             )
             for node in run.nodes
         ],
@@ -284,6 +289,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
         paused=run.is_paused,
         eta_s=run.eta_s,
         retry_of=run.retry_of,
+        reuse_of=run.reuse_of,
     )
 
 
@@ -319,6 +325,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
                 node.tiles_done,
                 node.tiles_leased,
                 tuple(sorted(node.kernels.items())),
+                node.tiles_reused,
             )
             for node in message.nodes
         ),
@@ -334,6 +341,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
         is_paused=message.paused,
         eta_s=message.eta_s,
         retry_of=message.retry_of,
+        reuse_of=message.reuse_of,
     )
 
 
