@@ -5,8 +5,9 @@ factors that its row's program names. So where a scenario's column equals the ba
 any row of the tile names, the numbers of the base are the tile's numbers: the bytes are the same with pruning and
 without it. A factor that failed to calibrate is NaN and so differs; zeros of two signs differ as well.
 
-What is left is evaluated on a market of its own: the base in front, then the scenarios that differ; factors nobody
-names are NaN there, so that a name forgotten here would show as a cell without a number.
+What is left is evaluated on a market of its own, without the scenarios that are copied; factors nobody names are NaN
+there, so that a name forgotten here would show as a cell without a number. The base stands apart: 65 columns would be
+a block of 64 and one of a single column, which costs as much as the other.
 
 Cost: reading the named factors of all scenarios once, some 60 rows of the market for a tile of swaps in one currency,
 against as many multiplications for each of its rows. Planners put rows of one currency and underlying next to each
@@ -79,17 +80,24 @@ def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool
     differs = differing_scenarios(market, base, factors)
     if has_base:
         differs[0] = True
-        if differs.all():
-            return PrunedValues(row_values(columns, market), 0)
+    if differs.all():
+        found = row_values(columns, market)
+        return PrunedValues(found if has_base else np.concatenate((row_values(columns, base), found), axis=1), 0)
     chosen = np.flatnonzero(differs)
-    first = 1 if has_base else 0  # of the chosen ones that stand behind the base
-    narrowed = np.full((len(market), 1 + len(chosen) - first), np.nan)
-    narrowed[factors, 0] = base[factors, 0]
-    narrowed[factors, 1:] = market[factors[:, None], chosen[first:]]
-    found = row_values(columns, narrowed)
-    if len(chosen) == len(differs):
-        return PrunedValues(found, 0)
-    values = np.empty((len(found), len(differs) + 1 - first))
-    values[:] = found[:, :1]
-    values[:, chosen[first:] + 1 - first] = found[:, 1:]
+    first = 0 if has_base else 1  # column of the first scenario among the values
+    values = np.empty((len(columns["row_status"]), first + len(differs)))
+    if has_base:
+        found = row_values(columns, _only(market, factors, chosen))
+        values[:] = found[:, :1]
+    else:
+        values[:] = row_values(columns, base)
+        found = row_values(columns, _only(market, factors, chosen)) if len(chosen) else values[:, :0]
+    values[:, chosen + first] = found
     return PrunedValues(values, len(differs) - len(chosen))
+
+
+def _only(market: Floats, factors: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Floats:
+    """The market of the scenarios *chosen*, NaN but in *factors*."""
+    narrowed = np.full((len(market), len(chosen)), np.nan)
+    narrowed[factors] = market[factors[:, None], chosen]
+    return narrowed
