@@ -110,11 +110,16 @@ def calibrate_tile(
     block = (scenarios, scenario_begin, scenario_end, risk_classes)
     market, failures = calibrator.calibrate_block(scenario_market.quote_matrix(*block))
     shift_curves(layout, market, scenario_market.object_shifts(*block))
+    return calibration_columns(calibrator, market, failures, scenario_begin)
+
+
+def calibration_columns(
+    calibrator: Calibrator, market: Floats, failures: Mapping[tuple[str, int], Failure], begin: int
+) -> Columns:
+    """The columns of a tile whose first scenario is *begin*."""
     listed = [
-        CalibrationFailure(
-            scenario_begin + column, name, int(failure.reason), failure.message, isinstance(failure, PartialFailure)
-        )
-        for (name, column), failure in failures.items()
+        CalibrationFailure(begin + column, name, int(found.reason), found.message, isinstance(found, PartialFailure))
+        for (name, column), found in failures.items()
     ]
     encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
     return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
@@ -261,7 +266,9 @@ class ObjectBuilder:
         self._equities = {item.name: item for item in snapshot.equities}
         self._commodities = {item.name: item for item in snapshot.commodities}
         self._hazards = {item.name: item for item in snapshot.hazards}
-        self._caps = {f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities}
+        self._caps = {
+            f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities if not item.has_caplets
+        }
         self._inflation = InflationBuilder(layout, quote_matrix)
         self._strippers: dict[str, CapletStripper] = {}
         self._is_foreign_base = {}
