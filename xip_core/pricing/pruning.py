@@ -67,7 +67,22 @@ def differing_scenarios(market: Floats, base: Floats, factors: npt.NDArray[np.in
     return differs
 
 
-def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool) -> PrunedValues:
+def rows_at_base(columns: Columns, base: Floats) -> Columns:
+    """
+    What every block of scenarios needs of the same rows: the factors they name, and their values under the base.
+
+    Args:
+        columns: of a resolve tile (program.py). base: float64 (F, 1).
+
+    Returns:
+        `factors` i8 (n,), `values` f8 (R, 1).
+    """
+    return {"factors": used_factors(columns, len(base)), "values": row_values(columns, base)}
+
+
+def pruned_values(
+    columns: Columns, market: Floats, base: Floats, has_base: bool, at_base: Columns | None = None
+) -> PrunedValues:
     """
     PVs of every row under the base and every scenario, computed where they may differ from the base's.
 
@@ -75,25 +90,20 @@ def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool
         columns: of a resolve tile (program.py).
         market: float64 (F, S), the scenarios. base: float64 (F, 1).
         has_base: whether the first scenario is the base.
+        at_base: `rows_at_base` of the same rows, where it is known.
     """
-    factors = used_factors(columns, len(market))
+    at_base = at_base or rows_at_base(columns, base)
+    factors, of_base = at_base["factors"], at_base["values"]
     differs = differing_scenarios(market, base, factors)
-    if has_base:
-        differs[0] = True
     if differs.all():
         found = row_values(columns, market)
-        return PrunedValues(found if has_base else np.concatenate((row_values(columns, base), found), axis=1), 0)
-    chosen = np.flatnonzero(differs)
-    first = 0 if has_base else 1  # column of the first scenario among the values
-    values = np.empty((len(columns["row_status"]), first + len(differs)))
-    if has_base:
-        found = row_values(columns, _only(market, factors, chosen))
-        values[:] = found[:, :1]
     else:
-        values[:] = row_values(columns, base)
-        found = row_values(columns, _only(market, factors, chosen)) if len(chosen) else values[:, :0]
-    values[:, chosen + first] = found
-    return PrunedValues(values, len(differs) - len(chosen))
+        chosen = np.flatnonzero(differs)
+        found = np.repeat(of_base, len(differs), axis=1)
+        if len(chosen):
+            found[:, chosen] = row_values(columns, _only(market, factors, chosen))
+    pruned_count = len(differs) - np.count_nonzero(differs) - has_base  # the base is nobody's copy
+    return PrunedValues(found if has_base else np.concatenate((of_base, found), axis=1), int(pruned_count))
 
 
 def _only(market: Floats, factors: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Floats:
