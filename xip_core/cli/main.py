@@ -34,6 +34,8 @@ COMMANDS = {
     "pause": "Stop leasing work of a run; what runs is finished.",
     "resume": "Go on with a paused run.",
     "retry": "Compute what a final run lacks, in a new run.",
+    "explain": "Where the time of a run went, and what it took over.",
+    "lineage": "Everything one number rests on.",
     "repro": "Write the inputs of one cell, and evaluate it here.",
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",

@@ -15,11 +15,13 @@ from xip_core.client.connection import Connection, Patience, ResponseStream, Stu
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, Detail, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
 from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
+from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
@@ -308,6 +310,26 @@ class Client:
         request = run_pb2.RetryRunRequest(request_id=request_id or uuid.uuid4().hex, run_id=run_id)
         answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.RetryRun(request, timeout=call_s))
         return msgspec.structs.replace(convert.run_from_wire(answer.run), is_repeated=not answer.created)
+
+    # ---- lineage and explain -----------------------------------------------------------------------------------------
+
+    async def explain(self, run_id: str) -> Explanation:
+        """What the run took over of which other one and why not more, and where its time went; live, so far."""
+        request = run_pb2.ExplainRunRequest(run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.ExplainRun(request, timeout=call_s))
+        return explanation_from_wire(answer)
+
+    async def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        """
+        Who computed *tiles*, (node_id, tile) each, in their order; those that are not recorded yet are left out.
+
+        Raises:
+            RequestError: TOO_MANY_TILES, more than 1,000.
+        """
+        names = [run_pb2.TileName(node_id=node_id, tile=tile) for node_id, tile in tiles]
+        request = run_pb2.GetTileRecordsRequest(run_id=run_id, tiles=names)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.GetTileRecords(request, timeout=call_s))
+        return tile_records_from_wire(answer)
 
     # ---- results ----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
+from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
@@ -165,6 +166,14 @@ class SyncClient:
     @_documented
     def run(self, run_id: str) -> Run:
         return self._wait(self._client.run(run_id))
+
+    @_documented
+    def explain(self, run_id: str) -> Explanation:
+        return self._wait(self._client.explain(run_id))
+
+    @_documented
+    def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        return self._wait(self._client.tile_records(run_id, tiles))
 
     @_documented
     def quarantine(self, run_id: str) -> tuple[Quarantine, ...]:
