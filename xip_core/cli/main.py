@@ -40,6 +40,7 @@ COMMANDS = {
     "kernels": "List the pricing kernels, or describe one.",
     "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
+    "scenarios": "Make scenario sets from files, and show what a set holds.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 
