@@ -39,6 +39,16 @@ def read_inputs(options: RunOptions) -> RunInputs:
         RequestError: a sample that does not exist.
         click.UsageError: a source that is none.
     """
+    inputs = _read(options)
+    if not options.has_ladders:
+        return inputs
+    from xip_core.cli.ladders import wanted_ladders
+
+    content = _content(options.sensitivities) if options.sensitivities else None
+    return msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
+
+
+def _read(options: RunOptions) -> RunInputs:
     if options.source is not None:
         return _sample(options.source, options.scenarios)
     if options.ore is not None:
