@@ -32,7 +32,7 @@ KERNEL_VERSIONS = {
     "credit.cds_flat": "1",
     "credit.default_steps": "1",
     "elementary.log": "1",
-    "equity.american": "1",
+    "equity.american": "2",
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
@@ -44,7 +44,7 @@ KERNEL_VERSIONS = {
     "equity.european": "2",
     "equity.heston": "1",
     "equity.lookback": "1",
-    "equity.lookback_partial": "1",
+    "equity.lookback_partial": "2",
     "equity.margrabe": "2",
     "equity.merton": "2",
     "equity.spread": "2",
@@ -68,18 +68,21 @@ KERNEL_VERSIONS = {
 `monte_carlo.normals`; `calibration.system` is the solver of curves, `caplets.strip` that of cap surfaces."""
 
 OPERATION_VERSIONS = {
-    "average": "2",
-    "bermudan": "1",
+    "aggregate": "1",
+    "average": "3",
+    "bermudan": "2",
     "calibrate": "3",
-    "option": "2",
-    "optionlet": "2",
+    "combine": "1",
+    "option": "3",
+    "optionlet": "3",
     "probe.noop": "1",
     "probe.spin": "1",
-    "reduce": "1",
+    "reduce": "2",
     "suitability": "1",
-    "swaption": "2",
+    "sum": "1",
+    "swaption": "3",
     "table": "1",
-    "terms": "2",
+    "terms": "3",
 }
 
 TABLE_OPERATION = "table"
@@ -88,6 +91,7 @@ TABLE_OPERATION = "table"
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "aggregate": (),
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
     "calibrate": (
@@ -104,12 +108,14 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
         "volatility.sabr_normal",
         "volatility.svi",
     ),
+    "combine": (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
     "probe.spin": (),
     "reduce": (),
     "suitability": ("suitability.numbers",),
+    "sum": (),
     "swaption": _OPTION_KERNELS,
     TABLE_OPERATION: (),
     "terms": ("credit.default_steps", "elementary.log", "terms.rows"),

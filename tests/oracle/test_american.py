@@ -70,3 +70,18 @@ def test_a_wide_book_agrees() -> None:
     assert np.isfinite(theirs).mean() > 0.95
     assert np.nanquantile(off, 0.99) <= 1e-7
     assert np.nanmax(off) <= 2e-6
+
+
+def test_tiny_rates_agree_to_1e_8() -> None:
+    """Of 1e-8 to 1e-2, one just above the other or far: QuantLib's rounds and ours begin at different guesses."""
+    random = np.random.default_rng(79)
+    columns = american_book(250, seed=79)
+    larger = 10.0 ** random.uniform(-8.0, -2.0, 250)
+    smaller = larger * (1.0 - 10.0 ** random.uniform(-5.0, -0.3, 250))
+    is_first = random.random(250) < 0.5
+    columns |= {"rate": np.where(is_first, larger, smaller), "dividend_yield": np.where(is_first, smaller, larger)}
+    columns = in_whole_days(columns)
+    theirs = quantlib_prices(columns)
+    off = np.abs(evaluate("equity.american", **columns)["pv"] - theirs) / np.maximum(columns["spot"], columns["strike"])
+    assert np.isfinite(theirs).mean() > 0.95
+    assert np.nanmax(off) <= 1e-8

@@ -146,12 +146,14 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
                 progress.show(followed.run)
 
     async def collect() -> None:
-        from xip_core.client.results import totals_of
+        from xip_core.client.results import TotalsBlocks
 
+        blocks = TotalsBlocks()
         async for block in client.stream_results(run.run_id):
             followed.first_block_at_s = followed.first_block_at_s or time.monotonic()
             if "asset_class" in block.columns:
-                followed.totals = totals_of(block.columns)
+                blocks.add(block.columns)
+                followed.totals = blocks.totals()
             elif results is not None:
                 results.add(block)
 

@@ -6,6 +6,7 @@ Rich is imported by the functions that need it: 0.1 s that JSON and CSV do witho
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -207,13 +208,18 @@ def print_kernels(kernels: Sequence[Kernel]) -> None:
     _show(console(), table)
 
 
+def _wrapped(text: str, width: int) -> str:
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(_escape(line) for line in lines)
+
+
 def print_kernel(kernel: Kernel) -> None:
     out = console()
     package = f"  [dim]of[/] {kernel.package}" if kernel.package else ""
     out.print(f"[bold]{kernel.name}[/]  [dim]version[/] {kernel.version}{package}\n[dim]{_escape(kernel.summary)}[/]\n")
     columns = _table("column", "unit", "domain", left=3)
     for column in kernel.columns:
-        columns.add_row(column.name, _escape(column.unit), _escape(column.domain))
+        columns.add_row(column.name, _wrapped(column.unit, 50), _wrapped(column.domain, 70))
     outputs = _table("output", "unit", left=2)
     for output in kernel.outputs:
         outputs.add_row(output.name, _escape(output.unit))

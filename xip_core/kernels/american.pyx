@@ -41,10 +41,10 @@ COLUMNS = ("spot", "strike", "time", "rate", "dividend_yield", "volatility", "is
 OUTPUTS = ("pv", "delta", "gamma", "vega", "theta", "rho", "exercise_boundary")
 
 cdef enum:
-    LANES = 16          # XIP_LANES
+    LANES = 8           # XIP_LANES
 
 cdef extern from "american.h" nogil:
-    ctypedef double xip_lanes[16]
+    ctypedef double xip_lanes[8]
 
     ctypedef struct xip_puts:
         xip_lanes log_spot
@@ -139,7 +139,7 @@ cdef inline Kind kind_point(Row row, double is_good) noexcept nogil:
         return STEPPED
     if drift * drift > STIFF_FROM * STIFF_FROM * row.total_vol * row.total_vol:
         return STIFF
-    if row.carry > row.rate and row.rate > 0.25 * row.carry and row.carry * row.time > 0.015:
+    if row.carry > row.rate and row.rate > 0.25 * row.carry and row.carry * row.time > 0.05:
         return BENT
     return BENT if row.rate * row.time > 0.5 else ORDINARY
 
@@ -330,6 +330,10 @@ def american(tuple columns, tuple outputs, status):
 
     Limits: where early exercise never pays, the European value to its last digits; where it pays at once the payoff,
     with delta -1 or 1 and no other derivative; without volatility the best of all certain times; at expiry the payoff.
+
+    Error of pv, per the larger of spot and strike: desks' rows (a month to three years, rates to 8 %, volatility 10 to
+    60 %) 1e-8; rates from 1e-12, of any size against each other, 1e-8; rows to thirty years with rates to 15 % and
+    volatility sqrt(time) to 4, 2e-8 of 99 % and 3e-7 of the worst (drift over the life twice the volatility).
 
     Raises:
         ValueError: a count, length or dtype is wrong.

@@ -16,7 +16,7 @@
 
 #include "american_rule.h"
 
-#define XIP_LANES 16
+#define XIP_LANES 8
 #define XIP_EACH_LANE for (int lane = 0; lane < XIP_LANES; lane++)
 #define XIP_FMA __builtin_fma
 #define XIP_COARSE_ROUNDS 4              /* of fixed point A on the coarse grid */
@@ -147,8 +147,8 @@ XIP_INLINE void xip_guess(xip_puts *put, const xip_grid *grid, int node_count)
             double near = 1.0 / (16.0 * 3.141592653589793 * r * r * v * v);
             double far = s * s / (8.0 * 3.141592653589793 * b * b * v);
             double late = log_(1.0 + xip_between(near < far ? near : far, 0.0, 1e300));
-            double slope = __builtin_sqrt(b >= 0.0 && late > 4.0 ? late : 4.0);
-            double h = (b * v - slope * s * root) * start / (start - endless);
+            double slope = __builtin_sqrt(late) + put->log_start[lane] / (s * root);
+            double h = (b * v - (slope > 2.0 ? slope : 2.0) * s * root) * start / (start - endless);
             double height = log_((endless + (start - endless) * xip_quick_exp(xip_between(h, -50.0, -1e-9))) / start);
 
             height = height < -1e-10 ? height : -1e-10;

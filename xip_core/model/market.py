@@ -39,12 +39,19 @@ SNAPSHOT_SIZE_BYTES_MAX = 64 * 1024 * 1024
 # ---- other market objects -------------------------------------------------------------------------------------------
 
 
-class FxSpot(Record, frozen=True, kw_only=True):
-    """Price of one unit of `foreign_currency` in `domestic_currency`; one of the two is the base currency."""
+class FxSpot(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Price of one unit of `foreign_currency` in `domestic_currency`; one of the two is the base currency.
+
+    Attributes:
+        spot_days: business days of *calendar* from the as-of date to the delivery the quote is for. Today's rate is
+            the quote carried back from there by the discount curves of both currencies; 0: the quote is today's rate.
+    """
 
     foreign_currency: str
     domestic_currency: str
     quote: str
+    spot_days: int = 0
+    calendar: str = ""
 
 
 class EquityDefinition(Record, frozen=True, kw_only=True):

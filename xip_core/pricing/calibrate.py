@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -34,6 +34,7 @@ from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solv
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_isda import solve_isda
+from xip_core.pricing.curves_shift import shift_curves
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.layout_slots import YEAR_DAYS, CurveSlot
@@ -82,13 +83,19 @@ def decode_failures(column: npt.NDArray[np.uint8]) -> tuple[CalibrationFailure, 
 
 
 def calibrate_tile(
-    snapshot: Snapshot, layout: SnapshotLayout, scenarios: ScenarioSet, scenario_begin: int, scenario_end: int
+    snapshot: Snapshot,
+    layout: SnapshotLayout,
+    scenarios: ScenarioSet,
+    scenario_begin: int,
+    scenario_end: int,
+    risk_classes: Collection[str] = (),
 ) -> Columns:
     """Calibrates the scenarios [scenario_begin, scenario_end).
 
     Args:
         layout: of this snapshot or of one with the same definitions, whatever its quotes; compiled systems are kept
             with it, so pass the same object again.
+        risk_classes: shifts of these alone are applied; () for all.
 
     Returns:
         `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
@@ -98,9 +105,10 @@ def calibrate_tile(
             f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
         )
     calibrator = calibrator_of(snapshot, layout)
-    block = scenarios.scenarios[scenario_begin:scenario_end]
-    changed = [calibrator.scenario_market.changed_quotes(scenario) for scenario in block]
-    market, failures = calibrator.calibrate(changed)
+    scenario_market = calibrator.scenario_market
+    block = (scenarios, scenario_begin, scenario_end, risk_classes)
+    market, failures = calibrator.calibrate(scenario_market.quote_matrix(*block).changed())
+    shift_curves(layout, market, scenario_market.object_shifts(*block))
     listed = [
         CalibrationFailure(
             scenario_begin + column, name, int(failure.reason), failure.message, isinstance(failure, PartialFailure)

@@ -201,6 +201,10 @@ def _read_cds(labels: dict[str, Any], body: Fields) -> trades.Trade:
 
 
 def _read_fx_forward(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    settlement = body.text("Settlement", "Physical")
+    if settlement not in ("Physical", "Cash"):  # settled in cash on the value date it is worth the same before then
+        raise CellError(FailureReason.UNSUPPORTED, f"an FX forward with settlement {settlement!r} is not supported")
+    body.refuse("SettlementData", "settlement on another date or at a published rate")
     return trades.FxForward(**labels, value_date=body.date("ValueDate"), **_amounts(body))
 
 

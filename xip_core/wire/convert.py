@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import Detail, KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
@@ -150,6 +151,9 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 measures=work.measures,
                 base_currency=work.base_currency,
                 as_of=work.as_of,
+                aggregates=[aggregate_to_wire(aggregate) for aggregate in work.aggregates],
+                detail=_DETAIL_TO_WIRE[work.detail],
+                risk_classes=work.risk_classes,
             )
         )
     elif isinstance(work, KernelWork):
@@ -192,6 +196,9 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
                 measures=tuple(risk.measures),
                 base_currency=risk.base_currency,
                 as_of=risk.as_of,
+                aggregates=tuple(aggregate_from_wire(aggregate) for aggregate in risk.aggregates),
+                detail=_detail_from_wire(risk.detail),
+                risk_classes=tuple(risk.risk_classes),
             )
         case "probe":
             probe = message.probe
@@ -213,6 +220,55 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
         work=work,
         priority=priority_from_wire(message.priority),
         deadline_after_s=message.deadline_after_s,
+    )
+
+
+_DETAIL_TO_WIRE = {
+    Detail.NONE: run_pb2.DETAIL_NONE,
+    Detail.BASE: run_pb2.DETAIL_BASE,
+    Detail.ALL: run_pb2.DETAIL_UNSPECIFIED,  # the default travels as 0: a request without a wish is the same bytes
+}
+_DETAIL_OF_WIRE = {
+    **{number: detail for detail, number in _DETAIL_TO_WIRE.items()},
+    run_pb2.DETAIL_ALL: Detail.ALL,
+}
+
+
+def _detail_from_wire(number: int) -> Detail:
+    """
+    Raises:
+        RequestError: BAD_DETAIL.
+    """
+    try:
+        return _DETAIL_OF_WIRE[run_pb2.Detail.ValueType(number)]
+    except KeyError:
+        raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got number {number}") from None
+
+
+def aggregate_to_wire(aggregate: Aggregate) -> run_pb2.Aggregate:
+    return run_pb2.Aggregate(
+        measure=aggregate.measure,
+        by=aggregate.by,
+        name=aggregate.name,
+        q=aggregate.q,
+        rule=aggregate.rule,
+        count=aggregate.count,
+        within=aggregate.within,
+        scenarios=aggregate.scenarios,
+    )
+
+
+def aggregate_from_wire(message: run_pb2.Aggregate) -> Aggregate:
+    """As sent; `model.aggregates.check_aggregates` judges it."""
+    return Aggregate(
+        measure=message.measure,
+        by=tuple(message.by),
+        name=message.name,
+        q=message.q,
+        rule=message.rule,
+        count=message.count,
+        within=tuple(message.within),
+        scenarios=message.scenarios,
     )
 
 

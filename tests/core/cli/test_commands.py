@@ -118,6 +118,12 @@ def test_kernels_that_are_not_leased_as_usual_stand_under_the_workers(xipctl, se
     ]  # fmt: skip
 
 
+def test_a_long_domain_is_wrapped(xipctl):
+    described = xipctl("kernels", "equity.american").out
+    assert "(two exercise boundaries)" in described
+    assert max(map(len, described.splitlines())) <= 140
+
+
 def test_kernels_are_listed_and_described(xipctl):
     assert "equity.european" in xipctl("kernels").out
     described = xipctl("kernels", "equity.european").out

@@ -12,22 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.kernels.american_book import ReferencePut, american_book, one_row
+from tests.core.kernels.american_book import american_book, one_row
 from tests.core.kernels.derive_coefficients import quick_mills_coefficients, split
 from tests.core.kernels.levels import LEVELS, evaluate_at
 from xip_core import evaluate, kernels
 from xip_core.errors import FailureReason
+from xip_core.kernels.reference_american import ReferencePut, equity_american
 
 NAME = "equity.american"
 GREEKS = ("delta", "gamma", "vega", "theta", "rho")
-
-
-def reference_price(row: dict[str, float]) -> float:
-    """By the twin; a call as the put with spot and strike, rate and yield exchanged."""
-    rates = row["rate"], row["dividend_yield"]
-    rate, carry = rates[::-1] if row["is_call"] else rates
-    unit, spot = (row["spot"], row["strike"]) if row["is_call"] else (row["strike"], row["spot"])
-    return unit * ReferencePut(row["time"], rate, carry, row["volatility"]).price(spot / unit)
 
 
 def rows_of(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -48,11 +41,31 @@ def test_hand_value_of_the_paper() -> None:
     assert float(premium) == pytest.approx(0.106952703, abs=1e-7)
 
 
-def test_ordinary_prices_are_within_1e_8_of_the_strike_of_the_twin() -> None:
+def off_the_twin(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Of prices, per the larger of spot and strike."""
+    truth = [equity_american(**row)["pv"] for row in rows_of(columns)]
+    value = evaluate(NAME, **columns)
+    assert not value["status"].any()
+    return np.asarray(np.abs(value["pv"] - truth) / np.maximum(columns["spot"], columns["strike"]))
+
+
+def test_a_desks_rows_are_within_1e_8_of_the_twin() -> None:
     columns = american_book(10, seed=3)
-    columns["dividend_yield"] = np.maximum(columns["dividend_yield"], 1e-4)
-    truth = [reference_price(row) for row in rows_of(columns)]
-    assert np.abs(evaluate(NAME, **columns)["pv"] - truth).max() <= 1e-6
+    columns["dividend_yield"] = np.maximum(columns["dividend_yield"], 1e-9)
+    assert off_the_twin(columns).max() <= 1e-8
+
+
+@pytest.mark.parametrize(("low", "high", "bound"), [(-8.0, -5.0, 1e-9), (-5.0, -2.0, 1e-8)])
+def test_tiny_rates_with_a_yield_just_above_are_as_good(low: float, high: float, bound: float) -> None:
+    """The boundary turns there at once from r / q to that of equal rates; the guess must, or Newton goes astray."""
+    random = np.random.default_rng(9)
+    rows = 5
+    larger = 10.0 ** random.uniform(low, high, rows)
+    smaller = larger * (1.0 - 10.0 ** random.uniform(-5.0, -0.3, rows))
+    columns = american_book(rows, seed=6)
+    calls = columns["is_call"] > 0.0
+    columns |= {"rate": np.where(calls, larger, smaller), "dividend_yield": np.where(calls, smaller, larger)}
+    assert off_the_twin(columns).max() <= bound
 
 
 @pytest.mark.parametrize(
@@ -120,6 +133,15 @@ def test_greeks_are_derivatives_of_the_price(
     computed = evaluate(NAME, **columns)[greek]
     numerical = slope(columns, column, step, output) * (-1.0 if greek == "theta" else 1.0)
     assert np.abs(computed - numerical)[kept].max() <= bound
+
+
+def test_greeks_of_tiny_rates_are_derivatives_of_the_twins_price() -> None:
+    row = one_row(spot=80.0, rate=1e-6, dividend_yield=1.001e-6)
+    value = evaluate(NAME, **row)
+    for greek, column, step in (("delta", "spot", 0.5), ("vega", "volatility", 0.005), ("rho", "rate", 2e-10)):
+        up, down = (equity_american(**row | {column: row[column] + sign * step})["pv"] for sign in (1.0, -1.0))
+        slope = (up - down) / (2.0 * step)
+        assert float(value[greek]) == pytest.approx(slope, rel=2e-4), greek
 
 
 def test_black_equation_holds_where_the_option_is_held() -> None:
