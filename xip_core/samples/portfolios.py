@@ -272,4 +272,7 @@ def _portfolio(draw: Draw, instrument_count: int) -> _Portfolio:
 
 def _bell(draw: Draw) -> float:
     """About a standard normal: twelve uniforms less six, so that no library's logarithm enters the sample."""
-    return sum(draw.uniform(0.0, 1.0) for _ in range(12)) - 6.0
+    total = 0.0
+    for _ in range(12):
+        total += draw.uniform(0.0, 1.0)
+    return total - 6.0
