@@ -71,7 +71,8 @@ OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
     "bermudan": "2",
-    "calibrate": "3",
+    "bumps": "1",
+    "calibrate": "4",
     "combine": "1",
     "option": "3",
     "optionlet": "3",
@@ -92,24 +93,27 @@ SUITABILITY_OPERATION = "suitability"
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
+_CALIBRATION_KERNELS = (
+    "bachelier.european",
+    "black.european",
+    "calibration.system",
+    "caplets.strip",
+    "credit.default_steps",
+    "elementary.log",
+    "fx.atm_strike",
+    "fx.strike_of_delta",
+    "terms.rows",
+    "volatility.sabr",
+    "volatility.sabr_normal",
+    "volatility.svi",
+)
+
 KERNELS_USED: dict[str, tuple[str, ...]] = {
     "aggregate": (),
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
-    "calibrate": (
-        "bachelier.european",
-        "black.european",
-        "calibration.system",
-        "caplets.strip",
-        "credit.default_steps",
-        "elementary.log",
-        "fx.atm_strike",
-        "fx.strike_of_delta",
-        "terms.rows",
-        "volatility.sabr",
-        "volatility.sabr_normal",
-        "volatility.svi",
-    ),
+    "bumps": _CALIBRATION_KERNELS,
+    "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,

@@ -154,7 +154,7 @@ MUTATIONS = (
     Mutation("paused run is granted", RUNS + "paused", "state.queue.leave(run)", "pass"),
     Mutation("pause not persisted", JOURNAL + "Journal.sort", "batch.paused.append", "bool"),
     Mutation("restore forgets the pause", RUNS + "restore_run", "run.is_paused = restored.is_paused", "pass"),
-    Mutation("retry keeps sums over what was missing", "xip_scheduler.core.remainder:remainder_of", "IntervalSet(_ready_parts(node, candidates))", "IntervalSet(candidates)"),
+    Mutation("retry keeps sums over what was missing", "xip_scheduler.core.remainder:remainder_of", "candidates if is_free else _ready_parts(node, candidates)", "candidates"),
     Mutation("cells taken over are not counted", RUNS + "submitted", "run.cells_done = event.taken_over.cells_done", "pass"),
     Mutation("takeover not persisted", JOURNAL + "Journal._accept", "batch.takeovers.append", "bool"),
     Mutation("takeover forgets the outputs", DISK + "Tables._take_over", "if block is not None:", "if False:"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from xip_core.client.tables import AggregateTable, table_of
 from xip_core.errors import IntegrityError
 from xip_core.model.result import Quarantine, ResultBlock
 
@@ -59,6 +60,7 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
         pv_trade_currency, delta, vega, dv01: (T,) under the base scenario, NaN where not computed.
         quarantine: the cells without a number, and why.
         totals: None until the reduce node is done.
+        aggregates: tables by name.
     """
 
     trade_ids: tuple[str, ...]
@@ -71,6 +73,7 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
     dv01: np.ndarray
     quarantine: tuple[Quarantine, ...]
     totals: Totals | None
+    aggregates: dict[str, AggregateTable]
 
 
 class Results:
@@ -81,6 +84,7 @@ class Results:
         self.trade_ids = tuple(trade_ids)
         self.scenarios = tuple(scenarios)
         self.quarantine: tuple[Quarantine, ...] = ()
+        self.aggregates: dict[str, AggregateTable] = {}
         self._totals = TotalsBlocks()
         self._pv = np.full((trade_count, scenario_count), np.nan)
         self._status = np.full((trade_count, scenario_count), PENDING, dtype=np.uint8)
@@ -97,6 +101,9 @@ class Results:
         try:
             if "asset_class" in columns:
                 self._totals.add(columns)
+            elif block.is_aggregate:
+                table = table_of(columns)
+                self.aggregates[table.name] = table
             elif "row" in columns:
                 self._add_values(columns)
         except (KeyError, IndexError, ValueError) as error:
@@ -132,6 +139,7 @@ class Results:
             status=_read_only(self._status),
             quarantine=self.quarantine,
             totals=self.totals,
+            aggregates=dict(self.aggregates),
             **{name: _read_only(values) for name, values in self._row_measures.items()},
         )
 

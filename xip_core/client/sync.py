@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Priority, RunSpec
+from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,6 +99,11 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        aggregates: Sequence[Aggregate | str] = (),
+        detail: Detail | str = Detail.ALL,
+        risk_classes: Sequence[str] = (),
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit(
@@ -112,6 +118,11 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                aggregates=aggregates,
+                detail=detail,
+                risk_classes=risk_classes,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 
@@ -128,6 +139,8 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         return self._wait(
             self._client.submit_kernel(
@@ -140,6 +153,8 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
             )
         )
 

@@ -17,23 +17,26 @@ from xip_core.model.aggregates import Aggregate
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
 SUM_OPERATION = "sum"
+BUMPS_OPERATION = "bumps"
+"""Of a calibrate node whose columns are bumps of a ladder."""
 
 
 class ScenarioShape(msgspec.Struct, frozen=True):
-    """How many scenarios there are, and how many go into one tile."""
+    """How many scenarios there are, how many go into one tile, and what makes markets of them: "bumps" of a ladder."""
 
     scenario_count: int
     per_tile: int
+    kernel: str = "calibrate"
 
 
 def calibrate_node(node_id: int, shape: ScenarioShape, source: int) -> Node:
     return Node(
         node_id=node_id,
-        name=named("calibrate", source),
+        name=named(shape.kernel, source),
         kind=NodeKind.CALIBRATE,
-        kernel="calibrate",
-        kernel_version=OPERATION_VERSIONS["calibrate"],
-        kernels=requirements("calibrate"),
+        kernel=shape.kernel,
+        kernel_version=OPERATION_VERSIONS[shape.kernel],
+        kernels=requirements(shape.kernel),
         tile_count=-(-shape.scenario_count // shape.per_tile),
         cost_s=cost.CALIBRATE_S_PER_SCENARIO * min(shape.scenario_count, shape.per_tile),
         scenario_count=shape.scenario_count,

@@ -17,6 +17,7 @@ import numpy as np
 
 from xip_core.errors import ArgumentError, RequestError
 from xip_core.graph import nodes
+from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import UNCLASSIFIED, Groups, Node, Plan, PlannedQuarantine
 from xip_core.graph.rows import GROUPS
 from xip_core.graph.sources import Blob, ReadSource, read_sources
@@ -208,6 +209,7 @@ def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
     Raises:
         RequestError: NO_SCENARIO; TOO_FEW_SCENARIOS, a quantile is not told by so few.
     """
+    _check_bumps(aggregate, read)
     scenario_count = len(scenarios_of(aggregate, read.scenario_names))
     if not aggregate.q:
         return
@@ -215,3 +217,17 @@ def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
         check_scenario_count(scenario_count, aggregate.q)
     except ArgumentError as error:
         raise RequestError(error.reason, f"aggregate {aggregate.label!r}: {error} beside the base") from None
+
+
+def _check_bumps(aggregate: Aggregate, read: ReadSource) -> None:
+    """
+    Raises:
+        RequestError: BAD_AGGREGATE, a ladder of scenarios that are no bumps, or anything else of bumps.
+    """
+    has_bumps = read.shape.kernel == BUMPS_OPERATION
+    if aggregate.measure == "ladder" and not has_bumps:
+        sentence = "a ladder is made of sensitivities, which the run must have in place of scenarios"
+        raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")
+    if aggregate.measure not in ("ladder", "sum", "pnl") and has_bumps:
+        sentence = "bumps are no scenarios of a distribution; ask for ladder, sum or pnl"
+        raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")

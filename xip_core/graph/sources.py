@@ -11,7 +11,7 @@ import msgspec
 
 from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph import cost
-from xip_core.graph.nodes import ScenarioShape
+from xip_core.graph.nodes import BUMPS_OPERATION, ScenarioShape
 from xip_core.graph.plan import Source, digest_of
 from xip_core.graph.request import canonical_measures
 from xip_core.graph.rows import ROW_COUNT_MAX, BookRows, read_rows
@@ -20,6 +20,8 @@ from xip_core.model.market_objects import market_objects
 from xip_core.model.risk_class import RISK_CLASSES
 from xip_core.model.run_spec import RiskWork
 from xip_core.model.scenario import ScenarioMarket, decode_scenarios
+from xip_core.model.sensitivity import column_names, decode_sensitivities, expand
+from xip_core.model.sensitivity_head import is_sensitivity_set
 
 Blob = Callable[[str], bytes]
 
@@ -132,11 +134,14 @@ def _checked_scenarios(
     if work.base_currency != snapshot.base_currency:
         sentence = f"base_currency must be the market snapshot's, {snapshot.base_currency}, got {work.base_currency!r}"
         raise RequestError("BAD_BASE_CURRENCY", sentence)
-    scenario_set = decode_scenarios(scenarios)
-    ScenarioMarket(snapshot).check(scenario_set)
+    if is_sensitivity_set(scenarios):
+        kernel, names = BUMPS_OPERATION, column_names(expand(decode_sensitivities(scenarios), snapshot))
+    else:
+        scenario_set = decode_scenarios(scenarios)
+        ScenarioMarket(snapshot).check(scenario_set)
+        kernel, names = "calibrate", tuple(scenario.name for scenario in scenario_set.scenarios)
     factor_count = sum(len(item.quotes) for item in market_objects(snapshot).values())  # at most one a quote
     if factor_count > cost.FACTOR_COUNT_MAX:
         sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
         raise RequestError("TOO_LARGE", sentence)
-    names = tuple(scenario.name for scenario in scenario_set.scenarios)
-    return names, ScenarioShape(len(names), cost.scenarios_per_tile(len(names), factor_count))
+    return names, ScenarioShape(len(names), cost.scenarios_per_tile(len(names), factor_count), kernel)

@@ -107,6 +107,7 @@ MEASURES_OF_VECTORS: dict[str, VectorMeasure] = {
         "by how much the VaR of the whole falls without the part", ("incremental_var", "var"), ("q",),
         ("rule", "scenarios", "within"), QUANTILE_RULES,
     ),
+    "ladder": VectorMeasure("sensitivities, where the scenarios are bumps", ("value",), takes=()),
     "worst": VectorMeasure(
         "the worst scenarios of the whole, and the parts that drive them", ("scenario", "pnl", "driver", "driver_pnl"),
         ("count",), ("scenarios", "within"),

@@ -205,10 +205,12 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
 
 class CapVolatility(Record, frozen=True, kw_only=True):
-    """Flat volatilities of caps by length and strike, stripped to caplets of `index`.
+    """Flat volatilities of caps by length and strike, stripped to caplets of `index`; or those of caplets themselves.
 
     Attributes:
         quotes: row-major, tenors x strikes.
+        are_caplets: the quotes are volatilities of single caplets, a tenor is the time to a fixing: nothing is
+            stripped.
         is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
     """
 
@@ -219,6 +221,12 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
     is_normal: bool = True
+    are_caplets: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_caplets(self) -> bool:
+        """`are_caplets`, False where unset."""
+        return self.are_caplets is True
 
     @property
     def name(self) -> str:

@@ -145,6 +145,9 @@ class RunSpec(msgspec.Struct, frozen=True):
         priority: inside the tenant; between tenants their weights decide.
         deadline_after_s: wanted so many seconds after submission, 0 for no deadline; inside a priority the nearest
             deadline goes first.
+        since: a final run of the tenant whose tiles this one takes over where their content is the same; "" lets the
+            scheduler look among the tenant's last ones.
+        is_reusing: False computes every tile.
     """
 
     name: str
@@ -152,3 +155,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     tenant: str = ""
     priority: Priority = Priority.INTERACTIVE
     deadline_after_s: float = 0.0
+    since: str = ""
+    is_reusing: bool = True

@@ -247,6 +247,10 @@ class ScenarioMarket:
                 touched.add(name)
         return frozenset(touched)
 
+    def object_names(self) -> frozenset[str]:
+        """All objects of the market."""
+        return frozenset(self._objects)
+
     def check(self, scenarios: ScenarioSet) -> None:
         """Refuses a set with a shift that names nothing, or with contradictory ones; the message names the scenario.
 

@@ -73,6 +73,33 @@ class ObjectShift(msgspec.Struct, frozen=True):
     is_of_factor: bool = False
 
 
+class _ShiftGroup(msgspec.Struct, frozen=True):
+    """Shifts of the same quotes, each the one at *place* among those of its scenario: all at once.
+
+    Attributes:
+        rows: of the quotes. leaders: (place in *rows*, rows of what follows it).
+        is_factor: sizes multiply; else they are added.
+        positions, sizes: of each shift.
+    """
+
+    place: int
+    rows: Ints
+    leaders: list[tuple[int, Ints]]
+    is_factor: bool
+    positions: list[int]
+    sizes: list[float]
+
+    def apply(self, values: Floats) -> None:
+        columns, sizes = np.array(self.positions), np.array(self.sizes)
+        at = (self.rows[:, None], columns)
+        before = values[at]
+        after = before * sizes if self.is_factor else before + sizes
+        values[at] = after
+        for leader, followers in self.leaders:
+            moved = np.flatnonzero(before[leader] != 0.0)  # nothing is a multiple of a spot of zero
+            values[followers[:, None], columns[moved]] *= after[leader, moved] / before[leader, moved]
+
+
 class QuoteBlock:
     """Collects the shifts of a block, then applies them in order."""
 
@@ -89,24 +116,26 @@ class QuoteBlock:
         self._row_of: dict[str, int] = {}
         self._base: list[float] = []
         self._rows_of_names: dict[tuple[str, ...], Ints] = {}
+        self._leaders_of_names: dict[tuple[str, ...], list[tuple[int, Ints]]] = {}
+        self._shift_counts = [0] * (end - begin)
+        self._shifts: dict[tuple[object, ...], _ShiftGroup] = {}
         self._steps: list[Callable[[Floats], None]] = []
 
     def add_shift(self, position: int, shift: Shift, quotes: tuple[str, ...]) -> None:
-        """A named shift of *quotes* in the scenario begin + position."""
+        """The next named shift of the scenario begin + position, of *quotes*."""
         rows = self._rows(quotes)
         if not len(rows):
             return
-        leaders = () if shift.target == "quote" else self._leaders(quotes)
-
-        def apply(values: Floats) -> None:
-            before = values[rows, position]
-            after = shift.shifted(before)
-            values[rows, position] = after
-            for place, followers in leaders:
-                if before[place] != 0.0:  # nothing is a multiple of a spot of zero
-                    values[followers, position] *= after[place] / before[place]
-
-        self._steps.append(apply)
+        is_factor, size = shift.step
+        place = self._shift_counts[position]
+        self._shift_counts[position] += 1
+        key = (place, quotes, is_factor, shift.target == "quote")
+        group = self._shifts.get(key)
+        if group is None:
+            leaders = [] if shift.target == "quote" else self._leaders_of(quotes)
+            group = self._shifts[key] = _ShiftGroup(place, rows, leaders, is_factor, [], [])
+        group.positions.append(position)
+        group.sizes.append(size)
 
     def add_table(self, table: ShiftTable, keeps: Callable[[str], bool] | None) -> None:
         """Those columns of a table of quotes that are in the block."""
@@ -139,6 +168,8 @@ class QuoteBlock:
         """What the shifts make of the quotes, those left alone left out."""
         base = np.array(self._base, dtype=np.float64)
         values = np.repeat(base[:, None], self._end - self._begin, axis=1)
+        for group in sorted(self._shifts.values(), key=lambda group: group.place):
+            group.apply(values)
         for step in self._steps:
             step(values)
         is_moved = (values != base[:, None]).any(axis=1)
@@ -161,6 +192,13 @@ class QuoteBlock:
             assert isinstance(value, float), name
             self._base.append(value)
         return row
+
+    def _leaders_of(self, names: tuple[str, ...]) -> list[tuple[int, Ints]]:
+        """Those of a shift, looked up once: the scenarios of a block name the same quotes again and again."""
+        found = self._leaders_of_names.get(names)
+        if found is None:
+            found = self._leaders_of_names[names] = self._leaders(names)
+        return found
 
     def _leaders(self, names: tuple[str, ...], but: set[str] | None = None) -> list[tuple[int, Ints]]:
         """(place among the rows of *names*, rows of what follows it), of those that have followers."""

@@ -42,6 +42,8 @@ Number = TypeVar("Number", float, npt.NDArray[np.float64])
 Unset = msgspec.UnsetType
 """Fields that came later are not written where they are not used: sets without them keep their bytes and digests."""
 
+_UNBOUNDED = (msgspec.UNSET,) * 6
+
 
 class Shift(Record, frozen=True, kw_only=True):
     """One change of quotes; exactly one of the four sizes is given.
@@ -113,18 +115,24 @@ class Shift(Record, frozen=True, kw_only=True):
     def aim(self) -> tuple[object, ...]:
         """What it means in a market, whatever its size; the key of what was found for it."""
         narrow = (self.tenor_after, self.tenor_until, self.strike_from, self.strike_until)
-        more = (*narrow, self.moneyness_from, self.moneyness_until) if self.has_strikes or self.has_tenors else ()
-        return (self.target, self.name, self.after, self.until, *more)
+        more = (*narrow, self.moneyness_from, self.moneyness_until)
+        return (self.target, self.name, self.after, self.until, *(() if more == _UNBOUNDED else more))
+
+    @property
+    def step(self) -> tuple[bool, float]:
+        """Whether the size multiplies a quote, and by how much; else what it adds. As `shifted` has it."""
+        if self.shift_bps is not None:
+            return False, self.shift_bps * 1e-4
+        if self.shift_relative is not None:
+            return True, 1.0 + self.shift_relative
+        if not isinstance(self.shift_factor, Unset):
+            return True, self.shift_factor
+        return False, self.shift_absolute or 0.0
 
     def shifted(self, value: Number) -> Number:
         """The quote after this shift; an array of quotes as one."""
-        if self.shift_bps is not None:
-            return value + self.shift_bps * 1e-4
-        if self.shift_relative is not None:
-            return value * (1.0 + self.shift_relative)
-        if not isinstance(self.shift_factor, Unset):
-            return value * self.shift_factor
-        return value + (self.shift_absolute or 0.0)
+        is_factor, size = self.step
+        return value * size if is_factor else value + size
 
     def __str__(self) -> str:
         bucket = f" after {self.after or 'now'} until {self.until or 'the end'}" if self.after or self.until else ""

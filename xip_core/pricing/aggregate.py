@@ -5,8 +5,9 @@ ordered by label; the
 mathematics of each measure is a pure function of `xip_core.risk`. One function a measure here, in the table `KERNELS`:
 it takes P&Ls (K, S) without the base and gives named columns.
 
-Every table has `key` (JSON: the labels of each row), `rows_expected` and `rows_used`, the smallest number of rows used
-under any of its scenarios: a number is of the whole group where they are equal. Columns: docs/graph.md.
+Every table has `aggregate` (JSON: what was asked for), `key` (JSON: the labels of each row), `rows_expected`, and
+`rows_used`, the smallest number of rows used under any of its scenarios: a number is of the whole group where they are
+equal. Columns: docs/graph.md.
 
 A weighted sum of vectors (theta, the P&L between two days) is a vector again: `combine_tile`.
 """
@@ -22,6 +23,9 @@ import numpy.typing as npt
 from xip_core.graph.nodes import COMBINE_OPERATION
 from xip_core.graph.plan import Node, Plan
 from xip_core.model.aggregates import QUANTILE_RULES, SHORTFALL_RULES, Aggregate, scenarios_of
+from xip_core.model.sensitivity import Expansion
+from xip_core.pricing.evaluate import expansion_of, scenario_names
+from xip_core.pricing.ladders import combine, ladder_rows
 from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.pricing.vectors import Floats, read_vector, vector_block
@@ -114,12 +118,25 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
     )
     considered = np.concatenate(([0], scenarios))
     table: Columns = {
-        "aggregate": _text(aggregate.label),
+        "aggregate": _text(aggregate),
         "key": _text(rows.keys),
         "rows_expected": sum_leaves(vector.rows_expected[occurring].astype("<i8"), grouping),
         "rows_used": used[:, considered].min(axis=1),
     }
+    if aggregate.measure == "ladder":
+        return table | _ladder(rows, used, expansion_of(source, data))
     return table | KERNELS[aggregate.measure](rows, aggregate)
+
+
+def _ladder(rows: Rows, used: npt.NDArray[np.int64], expansion: Expansion) -> Columns:
+    """Sensitivities of each row, what each of them is, and the smallest number of rows used under its columns."""
+    pnl = np.concatenate((np.zeros((len(rows.pnl), 1)), rows.pnl), axis=1)
+    columns = [[0, *(column for column, _ in item.terms)] for item in expansion.sensitivities]
+    return {
+        "sensitivity": _text(ladder_rows(expansion)),
+        "value": combine(expansion, pnl),
+        "used": np.stack([used[:, needed].min(axis=1) for needed in columns], axis=1),
+    }
 
 
 def _by_label(
@@ -135,10 +152,7 @@ def _scenarios(
     """Positions of the scenarios that the aggregate runs over."""
     if not aggregate.scenarios:
         return np.arange(1, scenario_count, dtype="<i4")
-    from xip_core.pricing.evaluate import scenario_set
-
-    names = [scenario.name for scenario in scenario_set(plan.source_of(node), data).scenarios]
-    return np.array(scenarios_of(aggregate, names), "<i4")
+    return np.array(scenarios_of(aggregate, scenario_names(plan.source_of(node), data)), "<i4")
 
 
 def _text(value: object) -> npt.NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
 from xip_core.pricing.polling import asking, poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
@@ -22,6 +23,7 @@ from xip_core.pricing.tile import Columns, TileData, TileValue
 if TYPE_CHECKING:
     from xip_core.model.market import Snapshot
     from xip_core.model.scenario import ScenarioSet
+    from xip_core.model.sensitivity import Expansion
     from xip_core.pricing.market_layout import SnapshotLayout
     from xip_core.pricing.tile_market import MarketView
     from xip_core.pricing.value_tile import MarketBlock
@@ -83,7 +85,15 @@ def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     rows = tile_rows(node, tile) - np.int32(source.row_begin)
     key = ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
     output = data.memo(key, lambda: _resolved_rows(source, rows, data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
+    objects = data.memo(("needed", *key), lambda: _needed_objects(source, cast(Columns, output), data))
+    return TileValue(output=cast(Columns, output), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
+
+
+def _needed_objects(source: Source, resolved: Columns, data: TileData) -> tuple[str, ...]:
+    from xip_core.pricing.needed_objects import needed_objects
+    from xip_core.pricing.resolve import json_value
+
+    return needed_objects(resolved, json_value(resolved["object_names"]), _layout(source, data))
 
 
 def _resolved_rows(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> Columns:
@@ -115,7 +125,8 @@ def _calibrate(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     """Calibrated scenarios follow from market and scenarios, so another book finds them ready."""
     source, scenario_range = plan.source_of(node), node.scenario_range(tile)
     key = ("calibrated", source.market_digest, source.scenarios_digest, source.risk_classes, scenario_range)
-    output = data.memo(key, lambda: _calibrated_scenarios(source, scenario_range, data))
+    make = _bumped_markets if node.kernel == BUMPS_OPERATION else _calibrated_scenarios
+    output = data.memo(key, lambda: make(source, scenario_range, data))
     return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
 
 
@@ -125,6 +136,33 @@ def _calibrated_scenarios(source: Source, scenario_range: tuple[int, int], data:
     scenarios = scenario_set(source, data)
     snapshot, layout = _snapshot(source, data), _layout(source, data)
     return calibrate_tile(snapshot, layout, scenarios, *scenario_range, source.risk_classes)
+
+
+def _bumped_markets(source: Source, column_range: tuple[int, int], data: TileData) -> Columns:
+    from xip_core.pricing.bumps import bump_tile
+
+    return bump_tile(_snapshot(source, data), _layout(source, data), expansion_of(source, data), *column_range)
+
+
+def expansion_of(source: Source, data: TileData) -> Expansion:
+    """What the sensitivities of a source come to in its market."""
+    from xip_core.model.sensitivity import decode_sensitivities, expand
+
+    def make() -> Expansion:
+        return expand(decode_sensitivities(data.blob(source.scenarios_digest)), _snapshot(source, data))
+
+    key = ("expansion", source.scenarios_digest, source.market_digest)
+    return cast("Expansion", data.memo(key, make))
+
+
+def scenario_names(source: Source, data: TileData) -> tuple[str, ...]:
+    """Names of the scenarios of a source, or of the columns of its bumps; the base first."""
+    from xip_core.model.sensitivity import column_names
+    from xip_core.model.sensitivity_head import is_sensitivity_set
+
+    if is_sensitivity_set(data.blob(source.scenarios_digest)):
+        return column_names(expansion_of(source, data))
+    return tuple(scenario.name for scenario in scenario_set(source, data).scenarios)
 
 
 def scenario_set(source: Source, data: TileData) -> ScenarioSet:

@@ -138,6 +138,7 @@ class NodeState:
         dependents: (node, need) of the nodes that read this one.
         depth: length of the longest chain of inputs.
         leased_count: tiles in live leases that are not decided.
+        reused_count: tiles that were taken over when the run began.
         suspects: tiles that are leased isolated, decided ones among them; None while there never was one.
     """
 
@@ -155,6 +156,7 @@ class NodeState:
         "node_id",
         "pending",
         "plan_node",
+        "reused_count",
         "suspects",
         "tile_count",
         "tiles_per_lease",
@@ -174,6 +176,7 @@ class NodeState:
         self.dependents: list[tuple[NodeState, Need]] = []
         self.depth = 0
         self.leased_count = 0
+        self.reused_count = 0
         self.suspects: IntervalSet | None = None
         self._ready_begin = self._ready_end = 0  # what was found ready last; a ready tile stays ready
 
@@ -249,6 +252,7 @@ class LiveRun:
         reclaimed_epoch: the last lease that was asked to make room for it (`reclaim`), 0 for none.
         share: of its tenant (`fairness`).
         retry_of: the run whose results it took over, "" for none.
+        reuse_of: the run of another plan whose tiles it began with, "" for none; these may lack inputs here.
     """
 
     __slots__ = (
@@ -273,6 +277,7 @@ class LiveRun:
         "reclaimed_epoch",
         "retries",
         "retry_of",
+        "reuse_of",
         "run_id",
         "share",
         "submitted_at_s",
@@ -295,6 +300,7 @@ class LiveRun:
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
         retry_of: str = "",
+        reuse_of: str = "",
     ) -> None:
         self.run_id = run_id
         self.tenant = tenant
@@ -317,6 +323,7 @@ class LiveRun:
         self.deadline_after_s = deadline_after_s
         self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf
         self.retry_of = retry_of
+        self.reuse_of = reuse_of
         self.share: Share  # set by `RunQueue.begin`
         self.turns: OrderedDict[RunId, LiveRun]  # the runs of equal rank, while it is queued
         self.reclaimed_epoch = Epoch(0)

@@ -24,10 +24,10 @@ from xip_core.pricing.tile import Columns, Maker, TileCancelledError, TileValue
 class Inputs:
     """TileData of a plan evaluated here."""
 
-    def __init__(self, blobs: dict[str, bytes]) -> None:
+    def __init__(self, blobs: dict[str, bytes], memo: dict[tuple[object, ...], object] | None = None) -> None:
         self.blobs = blobs
         self.outputs: dict[tuple[int, int], Columns] = {}
-        self._memo: dict[tuple[object, ...], object] = {}
+        self._memo = {} if memo is None else memo
 
     def blob(self, digest: str) -> bytes:
         if digest not in self.blobs:

@@ -291,11 +291,19 @@ class RunSpec(_message.Message):
     KERNEL_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    NO_REUSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     tenant: _builtins.str
     priority: Global___Priority.ValueType
     deadline_after_s: _builtins.float
     """Wanted so many seconds after submission; 0 for no deadline. Inside a priority the nearest deadline goes first."""
+    since: _builtins.str
+    """A final run of the tenant whose tiles this one takes over where their content is the same; empty lets the scheduler
+    look among the tenant's last ones.
+    """
+    no_reuse: _builtins.bool
+    """Compute every tile."""
     @_builtins.property
     def risk(self) -> Global___RiskWork: ...
     @_builtins.property
@@ -312,10 +320,12 @@ class RunSpec(_message.Message):
         kernel: Global___KernelWork | None = ...,
         priority: Global___Priority.ValueType = ...,
         deadline_after_s: _builtins.float = ...,
+        since: _builtins.str = ...,
+        no_reuse: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "priority", b"priority", "probe", b"probe", "risk", b"risk", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
@@ -356,6 +366,7 @@ class NodeProgress(_message.Message):
     TILES_DONE_FIELD_NUMBER: _builtins.int
     TILES_LEASED_FIELD_NUMBER: _builtins.int
     KERNELS_FIELD_NUMBER: _builtins.int
+    TILES_REUSED_FIELD_NUMBER: _builtins.int
     node_id: _builtins.int
     name: _builtins.str
     kind: _builtins.str
@@ -364,6 +375,8 @@ class NodeProgress(_message.Message):
     tile_count: _builtins.int
     tiles_done: _builtins.int
     tiles_leased: _builtins.int
+    tiles_reused: _builtins.int
+    """Of tiles_done: taken over from another run when this one began."""
     @_builtins.property
     def kernels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Name to version of everything the node's numbers rest on, the operation (kernel, kernel_version) included."""
@@ -380,10 +393,11 @@ class NodeProgress(_message.Message):
         tiles_done: _builtins.int = ...,
         tiles_leased: _builtins.int = ...,
         kernels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tiles_reused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kernels", b"kernels", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kernels", b"kernels", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased", "tiles_reused", b"tiles_reused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +431,7 @@ class Run(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     ETA_S_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
+    REUSE_OF_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     name: _builtins.str
     tenant: _builtins.str
@@ -448,6 +463,8 @@ class Run(_message.Message):
     """By the cost model, seconds until it is final at the present share of the grid; 0 when unknown or final."""
     retry_of: _builtins.str
     """The run whose results this one took over; empty for none."""
+    reuse_of: _builtins.str
+    """The run of another plan whose tiles this one began with; empty for none."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeProgress]: ...
     def __init__(
@@ -477,10 +494,11 @@ class Run(_message.Message):
         paused: _builtins.bool = ...,
         eta_s: _builtins.float = ...,
         retry_of: _builtins.str = ...,
+        reuse_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "deadline_after_s", b"deadline_after_s", "epoch_last", b"epoch_last", "eta_s", b"eta_s", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "paused", b"paused", "plan_digest", b"plan_digest", "priority", b"priority", "retry_of", b"retry_of", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "deadline_after_s", b"deadline_after_s", "epoch_last", b"epoch_last", "eta_s", b"eta_s", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "paused", b"paused", "plan_digest", b"plan_digest", "priority", b"priority", "retry_of", b"retry_of", "reuse_of", b"reuse_of", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -887,3 +905,205 @@ class RetryRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryRunResponse: _TypeAlias = RetryRunResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRunRequest: _TypeAlias = ExplainRunRequest  # noqa: Y015
+
+@_typing.final
+class ExplainRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    reuse: _builtins.str
+    """JSON of xip_core.model.account.Reuse; empty where no other run was compared."""
+    account: _builtins.str
+    """JSON of xip_core.model.account.RunAccount; empty of a run that ended before accounts were kept."""
+    @_builtins.property
+    def run(self) -> Global___Run: ...
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+        reuse: _builtins.str = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "reuse", b"reuse", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRunResponse: _TypeAlias = ExplainRunResponse  # noqa: Y015
+
+@_typing.final
+class TileName(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    TILE_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.int
+    tile: _builtins.int
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.int = ...,
+        tile: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "tile", b"tile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileName: _TypeAlias = TileName  # noqa: Y015
+
+@_typing.final
+class GetTileRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    TILES_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    @_builtins.property
+    def tiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileName]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        tiles: _abc.Iterable[Global___TileName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "tiles", b"tiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTileRecordsRequest: _TypeAlias = GetTileRecordsRequest  # noqa: Y015
+
+@_typing.final
+class TileAttempt(_message.Message):
+    """A failed try at a tile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SUSPECT_FIELD_NUMBER: _builtins.int
+    worker_id: _builtins.str
+    reason: _common_pb2.FailureReason.ValueType
+    message: _builtins.str
+    suspect: _builtins.bool
+    """The worker died of it or may have."""
+    def __init__(
+        self,
+        *,
+        worker_id: _builtins.str = ...,
+        reason: _common_pb2.FailureReason.ValueType = ...,
+        message: _builtins.str = ...,
+        suspect: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "suspect", b"suspect", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileAttempt: _TypeAlias = TileAttempt  # noqa: Y015
+
+@_typing.final
+class TileRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    TILE_BEGIN_FIELD_NUMBER: _builtins.int
+    TILE_END_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    CPU_LEVEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CELL_COUNT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.int
+    tile_begin: _builtins.int
+    """Reported together."""
+    tile_end: _builtins.int
+    epoch: _builtins.int
+    """0 where the scheduler gave them up."""
+    worker_id: _builtins.str
+    cpu_level: _builtins.str
+    version: _builtins.str
+    cell_count: _builtins.int
+    quarantined_count: _builtins.int
+    origin: _builtins.str
+    """The run they were computed in where that is another one."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileAttempt]:
+        """Tries of this run that failed before."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.int = ...,
+        tile_begin: _builtins.int = ...,
+        tile_end: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        worker_id: _builtins.str = ...,
+        cpu_level: _builtins.str = ...,
+        version: _builtins.str = ...,
+        cell_count: _builtins.int = ...,
+        quarantined_count: _builtins.int = ...,
+        origin: _builtins.str = ...,
+        attempts: _abc.Iterable[Global___TileAttempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cell_count", b"cell_count", "cpu_level", b"cpu_level", "epoch", b"epoch", "node_id", b"node_id", "origin", b"origin", "quarantined_count", b"quarantined_count", "tile_begin", b"tile_begin", "tile_end", b"tile_end", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileRecord: _TypeAlias = TileRecord  # noqa: Y015
+
+@_typing.final
+class GetTileRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileRecord]:
+        """In the order asked for; a tile that is not recorded is left out."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___TileRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTileRecordsResponse: _TypeAlias = GetTileRecordsResponse  # noqa: Y015
