@@ -40,6 +40,7 @@ COMMANDS = {
     "kernels": "List the pricing kernels, or describe one.",
     "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
+    "suitability": "Judge client portfolios by the limits of their profiles.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.graph.plan import ClientInputs, Node, NodeKind, Plan
-from xip_core.kernels.suitability import Instruments
+from xip_core.kernels import suitability as kernel
 from xip_core.model.clients import ClientTable, decode_clients
 from xip_core.model.suitability import ProfileTable, decode_instruments, decode_profiles
 from xip_core.pricing.polling import poll
@@ -32,7 +32,7 @@ from xip_core.risk.suitability import Parameters, compiled, instrument_vectors, 
 class Shared(msgspec.Struct, frozen=True, eq=False):
     """What all tiles of a run judge by."""
 
-    instruments: Instruments
+    instruments: kernel.Instruments
     given: Parameters
 
 

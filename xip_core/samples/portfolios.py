@@ -12,6 +12,7 @@ Issuers, sectors and classes of knowledge are made up.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,7 @@ def _market_scenario(number: int) -> Scenario:
     common = _bell(draw)
 
     def percent(size: float, share: float) -> float:
-        return round(size * (share * common + (1.0 - share * share) ** 0.5 * _bell(draw)) / 100.0, 5)
+        return round(size * (share * common + math.sqrt(1.0 - share * share) * _bell(draw)) / 100.0, 5)
 
     shifts = [
         Shift(target="currency", name=currency, shift_bps=round(8.0 * (0.4 * common + 0.9 * _bell(draw)), 1))
