@@ -114,7 +114,7 @@ def _judge_locally(options: SuitabilityOptions, submission: dict[str, Any]) -> S
 
 async def _judge(address: str, inputs: SuitabilityInputs, submission: dict[str, Any]) -> SuitabilityOutcome:
     """The final run and its verdicts, from the scheduler at *address*."""
-    from xip_core.cli.suitability_output import SuitabilityOutcome
+    from xip_core.cli.suitability_output import outcome_of
     from xip_core.client import connect
     from xip_core.model.run_spec import Priority
 
@@ -122,4 +122,4 @@ async def _judge(address: str, inputs: SuitabilityInputs, submission: dict[str, 
     async with connect(address) as client:
         run = await client.submit_suitability(**inputs.blobs(), priority=priority, **submission)
         final, results = await asyncio.gather(client.wait(run.run_id), client.suitability_results(run.run_id))
-        return SuitabilityOutcome(final, results.to_numpy(), inputs)
+        return outcome_of(final, results.to_numpy(), inputs)

@@ -33,11 +33,12 @@ CSV_COLUMNS = ("client", "profile", "verdict", "binding_rule", "reason", "market
 
 
 class SuitabilityOutcome(NamedTuple):
-    """A final run, its verdicts, and what was asked."""
+    """A final run, its verdicts, what was asked, and why clients were given up."""
 
     run: Run
     numbers: SuitabilityNumbers
     inputs: SuitabilityInputs
+    given_up: dict[int, str]
 
     @property
     def exit_code(self) -> int:
@@ -58,14 +59,12 @@ class SuitabilityOutcome(NamedTuple):
             return "the run ended before the client was judged"
         status = ClientStatus(int(self.numbers.client_status[client]))
         if status is ClientStatus.OK:
-            return "" if self.numbers.binding[client] < len(RULES) else self._given_up(client)
+            return (
+                "" if self.numbers.binding[client] < len(RULES) else self.given_up.get(client, "its tile was given up")
+            )
         missing = int(self.numbers.missing[client])
         named = self.inputs.instruments[missing].id if missing >= 0 else ""
         return STATUS_SENTENCES[status].format(instrument=named)
-
-    def _given_up(self, client: int) -> str:
-        row = self.numbers.row_begin + client
-        return next((cells.message for cells in self.numbers.quarantine if cells.row == row), "its tile was given up")
 
     def verdict(self, client: int) -> str:
         code = int(self.numbers.verdict[client])
@@ -112,6 +111,12 @@ class SuitabilityOutcome(NamedTuple):
             "market_risk_class": _risk_class(values),
             "rules": rules,
         }
+
+
+def outcome_of(run: Run, numbers: SuitabilityNumbers, inputs: SuitabilityInputs) -> SuitabilityOutcome:
+    begin = numbers.row_begin
+    given_up = {cells.row - begin: cells.message for cells in numbers.quarantine if cells.row >= begin}
+    return SuitabilityOutcome(run, numbers, inputs, given_up)
 
 
 def counts(outcome: SuitabilityOutcome) -> dict[str, dict[str, int]]:
