@@ -67,6 +67,10 @@ def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: I
             from xip_core.pricing.aggregate import aggregate_tile
 
             return aggregate_tile(plan, node, tile, data)
+        case NodeKind.SUITABILITY:
+            from xip_core.pricing.suitability_tile import suitability_tile
+
+            return suitability_tile(plan, node, tile, data)
         case NodeKind.PROBE:
             return _probe(plan)
         case NodeKind.KERNEL:
