@@ -42,6 +42,8 @@ COMMANDS = {
     "kernels": "List the pricing kernels, or describe one.",
     "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
+    "suitability": "Judge client portfolios by the limits of their profiles.",
+    "scenarios": "Make scenario sets from files, and show what a set holds.",
 }
 """Command to one line of help; the command lives in the module of its name."""
 

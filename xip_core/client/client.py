@@ -19,7 +19,16 @@ from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Detail, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.run_spec import (
+    MEASURES,
+    Detail,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    RiskWork,
+    RunSpec,
+    SuitabilityWork,
+)
 from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from xip_core.client.results import Results
+    from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
 
@@ -241,6 +251,55 @@ class Client:
         spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
+    async def submit_suitability(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        *,
+        instruments: bytes,
+        clients: bytes,
+        profiles: bytes,
+        span_years: float,
+        stress: str,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        """
+        Upload what the scheduler lacks and submit clients to be judged; `suitability_results` has their verdicts.
+
+        Args:
+            book: the instruments, one a row, worth what a unit is.
+            instruments, profiles: as `xip_core.model.suitability` encodes them.
+            clients: as `xip_core.model.clients` encodes them.
+            span_years: of a market scenario. stress: pattern for the names of the scenarios of the stress pack.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
+
+        Raises:
+            RequestError: what the planner refuses (`xip_core.graph.suitability`).
+        """
+        head = snapshot_head(market)
+        digests = await self.upload(book, market, scenarios, instruments, clients, profiles)
+        work = SuitabilityWork(
+            book_digest=digests[0],
+            market_digest=digests[1],
+            scenarios_digest=digests[2],
+            base_currency=head.base_currency,
+            as_of=head.as_of,
+            instruments_digest=digests[3],
+            clients_digest=digests[4],
+            profiles_digest=digests[5],
+            span_years=span_years,
+            stress=stress,
+        )
+        spec = RunSpec(name or "suitability", work, tenant, priority, deadline_after_s, since, is_reusing)
+        return await self.submit_spec(spec, request_id)
+
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         """Submit a run whose blobs are uploaded, or a probe that has none."""
         request = run_pb2.SubmitRunRequest(
@@ -429,6 +488,30 @@ class Client:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
         results = await self.empty_table_results(await self.run(run_id))
+        async for block in self.stream_results(run_id):
+            results.add(block)
+        results.add_quarantine(await self.quarantine(run_id))
+        return results
+
+    async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
+        """
+        Columns for the clients of *run*, to be filled with the blocks of its stream.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        from xip_core.client.suitability_results import SuitabilityResults
+
+        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+
+    async def suitability_results(self, run_id: str) -> SuitabilityResults:
+        """
+        All verdicts of a suitability run, waiting for its end; see `SuitabilityResults.to_numpy`.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        results = await self.empty_suitability_results(await self.run(run_id))
         async for block in self.stream_results(run_id):
             results.add(block)
         results.add_quarantine(await self.quarantine(run_id))

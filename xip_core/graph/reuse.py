@@ -8,6 +8,7 @@ stored and every difference has a name:
     value       operation and kernels, lines and groups of its rows, measures, definitions, scenarios,
                 quotes of the market objects that its rows need, of their parents, and of these' parents
     kernel      operation and kernels, the table
+    suitability operation and kernels, clients, instruments, profiles, stress pack, and that its vector is the same
     the others  operation and kernels, groups, the planner's quarantine, and that all inputs are the same
 
 **Why objects are enough.** A changed quote reaches the objects that name it and all that are built on them
@@ -58,6 +59,7 @@ MARKET = "needs market objects that changed"
 UNKNOWN = "nobody told which market objects it needs"
 INPUTS = "an input is computed anew"
 TABLE = "table changed"
+CLIENTS = "clients, their instruments, limits or the stress pack changed"
 MISSING = "the earlier run has no result"
 
 
@@ -293,6 +295,9 @@ class _Comparing:
 
     def _compare_sums(self, old: Node, node: Node, same: Flags, reasons: dict[str, int]) -> None:
         """Sums and aggregates are the same where all that they add is."""
+        if node.kind is NodeKind.SUITABILITY and self._old.clients != self._new.clients:
+            reasons[CLIENTS] = node.tile_count
+            return
         facts = [(_groups(plan), plan.quarantine) for plan in (self._old, self._new)]
         if facts[0] != facts[1] or old.tile_count != node.tile_count:
             reasons[ROWS] = node.tile_count

@@ -202,7 +202,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL, NodeKind.SUITABILITY)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""
