@@ -28,7 +28,7 @@ CORE_IMPORTS_ALLOWED = {
     "errors": set(),
     "model": {"errors"},
     "kernels": {"errors"},
-    "graph": {"errors", "model", "kernels"},  # what kernels declare, as data; a plan calls none
+    "graph": {"errors", "model", "kernels", "risk"},  # kernels' declarations, as data; how many scenarios a rule needs
     "risk": {"errors", "model", "kernels"},  # pure functions over arrays
     "scenarios": {"errors", "model", "kernels"},  # pure: data in, a scenario set out
     "pricing": {"errors", "model", "graph", "kernels", "risk"},

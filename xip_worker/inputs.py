@@ -127,15 +127,19 @@ class LeaseData:
         lease = self._lease
         tiles = range(lease.tile_begin, min(lease.tile_end, lease.tile_begin + LOOK_AHEAD_TILES_MAX))
         refs = [ref for ref in self._plan.nodes[lease.node_id].inputs if ref.node_id == node_id]
-        if any(ref.modulus == 0 for ref in refs):
-            return self._plan.nodes[node_id].tile_count
-        return frozenset((tile // ref.divisor) % ref.modulus for ref in refs for tile in tiles)
+        tile_count = self._plan.nodes[node_id].tile_count
+        if any(len(ref.tiles_needed(tiles[0], tile_count)) == tile_count for ref in refs):
+            return tile_count
+        return frozenset(needed for ref in refs for tile in tiles for needed in ref.tiles_needed(tile, tile_count))
 
 
 def _kind_of(plan: Plan, digest: str) -> str:
     """What a blob is to *plan*."""
-    if digest == plan.book_digest:
-        return "book"
-    if digest == plan.market_digest:
-        return "market"
-    return "scenarios" if digest == plan.scenarios_digest else "table"
+    for source in plan.sources:
+        if digest == source.book_digest:
+            return "book"
+        if digest == source.market_digest:
+            return "market"
+        if digest == source.scenarios_digest:
+            return "scenarios"
+    return "table"

@@ -101,7 +101,7 @@ MUTATIONS = (
     Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
     # dependencies
     Mutation("inputs ignored", RUN_STATE + "NodeState.ready_until", "for need in self.needs:", "for need in ():"),
-    Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "return tile  # the", "return limit  # the"),
+    Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "self._is_span_done(tile // self.stride)", "True"),
     Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
     Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
     # failures

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.client.local import LocalCluster
     from xip_core.client.results import Results, Totals
+    from xip_core.client.tables import AggregateTable
     from xip_core.model.result import Run
 
 Value = TypeVar("Value")
@@ -57,6 +58,7 @@ class Followed(msgspec.Struct):
 
     run: Run
     totals: Totals | None = None
+    aggregates: dict[str, AggregateTable] = {}
     results: Results | None = None
     first_block_at_s: float | None = None
 
@@ -133,6 +135,9 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         tenant=options.tenant,
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
+        aggregates=options.aggregates(),
+        detail=options.detail,
+        risk_classes=options.risk_class,
         since=options.since,
         is_reusing=options.is_reusing,
     )
@@ -148,12 +153,18 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
                 progress.show(followed.run)
 
     async def collect() -> None:
-        from xip_core.client.results import totals_of
+        from xip_core.client.results import TotalsBlocks
+        from xip_core.client.tables import table_of
 
+        blocks = TotalsBlocks()
         async for block in client.stream_results(run.run_id):
             followed.first_block_at_s = followed.first_block_at_s or time.monotonic()
             if "asset_class" in block.columns:
-                followed.totals = totals_of(block.columns)
+                blocks.add(block.columns)
+                followed.totals = blocks.totals()
+            elif block.is_aggregate:
+                table = table_of(block.columns)
+                followed.aggregates[table.name] = table
             elif results is not None:
                 results.add(block)
 
@@ -167,7 +178,8 @@ async def summarise(
     """Everything the outputs show of a run that is final."""
     run = followed.run
     quarantine = await client.quarantine(run.run_id) if run.cells_quarantined else ()
-    head, scenarios, labels = snapshot_head(inputs.market), scenario_names(inputs.scenarios), trade_labels(inputs.book)
+    head, labels = snapshot_head(inputs.market), trade_labels(inputs.book)
+    scenarios = scenario_names(inputs.scenarios, inputs.market)
     trades = None
     if followed.results is not None:
         followed.results.add_quarantine(quarantine)
@@ -187,13 +199,17 @@ async def summarise(
         timing=timing,
         lineage=summaries.lineage_of(run),
         trades=trades,
+        aggregates=tuple(
+            summaries.AggregateLines(table.name, table.aggregate, table.records(scenarios))
+            for table in followed.aggregates.values()
+        ),
     )
 
 
 def empty_results(inputs: RunInputs) -> Results:
     from xip_core.client.results import Results
 
-    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios))
+    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios, inputs.market))
 
 
 def print_summary_as(summary: summaries.Summary, output: str) -> None:

@@ -18,6 +18,7 @@ from xip_core.cli.options import output_option, scheduler_option, submission_opt
 
 if TYPE_CHECKING:
     from xip_core.client.local import LocalCluster
+    from xip_core.model.aggregates import Aggregate
 
 EXIT_TERMINATED = 143
 
@@ -39,6 +40,9 @@ class RunOptions:
     tenant: str
     priority: str
     deadline_after_s: float
+    aggregate: tuple[str, ...]
+    detail: str
+    risk_class: tuple[str, ...]
     since: str
     is_reusing: bool
     trades: bool
@@ -59,9 +63,12 @@ class RunOptions:
             raise click.UsageError("--local ends with its run, so it cannot --detach")
         if self.slots is not None and not self.local:
             raise click.UsageError("--slots is for the worker that --local starts")
+        if self.trades and self.detail == "none":
+            raise click.UsageError("--trades lists numbers of trades, which --detail none leaves where they are")
         if self.since and (self.local or not self.is_reusing):
             raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
         self.measure_names()
+        self.aggregates()
 
     def measure_names(self) -> tuple[str, ...]:
         """
@@ -78,6 +85,24 @@ class RunOptions:
                 if name not in MEASURES:
                     raise click.BadParameter(f"{name!r} is not one of {', '.join(MEASURES)}", param_hint="--measures")
         return names
+
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """
+        Raises:
+            click.BadParameter: one that makes no sense, or two of one name.
+        """
+        if not self.aggregate:
+            return ()
+        from xip_core.errors import RequestError
+        from xip_core.model.aggregates import check_aggregates, parse_aggregate
+
+        try:
+            parsed = tuple(parse_aggregate(text) for text in self.aggregate)
+            check_aggregates(parsed)
+        except RequestError as error:
+            raise click.BadParameter(str(error), param_hint="--aggregate") from None
+        return parsed
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -100,6 +125,17 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
 )
 @click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]")
+@click.option(
+    "--aggregate", multiple=True, metavar="TEXT", help='A table of P&L, such as "var by=desk q=0.99"; repeatable.'
+)
+@click.option(
+    "--detail",
+    type=click.Choice(["none", "base", "all"]),
+    default="all",
+    show_default=True,
+    help="What of the numbers of single trades travels here; sums are complete whatever is chosen.",
+)
+@click.option("--risk-class", multiple=True, metavar="CLASS", help="Apply shifts of this class alone; repeatable.")
 @submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
 @click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
@@ -113,6 +149,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     xipctl run sample:cross-asset --local
     xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
     xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
+    xipctl run sample:cross-asset --local --detail none --aggregate "var by=currency q=0.99"
     """
     options = RunOptions(**values)
     options.check()

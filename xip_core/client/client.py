@@ -15,8 +15,10 @@ from xip_core.client.connection import Connection, Patience, ResponseStream, Stu
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.run_spec import MEASURES, Detail, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
@@ -126,6 +128,9 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        aggregates: Sequence[Aggregate | str] = (),
+        detail: Detail | str = Detail.ALL,
+        risk_classes: Sequence[str] = (),
         since: str = "",
         is_reusing: bool = True,
     ) -> Run:
@@ -139,8 +144,17 @@ class Client:
             request_id: 1 to 128 characters. The same id with the same content answers the same run, for ever; with
                 other content it is refused (RequestError, REQUEST_ID_REUSED). "" draws one.
             priority, deadline_after_s: which of the tenant's runs goes first; see `RunSpec`.
+            aggregates: tables to be made of the P&L vectors, as records or as text ("var by=desk q=0.99"); see
+                `xip_core.model.aggregates`. Their numbers are `Results.aggregates`.
+            detail: what of the per-trade numbers travels here: "none", "base" or "all". Cells that do not travel stay
+                `PENDING` in `Results`.
+            risk_classes: apply shifts of quotes of these alone; () applies all.
             since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
+
+        Raises:
+            RequestError: what the planner refuses (`xip_core.graph.planner`).
         """
+        asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
         head = snapshot_head(market)
         book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
         work = RiskWork(
@@ -150,6 +164,9 @@ class Client:
             (measures,) if isinstance(measures, str) else tuple(measures),
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
+            aggregates=asked,
+            detail=_detail(detail),
+            risk_classes=(risk_classes,) if isinstance(risk_classes, str) else tuple(risk_classes),
         )
         spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
@@ -320,7 +337,8 @@ class Client:
         from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
 
         book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
-        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios))
+        market = await self.blob(run.market_digest) if is_sensitivity_set(scenarios) else b""
+        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios, market))
 
     async def results(self, run_id: str) -> Results:
         """
@@ -375,6 +393,13 @@ class Client:
     async def _list_workers(self) -> worker_pb2.ListWorkersResponse:
         request = worker_pb2.ListWorkersRequest()
         return await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
+
+
+def _detail(word: Detail | str) -> Detail:
+    try:
+        return Detail(word)
+    except ValueError:
+        raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got {word!r}") from None
 
 
 def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Priority, RunSpec
+from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,6 +99,9 @@ class SyncClient:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        aggregates: Sequence[Aggregate | str] = (),
+        detail: Detail | str = Detail.ALL,
+        risk_classes: Sequence[str] = (),
         since: str = "",
         is_reusing: bool = True,
     ) -> Run:
@@ -114,6 +118,9 @@ class SyncClient:
                 tenant=tenant,
                 priority=priority,
                 deadline_after_s=deadline_after_s,
+                aggregates=aggregates,
+                detail=detail,
+                risk_classes=risk_classes,
                 since=since,
                 is_reusing=is_reusing,
             )

@@ -35,7 +35,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
 from xip_core.model.market import Snapshot, decode_snapshot
 from xip_core.model.scenario import ScenarioMarket
 
@@ -152,7 +152,15 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 def source_of(plan: Plan, node: Node) -> SourceFacts:
-    return SourceFacts(plan.book_digest, plan.market_digest, plan.scenarios_digest, (plan.measures,))
+    source = plan.source_of(node)
+    return SourceFacts(
+        book=source.book_digest,
+        market=source.market_digest,
+        scenarios=source.scenarios_digest,
+        valuing=(source.measures, source.detail),
+        shifting=source.risk_classes,
+        row_begin=source.row_begin,
+    )
 
 
 class _Comparing:
@@ -302,10 +310,10 @@ class _Comparing:
         return lines
 
 
-def tiles_needed(ref: Any, tile: int, tile_count: int) -> slice:
+def tiles_needed(ref: InputRef, tile: int, tile_count: int) -> slice:
     """What *tile* needs of an input with *tile_count* tiles."""
-    one = ref.tile_needed(tile)
-    return slice(one, one + 1) if one is not None else slice(0, tile_count)
+    needed = ref.tiles_needed(tile, tile_count)
+    return slice(needed.start, needed.stop, needed.step)
 
 
 def _line(lines: list[bytes], row: int) -> bytes | float:
@@ -325,11 +333,11 @@ def _shape(node: Node) -> tuple[Any, ...]:
 
 
 def _row_fields(node: Node) -> tuple[str, ...]:
-    return ("groups",) if getattr(node, "groups", b"") else ()
+    return ("groups",) if node.groups else ()
 
 
-def _groups(plan: Plan) -> Any:
-    return getattr(plan, "groups", ())
+def _groups(plan: Plan) -> Groups:
+    return plan.groups
 
 
 def intervals_of(flags: Flags) -> Intervals:

@@ -145,8 +145,13 @@ class ResultBlock(msgspec.Struct, frozen=True):
 
     @property
     def is_totals(self) -> bool:
-        """The last block of a run holds sums by asset class; all others hold values of trades."""
+        """Blocks of the reduce node hold sums by asset class."""
         return "asset_class" in self.columns
+
+    @property
+    def is_aggregate(self) -> bool:
+        """The block of an aggregate node holds its table (`xip_core.client.tables`); others hold values of trades."""
+        return "aggregate" in self.columns
 
     @property
     def rows(self) -> np.ndarray:

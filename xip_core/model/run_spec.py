@@ -9,8 +9,18 @@ import enum
 
 import msgspec
 
+from xip_core.model.aggregates import Aggregate
+
 MEASURES = ("pv", "delta", "vega", "dv01")
 """Every measure a run may ask for, in the order of the columns; `pv` is always computed."""
+
+
+class Detail(enum.StrEnum):
+    """What of the per-trade numbers travels to clients; sums and quarantine are complete whatever is chosen."""
+
+    NONE = "none"
+    BASE = "base"
+    ALL = "all"
 
 
 class RiskWork(msgspec.Struct, frozen=True):
@@ -19,6 +29,9 @@ class RiskWork(msgspec.Struct, frozen=True):
     Attributes:
         measures: subset of `MEASURES`.
         as_of: ISO 8601 date; must equal the snapshot's.
+        aggregates: tables to be made of the P&L vectors.
+        detail: "none" suits runs whose sums alone are wanted; "base" has the numbers of the base scenario.
+        risk_classes: shifts of quotes of other classes are left out (`model.risk_class`); () applies all.
     """
 
     book_digest: str
@@ -27,6 +40,9 @@ class RiskWork(msgspec.Struct, frozen=True):
     measures: tuple[str, ...]
     base_currency: str
     as_of: str
+    aggregates: tuple[Aggregate, ...] = ()
+    detail: Detail = Detail.ALL
+    risk_classes: tuple[str, ...] = ()
 
 
 class ProbeWork(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ from xip_core.errors import RequestError
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import Record
 from xip_core.model.market_objects import MarketObject, QuoteUse, market_objects, maturity_years
+from xip_core.model.sensitivity_head import SENSITIVITIES_TAG
 from xip_core.model.sensitivity_labels import axis_value, bucket_labels
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -150,8 +151,8 @@ class CrossGamma(Record, frozen=True, kw_only=True):
     scheme: Scheme = "central"
 
 
-class SensitivitySet(Record, frozen=True, kw_only=True):
-    """All that is asked of one run."""
+class SensitivitySet(Record, frozen=True, kw_only=True, tag=SENSITIVITIES_TAG):
+    """All that is asked of one run; stands in place of a scenario set, its columns in place of scenarios."""
 
     ladders: tuple[Ladder, ...] = ()
     cross_gammas: tuple[CrossGamma, ...] = ()
@@ -237,6 +238,16 @@ def decode_sensitivities(encoded: bytes) -> SensitivitySet:
         return _decoder.decode(encoded)
     except UNREADABLE as error:
         raise RequestError("BAD_SENSITIVITY", f"sensitivities do not decode: {fault_of(encoded, error)}") from error
+
+
+def column_names(expansion: Expansion) -> tuple[str, ...]:
+    """A name for each column: "base", "curve/EUR1D 5Y +", of a corner both."""
+    bumps = expansion.bumps
+    return tuple(
+        ", ".join(f"{bumps[at].object} {bumps[at].bucket} {'+' if sign > 0 else '-'}" for at, sign in column.moves)
+        or "base"
+        for column in expansion.columns
+    )
 
 
 def expand(wanted: SensitivitySet, snapshot: Snapshot) -> Expansion:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+from collections.abc import Mapping
 
 import msgspec
 
@@ -441,6 +442,10 @@ class SnapshotLayout:
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""
         return self._snapshot.fixings.get(index, {}).get(date)
+
+    def fixings_of(self, index: str) -> Mapping[dt.date, float]:
+        """All published fixings of an index."""
+        return self._snapshot.fixings.get(index, {})
 
     def objects_of(self, refs: Refs) -> tuple[str, ...]:
         """Names of the market objects the factors belong to, sorted."""

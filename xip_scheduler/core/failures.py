@@ -18,8 +18,11 @@ def cells_of_tiles(plan: Plan, node: Node, tile_begin: int, tile_end: int) -> in
         return tile_end - tile_begin
     if node.kind not in (NodeKind.VALUE, NodeKind.KERNEL):
         return 0
+    source = plan.source_of(node)
+    if node.kind is NodeKind.KERNEL:
+        return sum(count * (end - begin) for _, count, begin, end in _blocks(node, tile_begin, tile_end))
     return sum(
-        row_count * plan.cells_of_row(scenario_begin, scenario_end)
+        row_count * source.cells_of_row(scenario_begin, scenario_end)
         for _, row_count, scenario_begin, scenario_end in _blocks(node, tile_begin, tile_end)
     )
 

@@ -26,7 +26,7 @@ import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
@@ -45,20 +45,29 @@ JUMPS_MAX = 64
 
 
 class Need:
-    """An input of a node: tile t needs tile `(t // divisor) % modulus` of *source*, every tile when modulus is 0."""
+    """An input of a node (`InputRef`).
 
-    __slots__ = ("divisor", "modulus", "source")
+    With a modulus, tile t needs tile `(t // divisor) % modulus` of *source*. Without one it needs a column of a grid;
+    it is held to wait for whole rows of that grid, *span* tiles for every *stride* of its own: values run row-major, so
+    a column is done no earlier than the rows it crosses, and one look at the done intervals tells.
+    """
 
-    def __init__(self, source: NodeState, divisor: int, modulus: int) -> None:
+    __slots__ = ("divisor", "modulus", "source", "span", "stride")
+
+    def __init__(self, source: NodeState, ref: InputRef) -> None:
         self.source = source
-        self.divisor = divisor
-        self.modulus = modulus
+        self.divisor = ref.divisor
+        self.modulus = ref.modulus
+        self.stride = ref.stride
+        self.span = ref.rows * ref.stride  # 0: all of the source
 
     def met_until(self, tile: int, limit: int) -> int:
-        """End of the tiles from *tile* on, at most *limit*, whose needed tile is done; *tile* when its own is not."""
+        """End of the tiles from *tile* on, at most *limit*, whose needs are done; *tile* when its own are not."""
         divisor, modulus, done = self.divisor, self.modulus, self.source.done
         if modulus == 0:
-            return tile  # the source is not finished, or this need would have been forgotten
+            while tile < limit and self._is_span_done(tile // self.stride):
+                tile = (tile // self.stride + 1) * self.stride
+            return min(tile, limit)
         if done.end_at(0) >= modulus:
             return limit
         while tile < limit:
@@ -71,10 +80,10 @@ class Need:
         return limit
 
     def next_met(self, tile: int, limit: int) -> int:
-        """The first tile from *tile* on whose needed tile is done, at most *limit*."""
+        """The first tile from *tile* on whose needed tiles are done, at most *limit*."""
         divisor, modulus, done = self.divisor, self.modulus, self.source.done
         if modulus == 0:
-            return limit
+            return self._next_span_met(tile, limit)
         quotient = tile // divisor
         needed = quotient % modulus
         if needed in done:
@@ -90,10 +99,31 @@ class Need:
         """Tiles, out of *tile_count*, that need tile *needed*."""
         if self.modulus and needed >= self.modulus:
             return []
-        if self.modulus <= 1:
+        if self.modulus == 0:
+            begin = needed // self.span * self.stride if self.span else 0
+            end = begin + self.stride if self.span else tile_count
+            return [(begin, min(end, tile_count))] if begin < tile_count else []
+        if self.modulus == 1:
             return [(0, tile_count)]
         divisor, period = self.divisor, self.divisor * self.modulus
         return [(begin, min(begin + divisor, tile_count)) for begin in range(needed * divisor, tile_count, period)]
+
+    def _is_span_done(self, row: int) -> bool:
+        begin = row * self.span
+        end = min(begin + self.span, self.source.tile_count) if self.span else self.source.tile_count
+        return begin >= end or self.source.done.end_at(begin) >= end
+
+    def _next_span_met(self, tile: int, limit: int) -> int:
+        """From gap to gap of what is done: as many steps as there are intervals."""
+        done, span, stride = self.source.done, self.span, self.stride
+        while tile < limit and not self._is_span_done(tile // stride):
+            if not span:
+                return limit
+            row = tile // stride
+            gap = done.end_at(row * span)
+            found = done.next_begin(gap, self.source.tile_count)
+            tile = max(row + 1, -(-found // span)) * stride
+        return min(tile, limit)
 
 
 class NodeState:
@@ -336,7 +366,7 @@ def build_nodes(
     for node in nodes:
         for ref in node.plan_node.inputs:
             source = nodes[ref.node_id]
-            need = Need(source, ref.divisor, ref.modulus)
+            need = Need(source, ref)
             node.needs.append(need)
             source.dependents.append((node, need))
             node.depth = max(node.depth, source.depth + 1)

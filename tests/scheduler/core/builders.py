@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
+from xip_core.graph.plan import InputRef, Node, NodeKind, Plan, Source
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
     Action,
@@ -43,7 +43,7 @@ def a_book_plan(
     resolve = Node(1, "resolve", NodeKind.RESOLVE, "terms", "1", row_blocks, 0.01, tiles_per_lease=1, **block)
     value = Node(2, "value", NodeKind.VALUE, "terms", "1", row_blocks * scenario_blocks, 0.01, needs, **grid, **block)
     reduce = Node(3, "reduce", NodeKind.REDUCE, "reduce", "1", 1, 0.01, (InputRef(2),))
-    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, measures=("pv",))
+    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, (Source(measures=("pv",)),))
 
 
 def a_submission(

@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Detail:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DetailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Detail.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DETAIL_UNSPECIFIED: _Detail.ValueType  # 0
+    """All."""
+    DETAIL_NONE: _Detail.ValueType  # 1
+    DETAIL_BASE: _Detail.ValueType  # 2
+    """The numbers under the base scenario."""
+    DETAIL_ALL: _Detail.ValueType  # 3
+
+class Detail(_Detail, metaclass=_DetailEnumTypeWrapper):
+    """What of the per-trade numbers travels to clients; sums and quarantine are complete whatever is chosen."""
+
+DETAIL_UNSPECIFIED: Detail.ValueType  # 0
+"""All."""
+DETAIL_NONE: Detail.ValueType  # 1
+DETAIL_BASE: Detail.ValueType  # 2
+"""The numbers under the base scenario."""
+DETAIL_ALL: Detail.ValueType  # 3
+Global___Detail: _TypeAlias = Detail  # noqa: Y015
+
 class _Priority:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -79,6 +103,9 @@ class RiskWork(_message.Message):
     MEASURES_FIELD_NUMBER: _builtins.int
     BASE_CURRENCY_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AGGREGATES_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    RISK_CLASSES_FIELD_NUMBER: _builtins.int
     book_digest: _builtins.bytes
     """Digests (blake2b, 32 bytes) of uploaded blobs."""
     market_digest: _builtins.bytes
@@ -86,9 +113,18 @@ class RiskWork(_message.Message):
     base_currency: _builtins.str
     as_of: _builtins.str
     """ISO 8601; must equal the snapshot's."""
+    detail: Global___Detail.ValueType
     @_builtins.property
     def measures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Subset of pv, delta, vega, dv01."""
+
+    @_builtins.property
+    def aggregates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Aggregate]:
+        """Tables to be made of the P&L vectors."""
+
+    @_builtins.property
+    def risk_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Shifts of quotes of other classes are left out; none listed: all apply."""
 
     def __init__(
         self,
@@ -99,14 +135,71 @@ class RiskWork(_message.Message):
         measures: _abc.Iterable[_builtins.str] | None = ...,
         base_currency: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        aggregates: _abc.Iterable[Global___Aggregate] | None = ...,
+        detail: Global___Detail.ValueType = ...,
+        risk_classes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "market_digest", b"market_digest", "measures", b"measures", "scenarios_digest", b"scenarios_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregates", b"aggregates", "as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "detail", b"detail", "market_digest", b"market_digest", "measures", b"measures", "risk_classes", b"risk_classes", "scenarios_digest", b"scenarios_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskWork: _TypeAlias = RiskWork  # noqa: Y015
+
+@_typing.final
+class Aggregate(_message.Message):
+    """A table of numbers made of P&L vectors (xip_core.model.aggregates)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    Q_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    measure: _builtins.str
+    """"var", "es", "component_var", "worst", ..."""
+    name: _builtins.str
+    """Of the table; empty takes the measure and its keys."""
+    q: _builtins.float
+    """Confidence, such as 0.99."""
+    rule: _builtins.str
+    """How a quantile is read off the losses; empty takes the measure's default."""
+    count: _builtins.int
+    """Of scenarios (worst)."""
+    scenarios: _builtins.str
+    """Pattern with * and ? for the names of scenarios; empty takes all."""
+    @_builtins.property
+    def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hierarchy keys of a row: desk, book, counterparty, currency, asset_class or a tag; none: one row of everything."""
+
+    @_builtins.property
+    def within(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the whole that parts are parts of."""
+
+    def __init__(
+        self,
+        *,
+        measure: _builtins.str = ...,
+        by: _abc.Iterable[_builtins.str] | None = ...,
+        name: _builtins.str = ...,
+        q: _builtins.float = ...,
+        rule: _builtins.str = ...,
+        count: _builtins.int = ...,
+        within: _abc.Iterable[_builtins.str] | None = ...,
+        scenarios: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "count", b"count", "measure", b"measure", "name", b"name", "q", b"q", "rule", b"rule", "scenarios", b"scenarios", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Aggregate: _TypeAlias = Aggregate  # noqa: Y015
 
 @_typing.final
 class ProbeWork(_message.Message):
