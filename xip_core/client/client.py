@@ -17,7 +17,16 @@ from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Detail, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.run_spec import (
+    MEASURES,
+    Detail,
+    GraphWork,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    RiskWork,
+    RunSpec,
+)
 from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
@@ -25,9 +34,11 @@ from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from xip_core.client.graph import Graph
     from xip_core.client.results import Results
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
+    from xip_core.client.tables import AggregateTable
 
 RUNS_PER_PAGE = 100
 WATCH_AGAIN_S = 0.05
@@ -207,6 +218,30 @@ class Client:
         spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
+    async def submit_graph(
+        self,
+        graph: Graph,
+        *,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+    ) -> Run:
+        """
+        Upload the blobs that a custom graph names, as far as the scheduler lacks them, and submit it as one run;
+        `tables` has its results.
+
+        Args:
+            request_id, priority, deadline_after_s: as in `submit`.
+
+        Raises:
+            RequestError: what `xip_core.model.graph_spec.check_graph` and the planner refuse.
+        """
+        work = GraphWork(graph.spec())
+        await self.upload(*graph.blobs.values())
+        return await self.submit_spec(RunSpec(name or "graph", work, tenant, priority, deadline_after_s), request_id)
+
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         """Submit a run whose blobs are uploaded, or a probe that has none."""
         request = run_pb2.SubmitRunRequest(
@@ -345,9 +380,12 @@ class Client:
         All numbers of a run, waiting for its end; see `Results.to_numpy`.
 
         Raises:
-            RequestError: NO_TABLE, the run is a probe, or of a kernel over a table (`table_results`).
+            RequestError: NO_TABLE, the run is a probe, of a kernel over a table (`table_results`), or of a graph of
+                several books (`tables`).
         """
         run = await self.run(run_id)
+        if run.is_of_several:
+            raise RequestError("NO_TABLE", f"run {run_id} must be of one book to have results by trade, ask for tables")
         if not run.book_digest:
             raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results by trade, it has no book")
         results = await self.empty_results(run)
@@ -355,6 +393,17 @@ class Client:
             results.add(block)
         results.add_quarantine(await self.quarantine(run_id))
         return results
+
+    async def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        """The aggregates of a run by name, waiting for its end; one that was given up is missing."""
+        from xip_core.client.tables import table_of
+
+        found: dict[str, AggregateTable] = {}
+        async for block in self.stream_results(run_id):
+            if block.is_aggregate:
+                table = table_of(block.columns)
+                found[table.name] = table
+        return found
 
     async def empty_table_results(self, run: Run) -> TableResults:
         """

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import Aggregate
-from xip_core.model.run_spec import Detail, KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
+from xip_core.model.graph_spec import decode_graph, encode_graph
+from xip_core.model.run_spec import (
+    Detail,
+    GraphWork,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    ProbeWork,
+    RiskWork,
+    RunSpec,
+)
 from xip_core.wire.digests import digest_from_wire, digest_to_wire
 from xip_core.wire.v1 import common_pb2, run_pb2
 
@@ -34,6 +44,8 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 risk_classes=work.risk_classes,
             )
         )
+    elif isinstance(work, GraphWork):
+        message.graph.CopyFrom(run_pb2.GraphWork(graph=encode_graph(work.graph)))
     elif isinstance(work, KernelWork):
         message.kernel.CopyFrom(
             run_pb2.KernelWork(
@@ -61,9 +73,10 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
     The request as sent; its content is judged by the planner.
 
     Raises:
-        RequestError: EMPTY_REQUEST, none of risk, probe and kernel; BAD_DIGEST.
+        RequestError: EMPTY_REQUEST, no work at all; BAD_DIGEST; BAD_DETAIL; BAD_PRIORITY; of a graph those of
+            `model.graph_spec.decode_graph`.
     """
-    work: RiskWork | ProbeWork | KernelWork
+    work: RiskWork | ProbeWork | KernelWork | GraphWork
     match message.WhichOneof("work"):
         case "risk":
             risk = message.risk
@@ -90,8 +103,10 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
                 rows_per_tile=kernel.rows_per_tile,
                 signature=kernel_signature_from_wire(kernel.signature) if kernel.HasField("signature") else None,
             )
+        case "graph":
+            work = GraphWork(decode_graph(message.graph.graph))
         case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
+            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe, kernel or graph work, got none")
     return RunSpec(
         name=message.name,
         tenant=message.tenant,
