@@ -35,6 +35,8 @@ class RequestOptions:
     aggregate: tuple[str, ...]
     detail: str
     risk_class: tuple[str, ...]
+    ladder: tuple[str, ...]
+    sensitivities: Path | None
 
     def check(self) -> None:
         """
@@ -52,10 +54,17 @@ class RequestOptions:
             raise click.UsageError(f"give {words}")
         if (self.book is None) != (self.market is None):
             raise click.UsageError("--book and --market go together")
-        if self.graph is not None and (self.aggregate or self.measures or self.risk_class or self.scenarios):
+        if self.has_ladders and (self.scenarios is not None or self.risk_class):
+            raise click.UsageError("--ladder and --sensitivities stand in place of --scenarios and their --risk-class")
+        options_of_one_book = (self.has_ladders, self.aggregate, self.measures, self.risk_class, self.scenarios)
+        if self.graph is not None and any(options_of_one_book):
             raise click.UsageError("a graph says itself what is computed: --graph goes without options of one book")
         self.measure_names()
         self.aggregates()
+
+    @property
+    def has_ladders(self) -> bool:
+        return bool(self.ladder) or self.sensitivities is not None
 
     def measure_names(self) -> tuple[str, ...]:
         """
@@ -78,13 +87,15 @@ class RequestOptions:
         Raises:
             click.BadParameter: one that makes no sense, or two of one name.
         """
-        if not self.aggregate:
+        if not self.aggregate and not self.has_ladders:
             return ()
         from xip_core.errors import RequestError
-        from xip_core.model.aggregates import check_aggregates, parse_aggregate
+        from xip_core.model.aggregates import Aggregate, check_aggregates, parse_aggregate
 
         try:
             parsed = tuple(parse_aggregate(text) for text in self.aggregate)
+            if self.has_ladders and all(item.measure != "ladder" for item in parsed):
+                parsed += (Aggregate(measure="ladder"),)
             check_aggregates(parsed)
         except RequestError as error:
             raise click.BadParameter(str(error), param_hint="--aggregate") from None
@@ -119,6 +130,13 @@ def request_options(function: Function) -> Function:
             show_default=True,
             help="What of the numbers of single trades travels here; sums are complete whatever is chosen.",
         ),
+        click.option(
+            "--ladder",
+            multiple=True,
+            metavar="TEXT",
+            help='Sensitivities in place of scenarios, such as "par name=EUR* tenors=1Y,5Y,10Y"; repeatable.',
+        ),
+        click.option("--sensitivities", type=_FILE, metavar="FILE", help="Ladders as a file: .json, also .gz."),
         click.option(
             "--risk-class", multiple=True, metavar="CLASS", help="Apply shifts of this class alone; repeatable."
         ),

@@ -53,6 +53,13 @@ class RunOptions(RequestOptions):
             raise click.UsageError("--trades lists numbers of trades, which do not come with --detail none or --graph")
         if self.since and (self.local or not self.is_reusing):
             raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
+        if self.output == "crif" and not self.has_ladders:
+            raise click.UsageError("--output crif is of ladders: give --ladder or --sensitivities")
+
+    @property
+    def travelling_detail(self) -> str:
+        """What of single trades is needed here: of ladders nothing beside the base, unless trades are listed."""
+        return "base" if self.has_ladders and not self.trades and self.detail == "all" else self.detail
 
 
 @click.command("run")
@@ -60,7 +67,7 @@ class RunOptions(RequestOptions):
 @click.option("--local", is_flag=True, help="Start a scheduler and a worker for this run and stop them afterwards.")
 @scheduler_option
 @click.option("--trades", is_flag=True, help="List every trade.")
-@output_option("table", "json", "csv")
+@output_option("table", "json", "csv", "crif")
 @submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
 @click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
@@ -75,6 +82,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
     xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
     xipctl run sample:cross-asset --local --detail none --aggregate "var by=currency q=0.99"
+    xipctl run sample:cross-asset --local --ladder par --ladder "vega unit=percent" --output crif
     """
     options = RunOptions(**values)
     options.check()
