@@ -69,7 +69,7 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "average": "2",
     "bermudan": "1",
-    "calibrate": "3",
+    "calibrate": "4",
     "option": "2",
     "optionlet": "2",
     "probe.noop": "1",

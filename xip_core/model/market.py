@@ -203,6 +203,10 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     Attributes:
         quotes: row-major, tenors x strikes.
         is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
+        interpolation: between what is quoted. Unset: caplet volatilities are linear in strike, and in time between the
+            last caplets of quoted caps. "spline", ORE's way and slower by the number of caplets: quotes are a
+            natural cubic spline in time, by strike, read at every whole number of index periods, where each cap gives
+            one caplet; these are cubics with Kruger's slopes in strike, and linear in time between fixing days.
     """
 
     index: str
@@ -212,6 +216,11 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
     is_normal: bool = True
+    interpolation: Literal["spline"] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_spline(self) -> bool:
+        return self.interpolation == "spline"
 
     @property
     def name(self) -> str:
