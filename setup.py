@@ -29,6 +29,11 @@ INCLUDED = re.compile(
     r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
     re.MULTILINE,
 )
+VANILLA = Path("xip_core/pricing/vanilla")
+VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
+VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
+VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
+LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
     "aarch64": {"arm64": "-march=armv8-a"},
@@ -65,6 +70,21 @@ def headers_of(source: Path) -> set[Path]:
     return found
 
 
+def vanilla_extensions() -> list[Extension]:
+    """Resolving of plain trades: branches and integers, which gain nothing from a CPU level."""
+    return [
+        Extension(
+            f"xip_core.pricing.vanilla.{module}",
+            [str(VANILLA / f"{module}.pyx")],
+            depends=VANILLA_HEADERS,
+            include_dirs=[str(VANILLA)],
+            libraries=["m"],
+            extra_compile_args=[*VANILLA_FLAGS, "-g0"],
+        )
+        for module in VANILLA_MODULES
+    ]
+
+
 def extensions() -> list[Extension]:
     machine_flags = [flag for flag in FLAGS if "arm64" not in levels_here() or flag not in X86_ONLY]
     return [
@@ -98,15 +118,18 @@ class BuildKernels(build_ext):
 
         self._check_compiler()
         cythonized = cythonize(
-            [Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
+            [
+                *[Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
+                *vanilla_extensions(),
+            ],
             build_dir=str(Path(self.build_temp) / "cython"),
             include_path=["."],
             force=bool(self.force),
             quiet=True,
         )
-        generated = {extension.name.rpartition(".")[2]: extension.sources for extension in cythonized}
+        generated = {extension.name: extension.sources for extension in cythonized}
         for extension in self.extensions:
-            extension.sources = generated[extension.name.rpartition(".")[2]]
+            extension.sources = generated[LEVEL_FOLDER.sub("", extension.name)]
             if self.inplace:
                 Path(extension.name.replace(".", "/")).parent.mkdir(exist_ok=True)
         super().run()
@@ -135,4 +158,4 @@ class BuildKernels(build_ext):
                     )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+setup(ext_modules=[*extensions(), *vanilla_extensions()], cmdclass={"build_ext": BuildKernels})

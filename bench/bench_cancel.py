@@ -86,7 +86,12 @@ async def measure(address: str, cancel_count: int) -> dict[str, dict[str, float]
             delay_s = CANCEL_AFTER_S_MAX * chance.random()
             spec = RunSpec(name="probe", work=ProbeWork("probe.spin", 1, tile_duration_s=60.0))
             for kind, submission in (
-                ("sample", client.submit(book, market, sample.scenarios, request_id=f"sample-{number}")),
+                (
+                    "sample",
+                    client.submit(
+                        book, market, sample.scenarios, request_id=f"sample-{number}", is_reusing=False
+                    ),
+                ),
                 ("probe", client.submit_spec(spec, request_id=f"probe-{number}")),
             ):
                 if (elapsed_ms := await cancel_once(client, daemon, submission, delay_s)) is not None:

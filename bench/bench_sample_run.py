@@ -77,7 +77,7 @@ def test_first_result_block_after_submit_on_a_warm_cluster(
 
     def first_block(market: bytes, request_id: str) -> None:
         nonlocal last
-        run = warm_cluster.submit(sample.book, market, sample.scenarios, request_id=request_id)
+        run = warm_cluster.submit(sample.book, market, sample.scenarios, request_id=request_id, is_reusing=False)
         next(iter(warm_cluster.stream_results(run.run_id)))
         last = run.run_id
 

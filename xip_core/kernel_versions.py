@@ -58,6 +58,7 @@ KERNEL_VERSIONS = {
     "monte_carlo.normals": "1",
     "option.rows": "1",
     "rates.rollback": "1",
+    "suitability.numbers": "1",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -67,46 +68,60 @@ KERNEL_VERSIONS = {
 `monte_carlo.normals`; `calibration.system` is the solver of curves, `caplets.strip` that of cap surfaces."""
 
 OPERATION_VERSIONS = {
-    "average": "2",
-    "bermudan": "1",
+    "aggregate": "1",
+    "average": "3",
+    "bermudan": "2",
+    "bumps": "1",
     "calibrate": "4",
-    "option": "2",
-    "optionlet": "2",
+    "combine": "1",
+    "option": "3",
+    "optionlet": "3",
     "probe.noop": "1",
     "probe.spin": "1",
-    "reduce": "1",
-    "swaption": "2",
+    "reduce": "2",
+    "suitability": "1",
+    "sum": "1",
+    "swaption": "3",
     "table": "1",
-    "terms": "2",
+    "terms": "3",
 }
 
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
+SUITABILITY_OPERATION = "suitability"
+
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
+_CALIBRATION_KERNELS = (
+    "bachelier.european",
+    "black.european",
+    "calibration.system",
+    "caplets.strip",
+    "credit.default_steps",
+    "elementary.log",
+    "fx.atm_strike",
+    "fx.strike_of_delta",
+    "terms.rows",
+    "volatility.sabr",
+    "volatility.sabr_normal",
+    "volatility.svi",
+)
+
 KERNELS_USED: dict[str, tuple[str, ...]] = {
+    "aggregate": (),
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
-    "calibrate": (
-        "bachelier.european",
-        "black.european",
-        "calibration.system",
-        "caplets.strip",
-        "credit.default_steps",
-        "elementary.log",
-        "fx.atm_strike",
-        "fx.strike_of_delta",
-        "terms.rows",
-        "volatility.sabr",
-        "volatility.sabr_normal",
-        "volatility.svi",
-    ),
+    "bumps": _CALIBRATION_KERNELS,
+    "calibrate": _CALIBRATION_KERNELS,
+    "combine": (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
     "probe.spin": (),
     "reduce": (),
+    "suitability": ("suitability.numbers",),
+    "sum": (),
     "swaption": _OPTION_KERNELS,
     TABLE_OPERATION: (),
     "terms": ("credit.default_steps", "elementary.log", "terms.rows"),

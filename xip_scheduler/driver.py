@@ -125,6 +125,10 @@ class Driver:
     def now_s(self) -> float:
         return self._clock()
 
+    def introduce(self, worker_id: str, cpu_level: str, version: str) -> None:
+        """What a worker that attaches says of itself, for the records of its tiles."""
+        self._journal.introduce(worker_id, cpu_level, version)
+
     async def put(self, delivery: Delivery) -> None:
         """Hand over what was received; waits while the inbox is full."""
         while self._event_count >= INBOX_EVENTS_MAX:

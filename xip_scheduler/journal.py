@@ -30,7 +30,10 @@ from xip_scheduler.core.actions import (
 from xip_scheduler.core.failures import failed_cells
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import RunId, RunState
-from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells, Takeover
+from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells, Takeover, WorkerFacts
+
+INTRODUCED_MAX = 65_536
+"""Workers that attached and computed nothing, kept in memory: 10 MB. Beyond it the oldest stay without their facts."""
 
 
 class TilePayload(msgspec.Struct, frozen=True, gc=False):
@@ -39,11 +42,13 @@ class TilePayload(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         output, detail: serialized blocks, b"" for none.
         quarantine: (row, scenario_begin, scenario_end, reason, message, trade_id).
+        objects: names of the market objects that the rows of a resolve tile need, one a line.
     """
 
     output: bytes
     detail: bytes
     quarantine: tuple[tuple[int, int, int, int, str, str], ...] = ()
+    objects: str = ""
 
 
 class Orders(msgspec.Struct):
@@ -64,17 +69,25 @@ class Orders(msgspec.Struct):
 
 
 class Journal:
-    """Sorts orders. Remembers the plans of live runs: given-up tiles are quarantined row by row, leases name plans."""
+    """Sorts orders. Remembers the plans of live runs: given-up tiles are quarantined row by row, leases name plans;
+    and what newly attached workers said of themselves, until the store has it."""
 
     def __init__(self, view: Callable[[RunId], RunView | None] = lambda run_id: None) -> None:
         """*view* is the core's view of a run, asked for the last figures of a final one."""
         self.view = view
         self.plans: dict[str, Plan] = {}
         self.plan_digests: dict[str, bytes] = {}
+        self._introduced: dict[str, WorkerFacts] = {}
 
     def remember(self, run_id: str, plan: Plan, plan_digest: str) -> None:
         self.plans[run_id] = plan
         self.plan_digests[run_id] = bytes.fromhex(plan_digest)
+
+    def introduce(self, worker_id: str, cpu_level: str, version: str) -> None:
+        """A worker attached; written down with the first tiles that it computes."""
+        if len(self._introduced) >= INTRODUCED_MAX:
+            del self._introduced[next(iter(self._introduced))]
+        self._introduced[worker_id] = (worker_id, cpu_level, version)
 
     def sort(self, actions: Iterable[Action], wall_clock_s: float) -> Orders:
         """
@@ -130,16 +143,22 @@ class Journal:
                     batch.paused.append((action.run_id, action.is_paused, action.who))
                     changed[action.run_id] = None
                 case RecordRunState():
-                    batch.finished.append(self._finished(action, wall_clock_s))
+                    self._finish(batch, action, wall_clock_s)
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
                     changed[action.run_id] = None
+        if self._introduced and records:
+            for worker_id in dict.fromkeys([record[5] for record in records]):
+                if worker_id in self._introduced:
+                    batch.workers.append(self._introduced.pop(worker_id))
         if orders.revokes and grants:
             _drop_void(orders)
         return orders
 
-    def _finished(self, action: RecordRunState, wall_clock_s: float) -> FinishedRun:
+    def _finish(self, batch: Batch, action: RecordRunState, wall_clock_s: float) -> None:
         view = self.view(action.run_id)
-        return FinishedRun(
+        if view is not None and view.account is not None:
+            batch.notes.append((action.run_id, "account", msgspec.json.encode(view.account).decode()))
+        finished = FinishedRun(
             run_id=action.run_id,
             state=int(action.state),
             message=action.message,
@@ -148,6 +167,7 @@ class Journal:
             epoch_last=view.epoch_last if view else 0,
             first_lease_after_s=view.first_lease_after_s if view else 0.0,
         )
+        batch.finished.append(finished)
 
     def _accept(self, batch: Batch, action: PersistRun) -> None:
         self.remember(action.run_id, action.plan, action.plan_digest)
@@ -166,15 +186,18 @@ class Journal:
                 priority=int(action.priority),
                 deadline_after_s=action.deadline_after_s,
                 retry_of=action.retry_of,
+                reuse_of=action.reuse_of,
             )
         )
+        if action.reuse_note:
+            batch.notes.append((action.run_id, "reuse", action.reuse_note))
         if action.taken_over is not None:
             spans = [
                 (node_id, begin, end)
                 for node_id, intervals in enumerate(action.taken_over.done)
                 for begin, end in intervals
             ]
-            batch.takeovers.append(Takeover(action.run_id, action.retry_of, tuple(spans)))
+            batch.takeovers.append(Takeover(action.run_id, action.retry_of or action.reuse_of, tuple(spans)))
             quarantine = action.taken_over.payload
             assert isinstance(quarantine, tuple), "the payload of what is taken over is its quarantine"
             batch.quarantine.extend((action.run_id, *cells) for cells in quarantine)
@@ -222,5 +245,7 @@ def _keep_payload(batch: Batch, action: RecordTiles) -> None:
         batch.outputs.append((*tile, payload.output))
     if payload.detail:
         batch.details.append((*tile, payload.detail))
+    if payload.objects:
+        batch.objects.append((*tile, payload.objects))
     rows: list[QuarantinedCells] = [(action.run_id, *cells) for cells in payload.quarantine]
     batch.quarantine.extend(rows)

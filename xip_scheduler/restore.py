@@ -48,6 +48,7 @@ def _restored_run(store: Store, stored: StoredRun, plan: Plan) -> RestoredRun:
             begin, _ = of_node.pop()
         of_node.append((begin, end))
     tallies = store.tallies(stored.run_id)
+    reused = {tally.node_id: tally.tiles_reused for tally in tallies}
     return RestoredRun(
         run_id=RunId(stored.run_id),
         tenant=stored.tenant,
@@ -68,4 +69,6 @@ def _restored_run(store: Store, stored: StoredRun, plan: Plan) -> RestoredRun:
         deadline_after_s=stored.deadline_after_s,
         is_paused=stored.is_paused,
         retry_of=stored.retry_of,
+        reuse_of=stored.reuse_of,
+        reused=tuple(reused.get(node.node_id, 0) for node in plan.nodes),
     )

@@ -20,6 +20,10 @@ RESULT_OVERHEAD_BYTES = 256
 """Counted for a result beside its payload: about what an empty one takes in memory, more than it takes on the wire."""
 
 
+Fetched = tuple[str, int, int]
+"""kind, bytes, count."""
+
+
 class Lease(msgspec.Struct, frozen=True, gc=False):
     """Tiles [tile_begin, tile_end) of a node, granted under an epoch that is never used again.
 
@@ -46,6 +50,10 @@ class FinishedTiles(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         output, detail: serialized Blocks.
         size_bytes: what the result counts against limits, payload and RESULT_OVERHEAD_BYTES.
+        objects: market objects that the rows of a resolve tile need.
+        fetch_ns: of *elapsed_ns*, waiting for inputs from the scheduler.
+        fetched: (kind, bytes, count) of what came for it.
+        pruned_count: of *cell_count*, not computed because their scenario leaves their row alone.
     """
 
     epoch: Epoch
@@ -57,6 +65,10 @@ class FinishedTiles(msgspec.Struct, frozen=True, gc=False):
     detail: bytes = b""
     quarantine: tuple[QuarantinedCells, ...] = ()
     size_bytes: int = RESULT_OVERHEAD_BYTES
+    objects: tuple[str, ...] = ()
+    fetch_ns: int = 0
+    fetched: tuple[Fetched, ...] = ()
+    pruned_count: int = 0
 
 
 class FailedTile(msgspec.Struct, frozen=True, gc=False):

@@ -35,6 +35,7 @@ from xip_worker.events import (
     RESULT_OVERHEAD_BYTES,
     Epoch,
     FailedTile,
+    Fetched,
     FinishedTiles,
     Lease,
     LeaseBound,
@@ -69,6 +70,9 @@ class Inputs(Protocol):
     def plan(self, digest: bytes, is_cancelled: IsCancelled) -> Plan: ...
 
     def tile_data(self, lease: Lease, plan: Plan, is_cancelled: IsCancelled) -> TileData: ...
+
+    def take_fetched(self) -> tuple[int, tuple[Fetched, ...]]:
+        """Since this thread asked last: nanoseconds it waited for the scheduler, and what came."""
 
     def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
         """The serialized output of a tile just evaluated here, for leases of later nodes."""
@@ -256,6 +260,8 @@ class _SlotRun:
         self, lease: Lease, plan: Plan, tile: int, data: TileData, is_cancelled: IsCancelled
     ) -> FinishedTiles:
         begun_ns = time.perf_counter_ns()
+        objects: tuple[str, ...] = ()
+        pruned_count = 0
         value: TileValue | ContainedTile
         if lease.is_isolated:
             value = self._isolation.evaluate(plan, lease, tile, data, is_cancelled)
@@ -264,6 +270,7 @@ class _SlotRun:
             value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
             output = self._evaluator.encode_block(value.output) if value.output else b""
             detail = self._evaluator.encode_block(value.detail) if value.detail else b""
+            objects, pruned_count = value.objects, value.pruned_cells
         payload_bytes = len(output) + len(detail)
         quarantine = value.quarantine
         payload_bytes += sum(
@@ -276,6 +283,7 @@ class _SlotRun:
                 f"{payload_bytes - len(output) - len(detail)}; plan smaller tiles"
             )
         self._inputs.keep_output(lease, plan, tile, output)
+        fetch_ns, fetched = self._inputs.take_fetched()
         return FinishedTiles(
             lease.epoch,
             tile,
@@ -285,7 +293,11 @@ class _SlotRun:
             output,
             detail,
             quarantine,
-            RESULT_OVERHEAD_BYTES + payload_bytes,
+            RESULT_OVERHEAD_BYTES + payload_bytes + sum(map(len, objects)),
+            objects,
+            fetch_ns,
+            fetched,
+            pruned_count,
         )
 
     def _fail(self, lease: Lease, tiles: range | tuple[int, ...], error: Exception) -> None:

@@ -13,9 +13,10 @@ from xip_core.graph.plan import Plan, decode_plan
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import decode_block
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
-from xip_worker.events import Lease
+from xip_worker.events import Fetched, Lease
 from xip_worker.executor import IsCancelled
 from xip_worker.fetch import Fetcher
+from xip_worker.meter import FetchMeter
 
 PLANS_BYTES_MAX = 16 << 20
 """Serialized; decoded about three times as much. A plan of 2,000 trades has 10 kB."""
@@ -38,6 +39,7 @@ class WorkerInputs:
         self.blobs = BlobCache(blobs_bytes_max)
         self.outputs = OutputCache(outputs_bytes_max)
         self.memo = Memo()
+        self.meter = FetchMeter()
 
     def plan(self, digest: bytes, is_cancelled: IsCancelled) -> Plan:
         """
@@ -49,13 +51,23 @@ class WorkerInputs:
     def tile_data(self, lease: Lease, plan: Plan, is_cancelled: IsCancelled) -> LeaseData:
         return LeaseData(self, lease, plan, is_cancelled)
 
+    def take_fetched(self) -> tuple[int, tuple[Fetched, ...]]:
+        """See `Inputs.take_fetched` of the executor."""
+        return self.meter.take()
+
     def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
         """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
         if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
             self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
 
     def _load_plan(self, digest: str, is_cancelled: IsCancelled) -> tuple[Plan, int]:
-        content = self.blobs.get(digest, lambda digest: self.fetcher.blob(digest, is_cancelled))
+        def fetch(digest: str) -> bytes:
+            content = self.fetcher.blob(digest, is_cancelled)
+            self.meter.received("plan", len(content))
+            return content
+
+        with self.meter.waiting():
+            content = self.blobs.get(digest, fetch)
         try:
             plan = decode_plan(content)
             plan.check()
@@ -75,22 +87,27 @@ class LeaseData:
         self._needed: dict[int, frozenset[int] | int] = {}
 
     def blob(self, digest: str) -> bytes:
-        return self._inputs.blobs.get(digest, self._fetch_blob)
+        with self._inputs.meter.waiting():
+            return self._inputs.blobs.get(digest, self._fetch_blob)
 
     def output(self, node_id: int, tile: int) -> Columns:
         key = OutputKey(self._lease.run_id, node_id, tile)
-        return self._inputs.outputs.get(key, self._fetch_outputs, self._following_count(node_id, tile))
+        with self._inputs.meter.waiting():
+            return self._inputs.outputs.get(key, self._fetch_outputs, self._following_count(node_id, tile))
 
     def memo(self, key: tuple[object, ...], make: Maker) -> object:
         return self._inputs.memo.get(key, make)
 
     def _fetch_blob(self, digest: str) -> bytes:
-        return self._inputs.fetcher.blob(digest, self._is_cancelled)
+        content = self._inputs.fetcher.blob(digest, self._is_cancelled)
+        self._inputs.meter.received(_kind_of(self._plan, digest), len(content))
+        return content
 
     def _fetch_outputs(self, key: OutputKey, count: int) -> Iterator[tuple[int, Columns]]:
         outputs = self._inputs.fetcher.outputs(
             key.run_id, key.node_id, key.tile, key.tile + count, self._is_cancelled
         )
+        self._inputs.meter.received("outputs", sum(len(content) for _, content in outputs))
         return ((tile, decode_block(content)) for tile, content in outputs)
 
     def _following_count(self, node_id: int, tile: int) -> int:
@@ -110,6 +127,19 @@ class LeaseData:
         lease = self._lease
         tiles = range(lease.tile_begin, min(lease.tile_end, lease.tile_begin + LOOK_AHEAD_TILES_MAX))
         refs = [ref for ref in self._plan.nodes[lease.node_id].inputs if ref.node_id == node_id]
-        if any(ref.modulus == 0 for ref in refs):
-            return self._plan.nodes[node_id].tile_count
-        return frozenset((tile // ref.divisor) % ref.modulus for ref in refs for tile in tiles)
+        tile_count = self._plan.nodes[node_id].tile_count
+        if any(len(ref.tiles_needed(tiles[0], tile_count)) == tile_count for ref in refs):
+            return tile_count
+        return frozenset(needed for ref in refs for tile in tiles for needed in ref.tiles_needed(tile, tile_count))
+
+
+def _kind_of(plan: Plan, digest: str) -> str:
+    """What a blob is to *plan*."""
+    for source in plan.sources:
+        if digest == source.book_digest:
+            return "book"
+        if digest == source.market_digest:
+            return "market"
+        if digest == source.scenarios_digest:
+            return "scenarios"
+    return "table"

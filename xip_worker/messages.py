@@ -174,6 +174,13 @@ def _tile_result(outcome: FinishedTiles) -> worker_pb2.TileResult:
             )
             for cells in outcome.quarantine
         ],
+        objects=outcome.objects,
+        fetch_ns=outcome.fetch_ns,
+        fetched=[
+            worker_pb2.Fetched(kind=kind, size_bytes=size_bytes, count=count)
+            for kind, size_bytes, count in outcome.fetched
+        ],
+        pruned_count=outcome.pruned_count,
     )
 
 

@@ -138,7 +138,7 @@ class Arena:
         self._serial += 1
         sample = samples.load("cross-asset")
         request_id = f"sample-{self._serial}"
-        run = client.submit(sample.book, sample.market, sample.scenarios, request_id=request_id)
+        run = client.submit(sample.book, sample.market, sample.scenarios, request_id=request_id, is_reusing=False)
         self.acknowledged[request_id] = run.run_id
         return run
 
@@ -186,5 +186,5 @@ def undisturbed_numbers(directory: Path) -> RunNumbers:
         stack.callback(worker.stop)
         with connect_sync(address) as client:
             sample = samples.load("cross-asset")
-            run = client.submit(sample.book, sample.market, sample.scenarios, request_id="undisturbed")
+            run = client.submit(*sample, request_id="undisturbed", is_reusing=False)
         return numbers_of(address, run.run_id)

@@ -175,7 +175,7 @@ async def attack(arena: Arena, pid: int) -> Figures:
         from xip_core import samples
 
         sample = samples.load("cross-asset")
-        run = await client.submit(sample.book, sample.market, sample.scenarios, request_id="beside")
+        run = await client.submit(sample.book, sample.market, sample.scenarios, request_id="beside", is_reusing=False)
         arena.acknowledged["beside"] = run.run_id
         await asyncio.gather(*(attack_once(arena.address) for attack_once in ATTACKS.values()))
         assert (await client.wait(run.run_id, timeout_s=60.0)).state is RunState.COMPLETED

@@ -42,7 +42,7 @@ def start_worker(address: str, slot_count: int = 1) -> Daemon:
 
 def submit_sample(client: SyncClient, request_id: str) -> Run:
     sample = samples.load("cross-asset")
-    return client.submit(sample.book, sample.market, sample.scenarios, request_id=request_id)
+    return client.submit(sample.book, sample.market, sample.scenarios, request_id=request_id, is_reusing=False)
 
 
 def watch_until(client: SyncClient, run_id: str, reached: Callable[[Run], bool]) -> Run:

@@ -35,7 +35,7 @@ def submit(client: SyncClient, request_id: str) -> Run:
     base_first = decode_scenarios(sample.scenarios).scenarios[:SCENARIO_COUNT]
     scenarios = encode_scenarios(ScenarioSet(scenarios=base_first))
     book = b"\n".join(sample.book.splitlines()[::4])
-    return client.submit(book, sample.market, scenarios, request_id=request_id)
+    return client.submit(book, sample.market, scenarios, request_id=request_id, is_reusing=False)
 
 
 def start_poisoned_worker(address: str, poison: str) -> Daemon:

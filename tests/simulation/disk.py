@@ -15,6 +15,7 @@ that row, so a transaction is either whole and seen by the successor, or gone.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -68,6 +69,7 @@ class Tables:
         self.paused: dict[str, bool] = {}
         self.epoch_floor = 0
         self.finished: dict[str, FinishedRun] = {}
+        self.reused: Counter[tuple[str, int]] = Counter()  # tiles taken over, by run and node
 
     def apply(self, entry: Entry) -> None:
         batch = entry.batch
@@ -94,10 +96,11 @@ class Tables:
             self.finished[finished.run_id] = finished
 
     def _take_over(self, takeover: Takeover) -> None:
-        for record in within(self.records[takeover.retry_of], takeover.spans):
+        for record in within(self.records[takeover.source], takeover.spans):
             self.records[takeover.run_id].append((takeover.run_id, *record[1:]))
+            self.reused[takeover.run_id, record[1]] += record[3] - record[2]
             for tile in range(record[2], record[3]):
-                block = self.outputs.get((takeover.retry_of, record[1], tile))
+                block = self.outputs.get((takeover.source, record[1], tile))
                 if block is not None:
                     self.outputs[takeover.run_id, record[1], tile] = block
 
@@ -287,6 +290,8 @@ class ModelStore:
             run.deadline_after_s,
             tables.paused.get(run_id, False),
             run.retry_of,
+            0.0,
+            run.reuse_of,
         )
 
     def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
@@ -316,7 +321,9 @@ class ModelStore:
         return _tallied(within(self.disk.tables.records[run_id], spans))
 
     def tallies(self, run_id: str) -> list[NodeTally]:
-        return _tallied(self.disk.tables.records[run_id])
+        reused = self.disk.tables.reused
+        tallies = _tallied(self.disk.tables.records[run_id])
+        return [msgspec.structs.replace(tally, tiles_reused=reused[run_id, tally.node_id]) for tally in tallies]
 
 
 def _tallied(records: list[TileRecord]) -> list[NodeTally]:

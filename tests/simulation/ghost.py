@@ -288,7 +288,7 @@ class Ghost:
 
     def _taken_over(self, takeover: Takeover) -> None:
         """A retry begins with records of a final run, exactly as they are there."""
-        run_id, old_id = takeover.run_id, takeover.retry_of
+        run_id, old_id = takeover.run_id, takeover.source
         request = self.requests[run_id]
         self.demand(old_id in self.final, "S9", f"{run_id} takes over of {old_id}, which is not final")
         old = self.requests[old_id]

@@ -101,7 +101,7 @@ MUTATIONS = (
     Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
     # dependencies
     Mutation("inputs ignored", RUN_STATE + "NodeState.ready_until", "for need in self.needs:", "for need in ():"),
-    Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "return tile  # the", "return limit  # the"),
+    Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "self._is_span_done(tile // self.stride)", "True"),
     Mutation("input divisor ignored", RUN_STATE + "Need.met_until", "quotient = tile // divisor", "quotient = tile"),
     Mutation("given-up inputs do not spread", RESULTS + "give_up", "while decided:", "while False:"),
     # failures
@@ -154,7 +154,7 @@ MUTATIONS = (
     Mutation("paused run is granted", RUNS + "paused", "state.queue.leave(run)", "pass"),
     Mutation("pause not persisted", JOURNAL + "Journal.sort", "batch.paused.append", "bool"),
     Mutation("restore forgets the pause", RUNS + "restore_run", "run.is_paused = restored.is_paused", "pass"),
-    Mutation("retry keeps sums over what was missing", "xip_scheduler.core.remainder:remainder_of", "IntervalSet(_ready_parts(node, candidates))", "IntervalSet(candidates)"),
+    Mutation("retry keeps sums over what was missing", "xip_scheduler.core.remainder:remainder_of", "candidates if is_free else _ready_parts(node, candidates)", "candidates"),
     Mutation("cells taken over are not counted", RUNS + "submitted", "run.cells_done = event.taken_over.cells_done", "pass"),
     Mutation("takeover not persisted", JOURNAL + "Journal._accept", "batch.takeovers.append", "bool"),
     Mutation("takeover forgets the outputs", DISK + "Tables._take_over", "if block is not None:", "if False:"),

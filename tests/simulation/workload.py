@@ -117,8 +117,7 @@ def tiles_needed(plan: Plan, node: Node, tile: int) -> list[tuple[int, int]]:
     """(node, tile) of every input of a tile."""
     needed: list[tuple[int, int]] = []
     for ref in node.inputs:
-        one = ref.tile_needed(tile)
-        tiles = range(plan.nodes[ref.node_id].tile_count) if one is None else (one,)
+        tiles = ref.tiles_needed(tile, plan.nodes[ref.node_id].tile_count)
         needed.extend((ref.node_id, needed_tile) for needed_tile in tiles)
     return needed
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from xip_core.errors import CellError, Failure, FailureReason
-from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.plan import Node, NodeKind, Plan, Source
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileData, TileValue
 from xip_core.wire.convert import encode_block
 
@@ -45,7 +45,7 @@ def a_poisonous_plan(*rows: Row, kind: NodeKind = NodeKind.VALUE, cost_s: float 
     """One node of one tile; a calibrate node has no rows to search, and does what its first row does."""
     codes = np.array(rows, dtype="<i4").tobytes()
     node = Node(0, "tested", kind, "tested", "1", 1, cost_s, row_count=len(rows), rows_per_tile=len(rows), rows=codes)
-    return Plan(nodes=(node,), cell_count=len(rows), book_digest=BLOB_DIGEST)
+    return Plan(nodes=(node,), cell_count=len(rows), sources=(Source(book_digest=BLOB_DIGEST),))
 
 
 class PoisonousEvaluator:

@@ -16,7 +16,7 @@ from xip_core.graph.plan import NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.wire.convert import decode_block
 from xip_worker.cursor import TileCursor
-from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease, LeaseBound, Report, SlotFreed, SlotIndex
+from xip_worker.events import Epoch, FailedTile, Fetched, FinishedTiles, Lease, LeaseBound, Report, SlotFreed, SlotIndex
 from xip_worker.executor import MESSAGE_LENGTH_MAX, Executor
 from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
@@ -46,6 +46,9 @@ class NoData:
 
     def tile_data(self, lease: Lease, plan: Plan, is_cancelled: object) -> TileData:
         return self
+
+    def take_fetched(self) -> tuple[int, tuple[Fetched, ...]]:
+        return 0, ()
 
     def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
         self.kept.append((tile, output))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 if TYPE_CHECKING:
-    from xip_core.cli.summary import Summary
+    from xip_core.cli.summary import AggregateLines, Summary
     from xip_core.model.result import Run
 
 TRADE_COLUMNS = (
@@ -26,6 +26,7 @@ TRADE_COLUMNS = (
     "status",
     "message",
 )
+AGGREGATE_COLUMNS = ("aggregate", "key", "scenario", "rows_used", "rows_expected", "measure", "value")
 TOTAL_COLUMNS = (
     "asset_class",
     "trades_used",
@@ -51,10 +52,16 @@ def print_json_line(value: Any) -> None:
 
 
 def print_summary_csv(summary: Summary) -> None:
-    """The trades where they were asked for, else the asset classes and their total. Numbers in full precision."""
+    """
+    The trades where they were asked for, else the tables of aggregates, one number a line, else the asset classes and
+    their total. Numbers in full precision.
+    """
     if summary.trades is not None:
         rows = [[getattr(trade, column) for column in TRADE_COLUMNS] for trade in summary.trades]
         print_csv(TRADE_COLUMNS, rows)
+        return
+    if summary.aggregates:
+        print_csv(AGGREGATE_COLUMNS, [line for table in summary.aggregates for line in _aggregate_lines(table)])
         return
     rows = []
     for line in summary.asset_classes:
@@ -63,6 +70,17 @@ def print_summary_csv(summary: Summary) -> None:
         best = [line.best.scenario, line.best.pnl] if line.best else [None, None]
         rows.append([*head, *worst, *best])
     print_csv(TOTAL_COLUMNS, rows)
+
+
+def _aggregate_lines(table: AggregateLines) -> Iterator[tuple[object, ...]]:
+    """Tables of different measures have different columns, so a line is one number with its name."""
+    labels = (*table.aggregate.by, *table.aggregate.within)
+    for record in table.rows:
+        key = "/".join(str(record[name]) for name in dict.fromkeys(labels) if name in record)
+        about = (table.name, key, record.get("scenario"), record.get("rows_used"), record.get("rows_expected"))
+        for name, value in record.items():
+            if isinstance(value, float):
+                yield (*about, name, value)
 
 
 def run_fields(run: Run) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import RequestError
 from xip_core.model.run_spec import MEASURES, Priority
+from xip_core.model.sensitivity_head import is_sensitivity_set
 
 if TYPE_CHECKING:
     from xip_core.cli.progress import RunProgress
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.client.local import LocalCluster
     from xip_core.client.results import Results, Totals
+    from xip_core.client.tables import AggregateTable
     from xip_core.model.result import Run
 
 Value = TypeVar("Value")
@@ -40,9 +42,19 @@ class Outcome(msgspec.Struct, frozen=True):
     run: Run
     exit_code: int
     summary: summaries.Summary | None = None
+    inputs: RunInputs | None = None
+    results: Results | None = None
 
     def print(self, output: str) -> None:
-        if self.summary is not None:
+        if self.summary is not None and self.inputs is not None and self._prints_ladders(output):
+            from xip_core.cli.ladders import ladder_records, print_crif, print_ladders_csv
+
+            records = ladder_records(self.summary, self.inputs, self.results)
+            if output == "csv":
+                print_ladders_csv(records)
+            else:
+                print_crif(records, self.inputs, self.run.run_id)
+        elif self.summary is not None:
             print_summary_as(self.summary, output)
         elif output == "json":
             from xip_core.cli.data import print_json
@@ -51,12 +63,18 @@ class Outcome(msgspec.Struct, frozen=True):
         else:
             click.echo(self.run.run_id)
 
+    def _prints_ladders(self, output: str) -> bool:
+        """As data; the screen and JSON have them among the other tables."""
+        assert self.inputs is not None
+        return output in ("csv", "crif") and is_sensitivity_set(self.inputs.scenarios)
+
 
 class Followed(msgspec.Struct):
     """What came of a run that was followed to its end."""
 
     run: Run
     totals: Totals | None = None
+    aggregates: dict[str, AggregateTable] = {}
     results: Results | None = None
     first_block_at_s: float | None = None
 
@@ -79,6 +97,8 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
     async with connect(address) as client:
         run = await submit(client, inputs, options)
         submitted_at_s = time.monotonic()
+        if options.since and options.output == "table":
+            await _show_reuse(client, run.run_id)
         if options.detach:
             return Outcome(run, exit_code=0)
         try:
@@ -95,7 +115,15 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
             first_block_s=block_at_s - begun_at_s if block_at_s else None,
         )
         summary = await summarise(client, followed, inputs, timing)
-        return Outcome(followed.run, exit_code_of(followed.run.state), summary)
+        return Outcome(followed.run, exit_code_of(followed.run.state), summary, inputs, followed.results)
+
+
+async def _show_reuse(client: Client, run_id: str) -> None:
+    from xip_core.cli.screen_explain import print_reuse
+
+    reuse = (await client.explain(run_id)).reuse
+    if reuse is not None:
+        print_reuse(reuse)
 
 
 async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, lists_trades: bool) -> Outcome:
@@ -114,7 +142,8 @@ async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, l
     followed = await follow(client, run, progress, empty_results(inputs) if lists_trades else None)
     final = followed.run
     timing = summaries.Timing(final.finished_at_s - final.submitted_at_s, first_lease_s(final))
-    return Outcome(final, exit_code_of(final.state), await summarise(client, followed, inputs, timing))
+    summary = await summarise(client, followed, inputs, timing)
+    return Outcome(final, exit_code_of(final.state), summary, inputs, followed.results)
 
 
 def first_lease_s(run: Run) -> float | None:
@@ -133,6 +162,11 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         tenant=options.tenant,
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
+        aggregates=options.aggregates(),
+        detail=options.travelling_detail,
+        risk_classes=options.risk_class,
+        since=options.since,
+        is_reusing=options.is_reusing,
     )
 
 
@@ -146,12 +180,18 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
                 progress.show(followed.run)
 
     async def collect() -> None:
-        from xip_core.client.results import totals_of
+        from xip_core.client.results import TotalsBlocks
+        from xip_core.client.tables import table_of
 
+        blocks = TotalsBlocks()
         async for block in client.stream_results(run.run_id):
             followed.first_block_at_s = followed.first_block_at_s or time.monotonic()
             if "asset_class" in block.columns:
-                followed.totals = totals_of(block.columns)
+                blocks.add(block.columns)
+                followed.totals = blocks.totals()
+            elif block.is_aggregate:
+                table = table_of(block.columns)
+                followed.aggregates[table.name] = table
             elif results is not None:
                 results.add(block)
 
@@ -165,7 +205,8 @@ async def summarise(
     """Everything the outputs show of a run that is final."""
     run = followed.run
     quarantine = await client.quarantine(run.run_id) if run.cells_quarantined else ()
-    head, scenarios, labels = snapshot_head(inputs.market), scenario_names(inputs.scenarios), trade_labels(inputs.book)
+    head, labels = snapshot_head(inputs.market), trade_labels(inputs.book)
+    scenarios = scenario_names(inputs.scenarios, inputs.market)
     trades = None
     if followed.results is not None:
         followed.results.add_quarantine(quarantine)
@@ -185,13 +226,17 @@ async def summarise(
         timing=timing,
         lineage=summaries.lineage_of(run),
         trades=trades,
+        aggregates=tuple(
+            summaries.AggregateLines(table.name, table.aggregate, table.records(scenarios))
+            for table in followed.aggregates.values()
+        ),
     )
 
 
 def empty_results(inputs: RunInputs) -> Results:
     from xip_core.client.results import Results
 
-    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios))
+    return Results([label.id for label in trade_labels(inputs.book)], scenario_names(inputs.scenarios, inputs.market))
 
 
 def print_summary_as(summary: summaries.Summary, output: str) -> None:

@@ -55,7 +55,8 @@ def duration(text: str | float) -> float:
 
 
 def submission_options(function: Function) -> Function:
-    """`--request-id`, `--tenant`, `--priority` and `--deadline` (as deadline_after_s) of whatever submits a run."""
+    """`--request-id`, `--tenant`, `--priority`, `--deadline` (as deadline_after_s), `--since` and `--no-reuse` (as
+    is_reusing) of whatever submits a run."""
     options = (
         click.option(
             "--request-id", default="", metavar="ID", help="Submitting the same id again answers the same run."
@@ -75,6 +76,15 @@ def submission_options(function: Function) -> Function:
             default=0.0,
             metavar="TIME",
             help="Wanted so long after submission, as 90s, 5m or 2h; the nearest deadline goes first.",
+        ),
+        click.option(
+            "--since",
+            default="",
+            metavar="RUN",
+            help="Take over what did not change since RUN, and show what did.  [the last run most like this one]",
+        ),
+        click.option(
+            "--no-reuse", "is_reusing", flag_value=False, default=True, help="Compute every tile, whatever is known."
         ),
     )
     for option in reversed(options):

@@ -162,7 +162,7 @@ async def _write_book_row(client: Client, plan: Plan, cell: str, directory: Path
 
     book, scenarios = await client.blob(plan.book_digest), await client.blob(plan.scenarios_digest)
     ids = [label.id for label in trade_labels(book)]
-    names = list(scenario_names(scenarios))
+    names = list(scenario_names(scenarios, await client.blob(plan.market_digest)))
     trade, at, name = cell.rpartition("@")
     if not at or cell in ids:  # an id may hold the sign itself
         trade, at, name = cell, "", ""

@@ -8,19 +8,20 @@ from __future__ import annotations
 import datetime as dt
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from xip_core.cli.summary import Extreme, QuarantineLine, Summary, TradeLine
+    from xip_core.cli.summary import AggregateLines, Extreme, QuarantineLine, Summary, TradeLine
     from xip_core.kernels.declarations import Kernel
     from xip_core.model.result import BreakerInfo, Run, WorkerInfo
     from xip_core.pricing.fit_report import CalibrationReport, ObjectFit
 
 WIDTH_MIN = 100  # of output that goes to a file or a pipe, where nobody can make the window wider
 WIDTH_MAX = 10_000  # nobody's table; bounds what rich measures
+AGGREGATE_ROWS_MAX = 40  # of a table on the screen
 DIGEST_LENGTH = 12  # of digests on screens: unique in practice; JSON has all of it
 STATE_STYLES = {"completed": "green", "completed with quarantine": "yellow", "failed": "red", "cancelled": "red"}
 
@@ -42,6 +43,8 @@ def print_summary(summary: Summary) -> None:
         _show(out, _totals_table(summary))
         if summary.asset_classes[-1].worst is not None:
             _show(out, _scenario_table(summary))
+    for aggregate in summary.aggregates:
+        _show(out, aggregate_table(aggregate))
     _print_quarantine(out, summary)
     _print_footer(out, summary)
 
@@ -96,6 +99,41 @@ def _trade_table(trades: Sequence[TradeLine], base_currency: str) -> Table:
         currency = f"[dim]{_escape(trade.currency)}[/]"
         table.add_row(_escape(trade.id), _escape(trade.type), currency, *cents, status)
     return table
+
+
+def aggregate_table(lines: AggregateLines) -> Table:
+    """Labels, numbers, and how many trades they are of; long tables are for JSON and CSV."""
+    shown = lines.rows[:AGGREGATE_ROWS_MAX]
+    first = shown[0] if shown else {}
+    labels = [name for name, value in first.items() if isinstance(value, str)]
+    numbers = [name for name, value in first.items() if isinstance(value, float)]
+    others = [name for name in ("trades", "drivers") if _OTHER_FIELDS[name] in first]
+    table = _table(*(labels or [""]), *numbers, *others, left=max(1, len(labels)))
+    table.title, table.title_justify, table.title_style = _escape(lines.name), "left", "bold"
+    if "drivers" in others:
+        table.columns[-1].justify = "left"
+    for record in shown:
+        cells = [_escape(str(record[name])) for name in labels] or ["all"]
+        cells += [_money(record[name]) for name in numbers]
+        if "trades" in others:
+            used, expected = record["rows_used"], record["rows_expected"]
+            cells.append(f"{used:,}" if used == expected else f"[yellow]{used:,} of {expected:,}[/]")
+        if "drivers" in others:
+            cells.append(_escape(", ".join(_driver(driver) for driver in record["drivers"])))
+        table.add_row(*cells)
+    if len(lines.rows) > len(shown):
+        table.caption = f"and {len(lines.rows) - len(shown):,} more; --output csv has all"
+        table.caption_justify = "left"
+    return table
+
+
+_OTHER_FIELDS = {"trades": "rows_used", "drivers": "drivers"}
+"""Columns beside labels and numbers, and the field that says whether a table has them."""
+
+
+def _driver(driver: dict[str, Any]) -> str:
+    labels = "/".join(value for value in driver.values() if isinstance(value, str))
+    return f"{labels} {_money(driver['pnl'])}".strip()
 
 
 def _print_quarantine(out: Console, summary: Summary) -> None:

@@ -7,9 +7,11 @@ one sum made here is the total over asset classes. A sum of fewer rows than expe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from xip_core.model.aggregates import Aggregate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +102,14 @@ class Lineage(msgspec.Struct, frozen=True):
     kernels: dict[str, str]
 
 
+class AggregateLines(msgspec.Struct, frozen=True):
+    """The table of an aggregate: what was asked for, and its records (`client.tables.AggregateTable.records`)."""
+
+    name: str
+    aggregate: Aggregate
+    rows: list[dict[str, Any]]
+
+
 class Summary(msgspec.Struct, frozen=True):
     """A run in its final state.
 
@@ -122,6 +132,7 @@ class Summary(msgspec.Struct, frozen=True):
     timing: Timing
     lineage: Lineage
     trades: tuple[TradeLine, ...] | None = None
+    aggregates: tuple[AggregateLines, ...] = ()
 
 
 def lineage_of(run: Run) -> Lineage:

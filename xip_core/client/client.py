@@ -15,15 +15,29 @@ from xip_core.client.connection import Connection, Patience, ResponseStream, Stu
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import IntegrityError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.model.account import Explanation, TileRecord
+from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.run_spec import (
+    MEASURES,
+    Detail,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    RiskWork,
+    RunSpec,
+    SuitabilityWork,
+)
+from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
+from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from xip_core.client.results import Results
+    from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
 
@@ -126,6 +140,11 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        aggregates: Sequence[Aggregate | str] = (),
+        detail: Detail | str = Detail.ALL,
+        risk_classes: Sequence[str] = (),
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload what the scheduler lacks and submit one run.
@@ -137,7 +156,17 @@ class Client:
             request_id: 1 to 128 characters. The same id with the same content answers the same run, for ever; with
                 other content it is refused (RequestError, REQUEST_ID_REUSED). "" draws one.
             priority, deadline_after_s: which of the tenant's runs goes first; see `RunSpec`.
+            aggregates: tables to be made of the P&L vectors, as records or as text ("var by=desk q=0.99"); see
+                `xip_core.model.aggregates`. Their numbers are `Results.aggregates`.
+            detail: what of the per-trade numbers travels here: "none", "base" or "all". Cells that do not travel stay
+                `PENDING` in `Results`.
+            risk_classes: apply shifts of quotes of these alone; () applies all.
+            since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
+
+        Raises:
+            RequestError: what the planner refuses (`xip_core.graph.planner`).
         """
+        asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
         head = snapshot_head(market)
         book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
         work = RiskWork(
@@ -147,8 +176,11 @@ class Client:
             (measures,) if isinstance(measures, str) else tuple(measures),
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
+            aggregates=asked,
+            detail=_detail(detail),
+            risk_classes=(risk_classes,) if isinstance(risk_classes, str) else tuple(risk_classes),
         )
-        spec = RunSpec(name=name, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s)
+        spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_kernel(
@@ -163,6 +195,8 @@ class Client:
         tenant: str = "",
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
     ) -> Run:
         """
         Upload a table and submit one kernel over its rows; `table_results` has the numbers.
@@ -172,7 +206,7 @@ class Client:
             columns: a vector, or one value for all rows, for each column of the kernel.
             outputs: subset of the kernel's; all when empty.
             rows_per_tile: 0 leaves it to the kernel's declared cost.
-            request_id, priority, deadline_after_s: as in `submit`.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
 
         Raises:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
@@ -182,9 +216,56 @@ class Client:
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
-        spec = RunSpec(
-            name=name or kernel, tenant=tenant, work=work, priority=priority, deadline_after_s=deadline_after_s
+        spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
+        return await self.submit_spec(spec, request_id)
+
+    async def submit_suitability(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        *,
+        instruments: bytes,
+        clients: bytes,
+        profiles: bytes,
+        span_years: float,
+        stress: str,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        """
+        Upload what the scheduler lacks and submit clients to be judged; `suitability_results` has their verdicts.
+
+        Args:
+            book: the instruments, one a row, worth what a unit is.
+            instruments, profiles: as `xip_core.model.suitability` encodes them.
+            clients: as `xip_core.model.clients` encodes them.
+            span_years: of a market scenario. stress: pattern for the names of the scenarios of the stress pack.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
+
+        Raises:
+            RequestError: what the planner refuses (`xip_core.graph.suitability`).
+        """
+        head = snapshot_head(market)
+        digests = await self.upload(book, market, scenarios, instruments, clients, profiles)
+        work = SuitabilityWork(
+            book_digest=digests[0],
+            market_digest=digests[1],
+            scenarios_digest=digests[2],
+            base_currency=head.base_currency,
+            as_of=head.as_of,
+            instruments_digest=digests[3],
+            clients_digest=digests[4],
+            profiles_digest=digests[5],
+            span_years=span_years,
+            stress=stress,
         )
+        spec = RunSpec(name or "suitability", work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
@@ -289,6 +370,26 @@ class Client:
         answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.RetryRun(request, timeout=call_s))
         return msgspec.structs.replace(convert.run_from_wire(answer.run), is_repeated=not answer.created)
 
+    # ---- lineage and explain -----------------------------------------------------------------------------------------
+
+    async def explain(self, run_id: str) -> Explanation:
+        """What the run took over of which other one and why not more, and where its time went; live, so far."""
+        request = run_pb2.ExplainRunRequest(run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.ExplainRun(request, timeout=call_s))
+        return explanation_from_wire(answer)
+
+    async def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        """
+        Who computed *tiles*, (node_id, tile) each, in their order; those that are not recorded yet are left out.
+
+        Raises:
+            RequestError: TOO_MANY_TILES, more than 1,000.
+        """
+        names = [run_pb2.TileName(node_id=node_id, tile=tile) for node_id, tile in tiles]
+        request = run_pb2.GetTileRecordsRequest(run_id=run_id, tiles=names)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.GetTileRecords(request, timeout=call_s))
+        return tile_records_from_wire(answer)
+
     # ---- results ----------------------------------------------------------------------------------------------------
 
     async def stream_results(self, run_id: str, cursor: int = 0) -> AsyncGenerator[ResultBlock, None]:
@@ -317,7 +418,8 @@ class Client:
         from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
 
         book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
-        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios))
+        market = await self.blob(run.market_digest) if is_sensitivity_set(scenarios) else b""
+        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios, market))
 
     async def results(self, run_id: str) -> Results:
         """
@@ -359,6 +461,30 @@ class Client:
         results.add_quarantine(await self.quarantine(run_id))
         return results
 
+    async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
+        """
+        Columns for the clients of *run*, to be filled with the blocks of its stream.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        from xip_core.client.suitability_results import SuitabilityResults
+
+        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+
+    async def suitability_results(self, run_id: str) -> SuitabilityResults:
+        """
+        All verdicts of a suitability run, waiting for its end; see `SuitabilityResults.to_numpy`.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        results = await self.empty_suitability_results(await self.run(run_id))
+        async for block in self.stream_results(run_id):
+            results.add(block)
+        results.add_quarantine(await self.quarantine(run_id))
+        return results
+
     # ---- workers ----------------------------------------------------------------------------------------------------
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
@@ -372,6 +498,13 @@ class Client:
     async def _list_workers(self) -> worker_pb2.ListWorkersResponse:
         request = worker_pb2.ListWorkersRequest()
         return await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
+
+
+def _detail(word: Detail | str) -> Detail:
+    try:
+        return Detail(word)
+    except ValueError:
+        raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got {word!r}") from None
 
 
 def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from xip_core.errors import RequestError
+from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
 UNREADABLE_TYPE = "?"
@@ -76,17 +77,29 @@ def _label(line: bytes, number: int) -> TradeLabel:
     return TradeLabel(trade_id, trade.type, trade.currency or trade.sold_currency or leg_currency)
 
 
-def scenario_names(scenarios: bytes) -> tuple[str, ...]:
+def scenario_names(scenarios: bytes, market: bytes = b"") -> tuple[str, ...]:
     """
     Names in order; the first is the base.
 
+    Args:
+        scenarios: a set of scenarios, or of sensitivities, whose columns depend on *market*.
+
     Raises:
-        RequestError: BAD_SCENARIO.
+        RequestError: BAD_SCENARIO; BAD_SENSITIVITY.
     """
+    if is_sensitivity_set(scenarios):
+        return _column_names(scenarios, market)
     try:
         return tuple(scenario.name for scenario in _scenarios_decoder.decode(scenarios).scenarios)
     except UNREADABLE as error:
         raise RequestError("BAD_SCENARIO", f"scenario set does not decode: {fault_of(scenarios, error)}") from None
+
+
+def _column_names(sensitivities: bytes, market: bytes) -> tuple[str, ...]:
+    from xip_core.model.market import decode_snapshot  # what most calls do without
+    from xip_core.model.sensitivity import column_names, decode_sensitivities, expand
+
+    return column_names(expand(decode_sensitivities(sensitivities), decode_snapshot(market)))
 
 
 def snapshot_head(market: bytes) -> SnapshotHead:

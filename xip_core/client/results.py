@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from xip_core.client.tables import AggregateTable, table_of
 from xip_core.errors import IntegrityError
 from xip_core.model.result import Quarantine, ResultBlock
 
@@ -59,6 +60,7 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
         pv_trade_currency, delta, vega, dv01: (T,) under the base scenario, NaN where not computed.
         quarantine: the cells without a number, and why.
         totals: None until the reduce node is done.
+        aggregates: tables by name.
     """
 
     trade_ids: tuple[str, ...]
@@ -71,6 +73,7 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
     dv01: np.ndarray
     quarantine: tuple[Quarantine, ...]
     totals: Totals | None
+    aggregates: dict[str, AggregateTable]
 
 
 class Results:
@@ -81,7 +84,8 @@ class Results:
         self.trade_ids = tuple(trade_ids)
         self.scenarios = tuple(scenarios)
         self.quarantine: tuple[Quarantine, ...] = ()
-        self.totals: Totals | None = None
+        self.aggregates: dict[str, AggregateTable] = {}
+        self._totals = TotalsBlocks()
         self._pv = np.full((trade_count, scenario_count), np.nan)
         self._status = np.full((trade_count, scenario_count), PENDING, dtype=np.uint8)
         self._row_measures = {name: np.full(trade_count, np.nan) for name in _ROW_MEASURES}
@@ -96,12 +100,20 @@ class Results:
         columns = block.columns
         try:
             if "asset_class" in columns:
-                self.totals = totals_of(columns)
+                self._totals.add(columns)
+            elif block.is_aggregate:
+                table = table_of(columns)
+                self.aggregates[table.name] = table
             elif "row" in columns:
                 self._add_values(columns)
         except (KeyError, IndexError, ValueError) as error:
             where = f"block of node {block.node_id}, tile {block.tile}"
             raise IntegrityError(f"{where} does not fit its run: {error}") from None
+
+    @property
+    def totals(self) -> Totals | None:
+        """None until the reduce node is done."""
+        return self._totals.totals()
 
     def add_quarantine(self, quarantine: Sequence[Quarantine]) -> None:
         """The quarantine list; also marks the rows that were refused before anything was computed.
@@ -127,6 +139,7 @@ class Results:
             status=_read_only(self._status),
             quarantine=self.quarantine,
             totals=self.totals,
+            aggregates=dict(self.aggregates),
             **{name: _read_only(values) for name, values in self._row_measures.items()},
         )
 
@@ -142,16 +155,47 @@ class Results:
                 values[rows] = columns[name]
 
 
+class TotalsBlocks:
+    """Blocks of the reduce node, one for each of its tiles: scenario block by scenario block, one for all of few."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Columns] = {}
+
+    def add(self, columns: Columns) -> None:
+        """
+        Take a block; the same again changes nothing.
+
+        Raises:
+            KeyError, ValueError: a column is missing or the asset classes are not a JSON list.
+        """
+        begin = int(columns["scenario"][0]) if "scenario" in columns else 0  # one block, of a run of an older version
+        self._blocks[begin] = dict(columns)
+        self.totals()
+
+    def totals(self) -> Totals | None:
+        """All scenarios from the base on that came without a gap; None while the base is missing."""
+        joined: list[Columns] = []
+        while (block := self._blocks.get(sum(one["pnl"].shape[1] for one in joined))) is not None:
+            joined.append(block)
+        if not joined:
+            return None
+        whole = dict(joined[0])
+        for name in ("pnl", "rows_used", "rows_expected"):
+            whole[name] = np.concatenate([block[name] for block in joined], axis=1) if len(joined) > 1 else whole[name]
+        return totals_of(whole)
+
+
 def totals_of(columns: Columns) -> Totals:
     """
-    Totals from the block of a reduce tile.
+    Totals from the columns of a reduce node.
 
     Raises:
         KeyError, ValueError: a column is missing or the asset classes are not a JSON list.
     """
     asset_classes = tuple(str(name) for name in json.loads(columns["asset_class"].tobytes()))
-    names = ("pv", "delta", "vega", "dv01", "pnl", "rows_used", "rows_expected")
-    arrays = {name: columns[name] for name in names}
+    count = len(asset_classes)
+    arrays = {name: columns[name] for name in ("pv", "pnl", "rows_used", "rows_expected")}
+    arrays |= {name: columns.get(name, np.full(count, np.nan)) for name in ("delta", "vega", "dv01")}
     for name, array in arrays.items():
         if array.shape[:1] != (len(asset_classes),):
             raise ValueError(f"{name} must have {len(asset_classes)} rows like asset_class, got shape {array.shape}")

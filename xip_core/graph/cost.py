@@ -97,7 +97,38 @@ CALIBRATE_S_PER_SCENARIO = 2e-3
 REDUCE_S_PER_TILE = 20e-6
 """Reading one block and adding four short vectors."""
 
+REDUCED_CELLS_OF_ONE_TILE = 20_000
+"""Leaf groups x scenarios that one tile reduces, 240 kB; more are cut by scenario blocks, so no core adds alone."""
+
+REDUCED_CELLS_MAX = (3 << 20) // 12
+"""Leaf groups x scenarios of a tile: pnl f8 and rows_used i4 of each in one message, beside its totals."""
+
+SUMMED_ROW_BLOCKS = 32
+"""Row blocks whose partial sums are added to one while the rest of the run is valued: reduce then reads a thirty-second
+of the tiles, and sums mostly read what their own worker has made."""
+
+AGGREGATE_S_PER_CELL = 20e-9
+"""Adding leaf groups and selecting ranks, a cell being a leaf group under a scenario."""
+
 PROBE_NOOP_S = 1e-6
+
+CLIENT_S = 0.5e-6
+CLIENT_S_PER_POSITION_CELL = 0.25e-9
+CLIENT_S_PER_CELL = 3.5e-9
+CLIENT_TILE_S_MAX = 30e-3
+CLIENTS_PER_TILE_MAX = 4096
+"""A client is judged in 4.6 us over 500 scenarios; its numbers and verdict are 111 B, so a tile of 4,096 is 450 kB."""
+
+
+def client_s(scenario_count: int, position_count: float) -> float:
+    """Seconds to judge a client with *position_count* positions."""
+    return CLIENT_S + scenario_count * (CLIENT_S_PER_CELL + CLIENT_S_PER_POSITION_CELL * position_count)
+
+
+def clients_per_tile(seconds: float) -> int:
+    """Clients of a tile that take *seconds* each."""
+    return max(1, min(CLIENTS_PER_TILE_MAX, int(CLIENT_TILE_S_MAX / seconds)))
+
 
 KERNEL_TILE_S_MAX = 30e-3
 KERNEL_TILES_WANTED = 16

@@ -22,23 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-import numpy as np
-
-from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph import cost
 from xip_core.graph.kernel_table import plan_kernel
-from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
-from xip_core.graph.request import canonical_measures, check_request
-from xip_core.graph.rows import GROUPS, BookRows, read_rows
+from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.request import check_request
+from xip_core.graph.risk_graph import RiskGraph, Table, plan_graph
+from xip_core.graph.suitability import plan_suitability
 from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
-from xip_core.model.market import decode_snapshot
-from xip_core.model.market_objects import market_objects
-from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
-from xip_core.model.scenario import ScenarioMarket, decode_scenarios
-
-TILE_COUNT_MAX = 10_000_000
-"""Tiles of a run: the size the scheduler's memory is proven for."""
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 
 Blob = Callable[[str], bytes]
 
@@ -67,6 +58,8 @@ def plan_run(spec: RunSpec, blob: Blob, announced: Mapping[str, KernelSignature]
             plan = _plan_risk(spec.work, blob)
         case KernelWork():
             plan = plan_kernel(spec.work, blob, announced)
+        case SuitabilityWork():
+            plan = plan_suitability(spec.work, blob)
     plan.check()
     return plan
 
@@ -87,148 +80,6 @@ def _plan_probe(work: ProbeWork) -> Plan:
 
 
 def _plan_risk(work: RiskWork, blob: Blob) -> Plan:
-    market = _uploaded(blob, "market", work.market_digest)
-    scenarios = _uploaded(blob, "scenarios", work.scenarios_digest)
-    book = read_rows(_uploaded(blob, "book", work.book_digest))
-    shape = _checked_scenario_shape(work, market, scenarios)
-    plan = Plan(
-        nodes=_nodes(book, shape),
-        cell_count=0,
-        as_of=work.as_of,
-        base_currency=work.base_currency,
-        book_digest=work.book_digest,
-        market_digest=work.market_digest,
-        scenarios_digest=work.scenarios_digest,
-        measures=canonical_measures(work.measures),
-        quarantine=book.quarantine,
-    )
-    return msgspec.structs.replace(plan, cell_count=book.row_count * plan.cells_of_row(0, shape.scenario_count))
-
-
-def _uploaded(blob: Blob, what: str, digest: str) -> bytes:
-    try:
-        return blob(digest)
-    except NotFoundError:
-        sentence = f"{what}_digest must name an uploaded blob, got {digest}, which is not here"
-        raise RequestError("BLOB_MISSING", sentence) from None
-
-
-class _ScenarioShape(msgspec.Struct, frozen=True):
-    """How many scenarios there are, and how many go into one tile."""
-
-    scenario_count: int
-    per_tile: int
-
-
-def _checked_scenario_shape(work: RiskWork, market: bytes, scenarios: bytes) -> _ScenarioShape:
-    """The scenarios' shape, after market and scenarios were found sound and to fit the request."""
-    snapshot = decode_snapshot(market)
-    if snapshot.as_of.isoformat() != work.as_of:
-        sentence = f"as_of must be that of the market snapshot, {snapshot.as_of.isoformat()}, got {work.as_of}"
-        raise RequestError("AS_OF_MISMATCH", sentence)
-    if work.base_currency != snapshot.base_currency:
-        sentence = f"base_currency must be the market snapshot's, {snapshot.base_currency}, got {work.base_currency!r}"
-        raise RequestError("BAD_BASE_CURRENCY", sentence)
-    scenario_set = decode_scenarios(scenarios)
-    ScenarioMarket(snapshot).check(scenario_set)
-    factor_count = sum(len(item.quotes) for item in market_objects(snapshot).values())  # at most one a quote
-    if factor_count > cost.FACTOR_COUNT_MAX:
-        sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
-        raise RequestError("TOO_LARGE", sentence)
-    scenario_count = len(scenario_set.scenarios)
-    return _ScenarioShape(scenario_count, cost.scenarios_per_tile(scenario_count, factor_count))
-
-
-def _nodes(book: BookRows, shape: _ScenarioShape) -> tuple[Node, ...]:
-    """The cheapest resolve, calibrate, the other resolves, the values, reduce.
-
-    Schedulers grant what is deepest first and then by node id, so the first value tile is ready after one row block of
-    the cheapest group and one scenario block, not after all of either.
-    """
-    groups = [(*group, rows) for group, rows in zip(GROUPS, book.group_rows, strict=True) if len(rows)]
-    calibrate = _calibrate_node(min(1, len(groups)), shape)
-    resolves = [_resolve_node(at + (at > 0), *group, calibrate) for at, group in enumerate(groups)]
-    values = [_value_node(1 + len(groups) + at, resolve, calibrate) for at, resolve in enumerate(resolves)]
-    reduce = _reduce_node(1 + 2 * len(groups), values, shape.scenario_count)
-    value_tile_count = sum(node.tile_count for node in values)
-    if value_tile_count > TILE_COUNT_MAX:
-        sentence = f"a run must have at most {TILE_COUNT_MAX} tiles, got {value_tile_count}: split the book"
-        raise RequestError("TOO_LARGE", sentence)
-    return (*resolves[:1], calibrate, *resolves[1:], *values, reduce)
-
-
-def _calibrate_node(node_id: int, shape: _ScenarioShape) -> Node:
-    return Node(
-        node_id=node_id,
-        name="calibrate",
-        kind=NodeKind.CALIBRATE,
-        kernel="calibrate",
-        kernel_version=OPERATION_VERSIONS["calibrate"],
-        kernels=requirements("calibrate"),
-        tile_count=-(-shape.scenario_count // shape.per_tile),
-        cost_s=cost.CALIBRATE_S_PER_SCENARIO * min(shape.scenario_count, shape.per_tile),
-        scenario_count=shape.scenario_count,
-        scenarios_per_tile=shape.per_tile,
-    )
-
-
-def _reduce_node(node_id: int, values: list[Node], scenario_count: int) -> Node:
-    return Node(
-        node_id=node_id,
-        name="reduce",
-        kind=NodeKind.REDUCE,
-        kernel="reduce",
-        kernel_version=OPERATION_VERSIONS["reduce"],
-        kernels=requirements("reduce"),
-        tile_count=1,
-        cost_s=cost.REDUCE_S_PER_TILE * (1 + sum(node.tile_count for node in values)),
-        inputs=tuple(InputRef(node.node_id) for node in values),
-        scenario_count=scenario_count,
-        scenarios_per_tile=scenario_count,
-    )
-
-
-def _resolve_node(node_id: int, program: str, asset_class: str, rows: np.ndarray, calibrate: Node) -> Node:
-    """Row blocks such that they make good value tiles with the scenario blocks of *calibrate*."""
-    block_rows = cost.rows_per_tile(program, asset_class, len(rows), calibrate.scenarios_per_tile)
-    return Node(
-        node_id=node_id,
-        name=f"resolve {program}/{asset_class}",
-        kind=NodeKind.RESOLVE,
-        kernel=program,
-        kernel_version=OPERATION_VERSIONS[program],
-        kernels=requirements(program),
-        tile_count=-(-len(rows) // block_rows),
-        cost_s=cost.resolve_tile_s(program, asset_class, min(block_rows, len(rows))),
-        asset_class=asset_class,
-        row_count=len(rows),
-        rows_per_tile=block_rows,
-        rows=rows.tobytes(),
-    )
-
-
-def _value_node(node_id: int, resolve: Node, calibrate: Node) -> Node:
-    """Row blocks of *resolve* x scenario blocks of *calibrate*."""
-    scenarios = min(calibrate.scenario_count, calibrate.scenarios_per_tile)
-    rows = min(resolve.rows_per_tile, resolve.row_count)
-    return Node(
-        node_id=node_id,
-        name=f"value {resolve.kernel}/{resolve.asset_class}",
-        kind=NodeKind.VALUE,
-        kernel=resolve.kernel,
-        kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=requirements(resolve.kernel),
-        tile_count=resolve.tile_count * calibrate.tile_count,
-        cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, rows, scenarios),
-        inputs=(
-            InputRef(resolve.node_id, divisor=calibrate.tile_count, modulus=resolve.tile_count),
-            InputRef(calibrate.node_id, divisor=1, modulus=calibrate.tile_count),
-            InputRef(calibrate.node_id, divisor=1, modulus=1),
-        ),
-        asset_class=resolve.asset_class,
-        row_count=resolve.row_count,
-        rows_per_tile=resolve.rows_per_tile,
-        scenario_count=calibrate.scenario_count,
-        scenarios_per_tile=calibrate.scenarios_per_tile,
-        rows=resolve.rows,
-    )
+    """A graph of one source, of whose vector all aggregates are made."""
+    tables = tuple(Table(0, aggregate) for aggregate in work.aggregates)
+    return plan_graph(RiskGraph(works=(work,), names=("",), tables=tables), blob)

@@ -13,7 +13,9 @@ import datetime as dt
 import math
 
 from xip_core.errors import RequestError
-from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec
+from xip_core.model.aggregates import check_aggregates
+from xip_core.model.risk_class import RISK_CLASSES
+from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 
 PROBE_KERNELS = ("probe.noop", "probe.spin")
 
@@ -32,8 +34,9 @@ def check_request(spec: RunSpec) -> None:
     Refuse what no blob could make right.
 
     Raises:
-        RequestError: NO_MEASURE, UNKNOWN_MEASURE, AS_OF_MISSING, BAD_AS_OF, BLOB_MISSING, UNKNOWN_KERNEL,
-            BAD_TILE_COUNT, BAD_TILE_DURATION or BAD_LEASE_SIZE.
+        RequestError: NO_MEASURE, UNKNOWN_MEASURE, UNKNOWN_RISK_CLASS, AS_OF_MISSING, BAD_AS_OF, BLOB_MISSING,
+            UNKNOWN_KERNEL, BAD_TILE_COUNT, BAD_TILE_DURATION or BAD_LEASE_SIZE; of aggregates those of
+            `model.aggregates.check_aggregates`.
     """
     match spec.work:
         case RiskWork():
@@ -43,6 +46,8 @@ def check_request(spec: RunSpec) -> None:
         case KernelWork():
             if not spec.work.table_digest:
                 raise RequestError("BLOB_MISSING", "table_digest must name an uploaded blob, got ''")
+        case SuitabilityWork():
+            _check_risk(spec.work.source)
 
 
 def canonical_measures(measures: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,6 +61,11 @@ def _check_risk(work: RiskWork) -> None:
     for measure in work.measures:
         if measure not in MEASURES:
             raise RequestError("UNKNOWN_MEASURE", f"a measure must be one of {', '.join(MEASURES)}, got {measure!r}")
+    for risk_class in work.risk_classes:
+        if risk_class not in RISK_CLASSES:
+            sentence = f"a risk class must be one of {', '.join(RISK_CLASSES)}, got {risk_class[:64]!r}"
+            raise RequestError("UNKNOWN_RISK_CLASS", sentence)
+    check_aggregates(work.aggregates)
     if not work.as_of:
         raise RequestError("AS_OF_MISSING", "as_of must be an ISO 8601 date such as 2016-02-05, got ''")
     try:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import types
 
-COMPILED_DIRECTLY_CALLED = ("calibration", "caplets", "default_steps", "monte_carlo", "option_rows", "terms")
+COMPILED_DIRECTLY_CALLED = (
+    "calibration", "caplets", "default_steps", "monte_carlo", "option_rows", "suitability", "terms",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -39,12 +39,19 @@ SNAPSHOT_SIZE_BYTES_MAX = 64 * 1024 * 1024
 # ---- other market objects -------------------------------------------------------------------------------------------
 
 
-class FxSpot(Record, frozen=True, kw_only=True):
-    """Price of one unit of `foreign_currency` in `domestic_currency`; one of the two is the base currency."""
+class FxSpot(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Price of one unit of `foreign_currency` in `domestic_currency`; one of the two is the base currency.
+
+    Attributes:
+        spot_days: business days of *calendar* from the as-of date to the delivery the quote is for. Today's rate is
+            the quote carried back from there by the discount curves of both currencies; 0: the quote is today's rate.
+    """
 
     foreign_currency: str
     domestic_currency: str
     quote: str
+    spot_days: int = 0
+    calendar: str = ""
 
 
 class EquityDefinition(Record, frozen=True, kw_only=True):
@@ -198,10 +205,12 @@ class SwaptionVolatility(Record, frozen=True, kw_only=True):
 
 
 class CapVolatility(Record, frozen=True, kw_only=True):
-    """Flat volatilities of caps by length and strike, stripped to caplets of `index`.
+    """Flat volatilities of caps by length and strike, stripped to caplets of `index`; or those of caplets themselves.
 
     Attributes:
         quotes: row-major, tenors x strikes.
+        are_caplets: the quotes are volatilities of single caplets, a tenor is the time to a fixing: nothing is
+            stripped.
         is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
         interpolation: between what is quoted. Unset: caplet volatilities are linear in strike, and in time between the
             last caplets of quoted caps. "spline", ORE's way and slower by the number of caplets: quotes are a
@@ -217,10 +226,16 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     calendar: str = "TARGET"
     is_normal: bool = True
     interpolation: Literal["spline"] | msgspec.UnsetType = msgspec.UNSET
+    are_caplets: bool | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_spline(self) -> bool:
         return self.interpolation == "spline"
+
+    @property
+    def has_caplets(self) -> bool:
+        """`are_caplets`, False where unset."""
+        return self.are_caplets is True
 
     @property
     def name(self) -> str:
@@ -406,6 +421,9 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     for security in securities:
         if not 0.0 <= security.recovery_rate < 1.0:
             yield f"security {security.name}: recovery rate must be in [0, 1), got {security.recovery_rate!r}"
+    for cap in snapshot.cap_volatilities:
+        if cap.is_spline and cap.has_caplets:
+            yield f"cap volatilities of {cap.index} must be stripped by spline or be caplets, got both"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

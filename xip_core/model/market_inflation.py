@@ -11,6 +11,8 @@ growth follows from the levels without a convexity adjustment.
 
 from __future__ import annotations
 
+import msgspec
+
 from xip_core.model.market_instruments import Pillars, Record
 from xip_core.model.trade import Convention, DayCount
 
@@ -51,6 +53,7 @@ class YearOnYearDefinition(Record, frozen=True, kw_only=True):
         calendar, convention: of their payments.
         swap_day_count: accrual of both legs.
         curve_day_count: the time the growth is linear in.
+        are_growths: the quotes are growths over the year that ends where such a swap would, and nothing is solved.
     """
 
     name: str
@@ -63,3 +66,9 @@ class YearOnYearDefinition(Record, frozen=True, kw_only=True):
     convention: Convention = "modified_following"
     swap_day_count: DayCount = "30/360"
     curve_day_count: DayCount = "A365F"
+    are_growths: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_growths(self) -> bool:
+        """`are_growths`, False where unset."""
+        return self.are_growths is True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from xip_core.model.market_instruments import Record
 from xip_core.model.trade import Convention, DayCount
 
@@ -15,6 +17,7 @@ class LinearGaussModel(Record, frozen=True, kw_only=True):
     Attributes:
         index: of its floating leg.
         reversion: mean reversion of the short rate a year, given, not fitted.
+        discount_curve: of the swaptions the model is fitted to; unset, the one that discounts the currency.
         fixed_frequency_months, fixed_day_count, convention, calendar: of its fixed leg and of both schedules.
     """
 
@@ -25,3 +28,4 @@ class LinearGaussModel(Record, frozen=True, kw_only=True):
     calendar: str
     settlement_days: int = 2
     reversion: float = 0.0
+    discount_curve: str | msgspec.UnsetType = msgspec.UNSET

@@ -34,12 +34,19 @@ class QuoteUse(msgspec.Struct, frozen=True):
     Attributes:
         role: "rate" (outright rates, CDS spreads), "spread", "points", "spot", "price", "yield", "dividend",
             "volatility", "risk_reversal", "butterfly", "upfront", "season" or "discount".
-        maturity_years: of the instrument, from the as-of date, to the precision buckets need.
+        maturity_years: of the instrument, from the as-of date, to the precision buckets need; of a volatility the
+            expiry.
+        tenor_years: length of the swap behind a swaption volatility.
+        strike: of a volatility with one, in the units of *strike_axis*.
+        strike_axis: "strike", "moneyness" (strike over forward), "spread" (strike less forward) or "delta".
     """
 
     quote: str
     role: str
     maturity_years: float
+    tenor_years: float | None = None
+    strike: float | None = None
+    strike_axis: str = ""
 
 
 class MarketObject(msgspec.Struct, frozen=True):
@@ -133,27 +140,43 @@ def _uses(pillars: Pillars, role: str, as_of: dt.date) -> tuple[QuoteUse, ...]:
     return tuple(QuoteUse(pillar.quote, role, maturity_years(pillar.tenor, as_of)) for pillar in pillars)
 
 
-def _grid_uses(tenors: Iterable[str], quotes: tuple[str, ...], as_of: dt.date) -> tuple[QuoteUse, ...]:
-    """Row-major grid: the row's tenor is the maturity."""
+def _grid_uses(
+    tenors: Iterable[str],
+    quotes: tuple[str, ...],
+    as_of: dt.date,
+    swap_tenors: tuple[str, ...] = (),
+    strikes: tuple[float, ...] = (),
+    strike_axis: str = "strike",
+) -> tuple[QuoteUse, ...]:
+    """Row-major grid: the row's tenor is the maturity; columns are swap tenors, strikes within them fastest."""
     rows = list(tenors)
     column_count = len(quotes) // len(rows) if rows else 0
-    return tuple(
-        QuoteUse(quote, "volatility", maturity_years(rows[position // column_count], as_of))
-        for position, quote in enumerate(quotes)
-    )
+    lengths: tuple[float | None, ...] = tuple(maturity_years(tenor, as_of) for tenor in swap_tenors) or (None,)
+    columns: list[tuple[float | None, float | None]]
+    columns = [(length, strike) for length in lengths for strike in (strikes or (None,))]
+    axis = strike_axis if strikes else ""
+    found = []
+    for position, quote in enumerate(quotes):
+        maturity = maturity_years(rows[position // column_count], as_of)
+        length, strike = columns[position % len(columns)]
+        found.append(QuoteUse(quote, "volatility", maturity, length, strike, axis))
+    return tuple(found)
 
 
 def _smile_uses(smile: VolatilitySmile, as_of: dt.date) -> tuple[QuoteUse, ...]:
     quotes = smile.quotes
     if not isinstance(quotes, DeltaQuotes):
-        return _grid_uses(smile.expiries, quotes.volatilities, as_of)
-    roles = (
-        ("volatility", quotes.at_the_money), ("risk_reversal", quotes.risk_reversals), ("butterfly", quotes.butterflies)
-    )  # fmt: skip
+        axis = "moneyness" if quotes.is_moneyness else "strike"
+        return _grid_uses(smile.expiries, quotes.volatilities, as_of, (), quotes.strikes, axis)
+    roles: tuple[tuple[str, tuple[str, ...], tuple[float, ...]], ...] = (
+        ("volatility", quotes.at_the_money, ()),
+        ("risk_reversal", quotes.risk_reversals, quotes.deltas),
+        ("butterfly", quotes.butterflies, quotes.deltas),
+    )
     return tuple(
-        QuoteUse(use.quote, role, use.maturity_years)
-        for role, names in roles
-        for use in _grid_uses(smile.expiries, names, as_of)
+        msgspec.structs.replace(use, role=role)
+        for role, names, deltas in roles
+        for use in _grid_uses(smile.expiries, names, as_of, (), deltas, "delta")
     )
 
 
@@ -215,23 +238,26 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
     for eq in snapshot.equity_volatilities:
         add("equity_volatility", eq.name, "", _uses(eq.pillars, "volatility", as_of))
     for grid in snapshot.commodity_volatilities:
-        add("commodity_volatility", grid.name, "", _grid_uses(grid.expiries, grid.quotes, as_of))
+        uses = _grid_uses(grid.expiries, grid.quotes, as_of, (), grid.strikes)
+        add("commodity_volatility", grid.name, "", uses)
     for swaption in snapshot.swaption_volatilities:
-        grid_uses = _grid_uses(swaption.expiries, swaption.quotes, as_of)
+        grid_uses = _grid_uses(swaption.expiries, swaption.quotes, as_of, swaption.swap_tenors)
         add("swaption_volatility", swaption.currency, swaption.currency, grid_uses)
     for cap in snapshot.cap_volatilities:
         index = indices.get(cap.index)
         curves = sorted({cap.discount_curve, index.curve if index else cap.discount_curve})
         cap_parents = (f"curve/{curve}" for curve in curves)
         currency = index.currency if index else ""
-        add("cap_volatility", cap.index, currency, _grid_uses(cap.tenors, cap.quotes, as_of), cap_parents)
+        uses = _grid_uses(cap.tenors, cap.quotes, as_of, (), cap.strikes)
+        add("cap_volatility", cap.index, currency, uses, cap_parents)
     for smile in snapshot.volatility_smiles:
         add(smile.kind, smile.name, "", _smile_uses(smile, as_of), _smile_parents(smile, snapshot))
     for cube in snapshot.swaption_cubes:
         of_index = [indices[cube.index].curve] if cube.index in indices else []
         behind = {curve.discount_curve for curve in snapshot.curves if curve.name in of_index}
         cube_parents = (f"curve/{curve}" for curve in sorted({*of_index, *behind} - {""}))
-        uses = _grid_uses(cube.expiries, cube.volatilities, as_of)
+        shape = (cube.swap_tenors, cube.strike_spreads)
+        uses = _grid_uses(cube.expiries, cube.volatilities, as_of, *shape, strike_axis="spread")
         add("swaption_volatility", cube.currency, cube.currency, uses, cube_parents)
     return {item.name: item for item in found}
 

@@ -45,7 +45,8 @@ class RunState(enum.IntEnum):
 
 
 class NodeProgress(msgspec.Struct, frozen=True):
-    """How far one node of the risk graph is; *kernels* is what its numbers rest on (`xip_core.kernel_versions`)."""
+    """How far one node of the risk graph is; *kernels* is what its numbers rest on (`xip_core.kernel_versions`),
+    *tiles_reused* of *tiles_done* were taken over from another run."""
 
     node_id: int
     name: str
@@ -56,6 +57,7 @@ class NodeProgress(msgspec.Struct, frozen=True):
     tiles_done: int
     tiles_leased: int
     kernels: Versions = ()
+    tiles_reused: int = 0
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class Run(msgspec.Struct, frozen=True):
         is_paused: nothing new of it is computed until it is resumed; only of a running run.
         eta_s: seconds until it is final by the cost model, at the share of the grid it has now; 0 when unknown.
         retry_of: the run whose results it took over, "" for none.
+        reuse_of: the run of another plan whose tiles it began with, "" for none.
         is_repeated: in the answer to a submission: an earlier one under the same request id made this run.
     """
 
@@ -99,6 +102,7 @@ class Run(msgspec.Struct, frozen=True):
     eta_s: float = 0.0
     retry_of: str = ""
     is_repeated: bool = False
+    reuse_of: str = ""
 
     @property
     def is_of_table(self) -> bool:
@@ -141,8 +145,13 @@ class ResultBlock(msgspec.Struct, frozen=True):
 
     @property
     def is_totals(self) -> bool:
-        """The last block of a run holds sums by asset class; all others hold values of trades."""
+        """Blocks of the reduce node hold sums by asset class."""
         return "asset_class" in self.columns
+
+    @property
+    def is_aggregate(self) -> bool:
+        """The block of an aggregate node holds its table (`xip_core.client.tables`); others hold values of trades."""
+        return "aggregate" in self.columns
 
     @property
     def rows(self) -> np.ndarray:

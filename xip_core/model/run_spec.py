@@ -9,8 +9,18 @@ import enum
 
 import msgspec
 
+from xip_core.model.aggregates import Aggregate
+
 MEASURES = ("pv", "delta", "vega", "dv01")
 """Every measure a run may ask for, in the order of the columns; `pv` is always computed."""
+
+
+class Detail(enum.StrEnum):
+    """What of the per-trade numbers travels to clients; sums and quarantine are complete whatever is chosen."""
+
+    NONE = "none"
+    BASE = "base"
+    ALL = "all"
 
 
 class RiskWork(msgspec.Struct, frozen=True):
@@ -19,6 +29,9 @@ class RiskWork(msgspec.Struct, frozen=True):
     Attributes:
         measures: subset of `MEASURES`.
         as_of: ISO 8601 date; must equal the snapshot's.
+        aggregates: tables to be made of the P&L vectors.
+        detail: "none" suits runs whose sums alone are wanted; "base" has the numbers of the base scenario.
+        risk_classes: shifts of quotes of other classes are left out (`model.risk_class`); () applies all.
     """
 
     book_digest: str
@@ -27,6 +40,9 @@ class RiskWork(msgspec.Struct, frozen=True):
     measures: tuple[str, ...]
     base_currency: str
     as_of: str
+    aggregates: tuple[Aggregate, ...] = ()
+    detail: Detail = Detail.ALL
+    risk_classes: tuple[str, ...] = ()
 
 
 class ProbeWork(msgspec.Struct, frozen=True):
@@ -77,6 +93,44 @@ class KernelWork(msgspec.Struct, frozen=True):
     signature: KernelSignature | None = None
 
 
+class SuitabilityWork(msgspec.Struct, frozen=True):
+    """Clients judged by the risk of what they hold (docs/suitability.md).
+
+    Attributes:
+        book_digest: of the instruments, one a row.
+        as_of: ISO 8601 date; must equal the snapshot's.
+        instruments_digest, clients_digest, profiles_digest: blobs as `model.suitability` and `model.clients` encode
+            them.
+        span_years: of a market scenario.
+        stress: pattern with * and ? for the names of the scenarios that are the stress pack; all others but the base
+            are market scenarios.
+    """
+
+    book_digest: str
+    market_digest: str
+    scenarios_digest: str
+    base_currency: str
+    as_of: str
+    instruments_digest: str
+    clients_digest: str
+    profiles_digest: str
+    span_years: float
+    stress: str
+
+    @property
+    def source(self) -> RiskWork:
+        """The instruments' risk; nothing of it travels to clients."""
+        return RiskWork(
+            book_digest=self.book_digest,
+            market_digest=self.market_digest,
+            scenarios_digest=self.scenarios_digest,
+            measures=("pv",),
+            base_currency=self.base_currency,
+            as_of=self.as_of,
+            detail=Detail.NONE,
+        )
+
+
 class Priority(enum.IntEnum):
     """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
 
@@ -91,10 +145,15 @@ class RunSpec(msgspec.Struct, frozen=True):
         priority: inside the tenant; between tenants their weights decide.
         deadline_after_s: wanted so many seconds after submission, 0 for no deadline; inside a priority the nearest
             deadline goes first.
+        since: a final run of the tenant whose tiles this one takes over where their content is the same; "" lets the
+            scheduler look among the tenant's last ones.
+        is_reusing: False computes every tile.
     """
 
     name: str
-    work: RiskWork | ProbeWork | KernelWork
+    work: RiskWork | ProbeWork | KernelWork | SuitabilityWork
     tenant: str = ""
     priority: Priority = Priority.INTERACTIVE
     deadline_after_s: float = 0.0
+    since: str = ""
+    is_reusing: bool = True

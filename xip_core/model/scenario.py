@@ -1,8 +1,10 @@
-"""Scenarios: named lists of shifts, applied to quotes before anything is calibrated.
+"""Scenarios: named lists of shifts, and tables of them, applied to quotes before anything is calibrated.
 
-A shift says what (a kind of object and a name pattern), where along the maturities (a bucket), and how much, with the
-unit in the field's name: `shift_bps` adds basis points, `shift_relative` multiplies by 1 + x, `shift_absolute` adds in
-the quote's own unit. Scenario 0 is the base and has no shift. Shifts of one scenario apply one after the other.
+A shift says what (a kind of object and a name pattern), where along the maturities (a bucket; for volatilities also
+strikes, moneyness, swap tenors), and how much, with the unit in the field's name: `shift_bps` adds basis points,
+`shift_relative` multiplies by 1 + x, `shift_factor` multiplies by x, `shift_absolute` adds in the quote's own unit.
+Scenario 0 is the base and has no shift. Shifts of one scenario apply one after the other, then the tables of the set
+in their order (`model.scenario_table`).
 
 What a target means::
 
@@ -18,97 +20,53 @@ What a target means::
     *_volatility           the volatilities of one surface, by expiry; of one quoted by delta those at the money
     risk_reversal          the risk reversals of one surface ("EURUSD"), by expiry
     butterfly              its butterflies
+    risk_class             the levels of one class ("FX", "VOLATILITY"): `model.risk_class` has which those are
+    zero_rate              no quotes: the zero rates of a curve after calibration, those of the bucket
+    hazard_rate            likewise the average hazard rates -ln(survival) / t of a hazard curve
 
 A shift that names nothing is refused when the run is planned: a stress that silently does nothing is worse than none.
+So are **contradictory** shifts (CONTRADICTORY_SHIFTS): two tables that name one quote in one scenario; and, where the
+set says `exclusive`, any two shifts of one scenario that change one quote.
+
+A scenario can be seen through one risk class: shifts of quotes of other classes are then left out, whatever named them.
 """
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable
-from typing import Literal
+import itertools
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from xip_core.errors import RequestError
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import FxForwards, Record
-from xip_core.model.market_objects import MarketObject, QuoteUse, build_order, market_objects, maturity_years
+from xip_core.model.market_objects import build_order, market_objects, maturity_years
+from xip_core.model.risk_class import RiskClass
+from xip_core.model.scenario_aim import Aims
+from xip_core.model.scenario_matrix import ObjectShift, QuoteBlock, QuoteMatrix, object_shifts
+from xip_core.model.scenario_shift import CURVE_TARGETS, Shift, Target
+from xip_core.model.scenario_table import ShiftTable
 from xip_core.model.unreadable import UNREADABLE, fault_of
+
+__all__ = [
+    "ObjectShift",
+    "QuoteMatrix",
+    "Scenario",
+    "ScenarioMarket",
+    "ScenarioSet",
+    "Shift",
+    "ShiftTable",
+    "Target",
+    "base_only",
+    "decode_scenarios",
+    "encode_scenarios",
+]
 
 SCENARIO_COUNT_MAX = 100_000
 
 SHIFT_CACHE_MAX = 1_000
 """Shifts whose quotes are remembered; scenarios of one run repeat theirs in every tile."""
-
-Target = Literal[
-    "quote",
-    "curve",
-    "currency",
-    "fx",
-    "equity",
-    "commodity",
-    "hazard",
-    "inflation",
-    "fx_volatility",
-    "equity_volatility",
-    "commodity_volatility",
-    "swaption_volatility",
-    "cap_volatility",
-    "risk_reversal",
-    "butterfly",
-    "dividend",
-]
-
-_ROLES: dict[str, frozenset[str]] = {
-    "curve": frozenset({"rate", "spread"}),
-    "currency": frozenset({"rate"}),
-    "fx": frozenset({"spot"}),
-    "equity": frozenset({"spot"}),
-    "commodity": frozenset({"spot", "price"}),
-    "hazard": frozenset({"rate"}),
-    "risk_reversal": frozenset({"risk_reversal"}),
-    "butterfly": frozenset({"butterfly"}),
-    "dividend": frozenset({"dividend"}),
-    "inflation": frozenset({"rate"}),
-}
-_VOLATILITY_ROLES = frozenset({"volatility"})
-
-
-class Shift(Record, frozen=True, kw_only=True):
-    """One change of quotes; exactly one of the three sizes is given.
-
-    Attributes:
-        name: pattern with * and ? for the object's (or quote's, or currency's) name.
-        after: only maturities longer than this tenor; "" for no bound.
-        until: only maturities up to and including this tenor; "" for no bound.
-        shift_bps: added, in 0.0001 of the quote's unit.
-        shift_relative: fraction of the quote, 0.10 for +10 %.
-        shift_absolute: added, in the quote's unit.
-    """
-
-    target: Target
-    name: str
-    after: str = ""
-    until: str = ""
-    shift_bps: float | None = None
-    shift_relative: float | None = None
-    shift_absolute: float | None = None
-
-    def __post_init__(self) -> None:
-        sizes = [size for size in (self.shift_bps, self.shift_relative, self.shift_absolute) if size is not None]
-        if len(sizes) != 1:
-            raise RequestError(
-                "BAD_SCENARIO", f"a shift of {self.target} {self.name!r} must have one size, got {len(sizes)}"
-            )
-
-    def shifted(self, value: float) -> float:
-        """The quote after this shift."""
-        if self.shift_bps is not None:
-            return value + self.shift_bps * 1e-4
-        if self.shift_relative is not None:
-            return value * (1.0 + self.shift_relative)
-        return value + (self.shift_absolute or 0.0)
 
 
 class Scenario(Record, frozen=True, kw_only=True):
@@ -119,9 +77,21 @@ class Scenario(Record, frozen=True, kw_only=True):
 
 
 class ScenarioSet(Record, frozen=True, kw_only=True):
-    """Scenarios in order; the first is the base."""
+    """Scenarios in order; the first is the base.
+
+    Attributes:
+        tables: shifts of many quotes in many scenarios, beside those the scenarios name.
+        exclusive: no quote may be changed twice in one scenario.
+    """
 
     scenarios: tuple[Scenario, ...]
+    tables: tuple[ShiftTable, ...] | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
+    exclusive: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def shift_tables(self) -> tuple[ShiftTable, ...]:
+        """`tables`, none where unset."""
+        return () if isinstance(self.tables, msgspec.UnsetType) else self.tables
 
     def __post_init__(self) -> None:
         if not self.scenarios or self.scenarios[0].shifts:
@@ -135,6 +105,24 @@ class ScenarioSet(Record, frozen=True, kw_only=True):
             if scenario.name in seen:
                 raise RequestError("BAD_SCENARIO", f"scenario names must be distinct, {scenario.name!r} is there twice")
             seen.add(scenario.name)
+        for table in self.shift_tables:
+            if table.last > len(self.scenarios):
+                raise RequestError(
+                    "BAD_SCENARIO", f"a table must end with scenario {len(self.scenarios) - 1}, got {table.last - 1}"
+                )
+        for one, other in itertools.combinations(self.shift_tables, 2):
+            _refuse_overlap(one, other)
+
+
+def _refuse_overlap(one: ShiftTable, other: ShiftTable) -> None:
+    """Tables come from generators: the same quote in two of them was drawn twice, not meant to move twice."""
+    first, last = max(one.first, other.first), min(one.last, other.last)
+    if first >= last or one.target != other.target:
+        return
+    both = set(one.names) & set(other.names)
+    if both:
+        message = f"two tables must not shift one {one.target} in one scenario, got {min(both)!r} in scenario {first}"
+        raise RequestError("CONTRADICTORY_SHIFTS", message)
 
 
 _encoder = msgspec.json.Encoder()
@@ -166,8 +154,8 @@ def base_only() -> ScenarioSet:
 class ScenarioMarket:
     """Scenarios seen against one snapshot: which quotes a shift means, and which objects that reaches.
 
-    Immutable after construction; a set of scenarios is checked with `check`, and applied one by one with
-    `changed_quotes`.
+    Immutable after construction but for its cache; a set of scenarios is checked with `check`, and applied in blocks
+    with `quote_matrix`, or one by one with `changed_quotes`.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -179,57 +167,77 @@ class ScenarioMarket:
             for use in market_object.quotes:
                 self._users.setdefault(use.quote, []).append(market_object.name)
         self._followers = _followers(snapshot)
-        self._pairs = {
-            (s.domestic_currency if s.foreign_currency == snapshot.base_currency else s.foreign_currency): (
-                s.foreign_currency + s.domestic_currency
-            )
-            for s in snapshot.fx_spots
-        }
-        self._quotes_of_aim: dict[tuple[str, str, str, str], tuple[str, ...]] = {}
+        self._aims = Aims(snapshot, self._objects)
+        self._quotes_of_aim: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def quotes_of(self, shift: Shift) -> tuple[str, ...]:
-        """Names of the quotes a shift changes directly, in the order of the objects.
+        """Names of the quotes a shift changes directly, in the order of the objects; none of a shift of curves.
 
         Raises:
             RequestError: BAD_SCENARIO where it names nothing in the market.
         """
-        aim = (shift.target, shift.name, shift.after, shift.until)  # whatever its size
-        known = self._quotes_of_aim.get(aim)
+        known = self._quotes_of_aim.get(shift.aim)
         if known is not None:
             return known
-        after_years = maturity_years(shift.after, self._snapshot.as_of) if shift.after else float("-inf")
-        until_years = maturity_years(shift.until, self._snapshot.as_of) if shift.until else float("inf")
-        found: dict[str, None] = {}
-        for use in self._candidates(shift):
-            # half a day of slack: 1Y and 365 days are the same bucket border
-            if after_years + 0.5 / 365.0 < use.maturity_years <= until_years + 0.5 / 365.0:
-                found[use.quote] = None
+        is_of_curves = shift.target in CURVE_TARGETS
+        found = self._aims.curves(shift) if is_of_curves else self._aims.quotes(shift)
         if not found:
-            bucket = f" after {shift.after or 'now'} until {shift.until or 'the end'}"
-            message = f"shift of {shift.target} {shift.name!r}{bucket if shift.after or shift.until else ''}"
-            raise RequestError("BAD_SCENARIO", f"{message} names nothing in the market")
+            raise RequestError("BAD_SCENARIO", f"{shift} names nothing in the market")
         if len(self._quotes_of_aim) >= SHIFT_CACHE_MAX:
             self._quotes_of_aim.clear()
-        quotes = self._quotes_of_aim[aim] = tuple(found)
+        quotes = self._quotes_of_aim[shift.aim] = () if is_of_curves else found
         return quotes
 
+    def risk_class_of(self, quote: str) -> RiskClass | None:
+        """Risk class of a quote; None of one that no object is made from."""
+        return self._aims.risk_class(quote)
+
+    def quote_matrix(
+        self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
+    ) -> QuoteMatrix:
+        """
+        The quotes that the scenarios [begin, end) change, as an array.
+
+        A quote that is no number stays what it is, and has no row. What shifts an object after calibration is in
+        `object_shifts`.
+
+        Args:
+            risk_classes: leave out shifts of quotes of other classes; () for none.
+        """
+        block = QuoteBlock(self._snapshot.quotes, self._followers, begin, end)
+        keeps = (lambda quote: self._aims.risk_class(quote) in risk_classes) if risk_classes else None
+        for position, scenario in enumerate(scenarios.scenarios[begin:end]):
+            for shift in scenario.shifts:
+                quotes = self.quotes_of(shift)
+                block.add_shift(position, shift, quotes if keeps is None else tuple(filter(keeps, quotes)))
+        for table in scenarios.shift_tables:
+            block.add_table(table, keeps)
+        return block.matrix()
+
+    def object_shifts(
+        self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
+    ) -> list[ObjectShift]:
+        """What shifts curves and hazard curves after calibration in the scenarios [begin, end), in order."""
+        is_kept = {"curve": "INTEREST_RATE", "hazard": "CREDIT"}
+        kinds = [kind for kind, one in is_kept.items() if not risk_classes or one in risk_classes]
+        named: list[tuple[int, Shift, tuple[str, ...]]] = []
+        for position, scenario in enumerate(scenarios.scenarios[begin:end]):
+            for shift in scenario.shifts:
+                if shift.target in CURVE_TARGETS:
+                    named.append((position, shift, self._aims.curves(shift)))
+        found = object_shifts(named, scenarios.shift_tables, begin, end, self._snapshot.as_of)
+        return [shift for shift in found if shift.market_object.split("/", 1)[0] in kinds]
+
     def changed_quotes(self, scenario: Scenario) -> dict[str, float]:
-        """Quotes with another value than in the snapshot; quotes that are no number stay what they are."""
-        changed: dict[str, float] = {}
-        for shift in scenario.shifts:
-            for quote in self.quotes_of(shift):
-                before = changed.get(quote, self._snapshot.quotes.get(quote))
-                if before is None or isinstance(before, str):
-                    continue
-                after = shift.shifted(before)
-                changed[quote] = after
-                if shift.target in ("fx", "equity") and before != 0.0:
-                    self._scale_followers(changed, quote, after / before)
-        return changed
+        """Quotes with another value than in the snapshot by the shifts that *scenario* names."""
+        alone = ScenarioSet(scenarios=(Scenario(name="base" if scenario.name != "base" else "0"), scenario))
+        return self.quote_matrix(alone, 1, 2).changed()[0]
 
     def touched_objects(self, scenario: Scenario) -> frozenset[str]:
         """Objects that are other than in the base: those whose quotes change, and all that is built on them."""
-        return self.reached_by(self.changed_quotes(scenario))
+        touched = self.reached_by(self.changed_quotes(scenario))
+        shifted = (name for s in scenario.shifts if s.target in CURVE_TARGETS for name in self._aims.curves(s))
+        return touched | frozenset(shifted)
 
     def reached_by(self, quotes: Iterable[str]) -> frozenset[str]:
         """Objects built on any of *quotes*, directly or through other objects."""
@@ -239,11 +247,15 @@ class ScenarioMarket:
                 touched.add(name)
         return frozenset(touched)
 
+    def object_names(self) -> frozenset[str]:
+        """All objects of the market."""
+        return frozenset(self._objects)
+
     def check(self, scenarios: ScenarioSet) -> None:
-        """Refuses a set with a shift that names nothing; the message names the scenario.
+        """Refuses a set with a shift that names nothing, or with contradictory ones; the message names the scenario.
 
         Raises:
-            RequestError: BAD_SCENARIO.
+            RequestError: BAD_SCENARIO, CONTRADICTORY_SHIFTS.
         """
         for position, scenario in enumerate(scenarios.scenarios):
             for shift in scenario.shifts:
@@ -251,35 +263,39 @@ class ScenarioMarket:
                     self.quotes_of(shift)
                 except RequestError as error:
                     raise RequestError("BAD_SCENARIO", f"scenario {position} {scenario.name!r}: {error}") from error
+        for table in scenarios.shift_tables:
+            self._check_table(table)
+        if scenarios.exclusive is True:
+            for position in range(1, len(scenarios.scenarios)):
+                self._refuse_twice_changed(scenarios, position)
 
-    def _candidates(self, shift: Shift) -> Iterable[QuoteUse]:
-        if shift.target == "quote":
-            names = fnmatch.filter(sorted(self._users), shift.name)
-            return [QuoteUse(name, "quote", self._longest_use(name)) for name in names]
-        roles = _ROLES.get(shift.target, _VOLATILITY_ROLES)
-        matching = [item for item in self._objects.values() if self._matches(shift, item)]
-        return [use for item in matching for use in item.quotes if use.role in roles]
+    def _check_table(self, table: ShiftTable) -> None:
+        kind = {"quote": "", "zero_rate": "curve", "discount": "curve"}.get(table.target, "hazard")
+        for row, name in enumerate(table.names):
+            is_known = f"{kind}/{name}" in self._objects if kind else name in self._users
+            if not is_known:
+                where = f"row {row} of a table of {table.target} shifts"
+                raise RequestError("BAD_SCENARIO", f"{where} names nothing in the market: {name!r}")
+            if kind and maturity_years(table.tenors[row], self._snapshot.as_of) <= 0.0:
+                message = f"a tenor of {name!r} in a table must lie after the as-of date, got {table.tenors[row]!r}"
+                raise RequestError("BAD_SCENARIO", message)
 
-    def _matches(self, shift: Shift, item: MarketObject) -> bool:
-        if shift.target == "currency":
-            return item.kind == "curve" and fnmatch.fnmatchcase(item.currency, shift.name)
-        kind = "inflation" if item.kind == "year_on_year" else item.kind
-        is_smile = shift.target in ("risk_reversal", "butterfly") and kind.endswith("_volatility")
-        is_dividend = shift.target == "dividend" and kind == "equity"
-        if shift.target != kind and not is_smile and not is_dividend:
-            return False
-        name = item.name.split("/", 1)[1]
-        return fnmatch.fnmatchcase(self._pairs[name] if item.kind == "fx" else name, shift.name)
-
-    def _longest_use(self, quote: str) -> float:
-        uses = (use for name in self._users[quote] for use in self._objects[name].quotes)
-        return max(use.maturity_years for use in uses if use.quote == quote)
-
-    def _scale_followers(self, changed: dict[str, float], spot_quote: str, ratio: float) -> None:
-        for follower in self._followers.get(spot_quote, ()):
-            value = changed.get(follower, self._snapshot.quotes.get(follower))
-            if value is not None and not isinstance(value, str):
-                changed[follower] = value * ratio
+    def _refuse_twice_changed(self, scenarios: ScenarioSet, position: int) -> None:
+        scenario = scenarios.scenarios[position]
+        by: dict[str, str] = {}
+        changes = [(str(shift), self.quotes_of(shift) or self._aims.curves(shift)) for shift in scenario.shifts]
+        for table in scenarios.shift_tables:
+            if table.target == "quote" and table.first <= position < table.last:
+                sizes = table.columns(position, position + 1)[:, 0].tolist()
+                moved = (name for name, size in zip(table.names, sizes, strict=True) if size != table.neutral)
+                changes.append(("a table", tuple(moved)))
+        for words, names in changes:
+            for name in names:
+                if name in by:
+                    where = f"scenario {position} {scenario.name!r} of an exclusive set"
+                    message = f"{where} must change {name} once, got {by[name]} and {words}"
+                    raise RequestError("CONTRADICTORY_SHIFTS", message)
+                by[name] = words
 
 
 def _followers(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:

@@ -69,9 +69,10 @@ class Premium(TradeRecord, frozen=True, kw_only=True):
 
 
 class TradeTerms(TradeRecord, frozen=True, kw_only=True, tag_field="type"):
-    """What every trade has; book, desk and counterparty are labels that pricing ignores."""
+    """What every trade has; book, desk, counterparty and tags are labels that pricing ignores and sums go by."""
 
     id: str
     book: str = ""
     desk: str = ""
     counterparty: str = ""
+    tags: dict[str, str] = {}

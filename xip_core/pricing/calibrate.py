@@ -15,25 +15,27 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.errors import CalibrationError, CellError, Failure, FailureReason
+from xip_core.errors import CalibrationError, Failure, FailureReason
 from xip_core.model import market_instruments as instruments
 from xip_core.model.dates import date_of
-from xip_core.model.market import IsdaModel, Snapshot, usable_quote
-from xip_core.model.scenario import ScenarioMarket, ScenarioSet
+from xip_core.model.market import IsdaModel, Snapshot
+from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
+from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
 from xip_core.pricing.calibrate_inflation import InflationBuilder
-from xip_core.pricing.calibrate_versions import BlockVersions, users_of_quotes
+from xip_core.pricing.calibrate_versions import BlockVersions
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_isda import solve_isda
+from xip_core.pricing.curves_shift import shift_curves
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.layout_slots import YEAR_DAYS, CurveSlot
@@ -82,13 +84,19 @@ def decode_failures(column: npt.NDArray[np.uint8]) -> tuple[CalibrationFailure, 
 
 
 def calibrate_tile(
-    snapshot: Snapshot, layout: SnapshotLayout, scenarios: ScenarioSet, scenario_begin: int, scenario_end: int
+    snapshot: Snapshot,
+    layout: SnapshotLayout,
+    scenarios: ScenarioSet,
+    scenario_begin: int,
+    scenario_end: int,
+    risk_classes: Collection[str] = (),
 ) -> Columns:
     """Calibrates the scenarios [scenario_begin, scenario_end).
 
     Args:
         layout: of this snapshot or of one with the same definitions, whatever its quotes; compiled systems are kept
             with it, so pass the same object again.
+        risk_classes: shifts of these alone are applied; () for all.
 
     Returns:
         `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
@@ -98,14 +106,20 @@ def calibrate_tile(
             f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
         )
     calibrator = calibrator_of(snapshot, layout)
-    block = scenarios.scenarios[scenario_begin:scenario_end]
-    changed = [calibrator.scenario_market.changed_quotes(scenario) for scenario in block]
-    market, failures = calibrator.calibrate(changed)
+    scenario_market = calibrator.scenario_market
+    block = (scenarios, scenario_begin, scenario_end, risk_classes)
+    market, failures = calibrator.calibrate_block(scenario_market.quote_matrix(*block))
+    shift_curves(layout, market, scenario_market.object_shifts(*block))
+    return calibration_columns(calibrator, market, failures, scenario_begin)
+
+
+def calibration_columns(
+    calibrator: Calibrator, market: Floats, failures: Mapping[tuple[str, int], Failure], begin: int
+) -> Columns:
+    """The columns of a tile whose first scenario is *begin*."""
     listed = [
-        CalibrationFailure(
-            scenario_begin + column, name, int(failure.reason), failure.message, isinstance(failure, PartialFailure)
-        )
-        for (name, column), failure in failures.items()
+        CalibrationFailure(begin + column, name, int(found.reason), found.message, isinstance(found, PartialFailure))
+        for (name, column), found in failures.items()
     ]
     encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
     return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
@@ -140,7 +154,6 @@ class Calibrator:
         self.scenario_market = ScenarioMarket(snapshot)
         self.order = tuple(name for name in layout.order if name in layout.ranges)
         self.builder = builder
-        self._users = users_of_quotes(layout)
         self.dv01_shift = _dv01_shift(layout)
         self._base: Floats | None = None
         self._base_failures: dict[str, Failure] = {}
@@ -148,11 +161,15 @@ class Calibrator:
 
     def calibrate(self, changed: Sequence[Mapping[str, float]]) -> tuple[Floats, dict[tuple[str, int], Failure]]:
         """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
+        return self.calibrate_block(matrix_of(changed, self._snapshot.quotes))
+
+    def calibrate_block(self, changed: QuoteMatrix) -> tuple[Floats, dict[tuple[str, int], Failure]]:
+        """Market matrix (F, S) of the scenarios of a block, and failures by (object, column)."""
         base, _ = self.base_market()
-        market = np.repeat(base[:, None], len(changed), axis=1)
+        market = np.repeat(base[:, None], changed.values.shape[1], axis=1)
         failures: dict[tuple[str, int], Failure] = {}
-        versions = BlockVersions(self._layout, self._users, changed)
-        quotes_of = [{**self._snapshot.quotes, **quotes} if quotes else self._snapshot.quotes for quotes in changed]
+        versions = BlockVersions(self._layout, changed)
+        quotes = BlockQuotes(self._snapshot.quotes, changed)
         for name in self.order:
             poll()
             found = versions.of(name)
@@ -161,8 +178,8 @@ class Calibrator:
                 failures |= {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
             if not len(found.columns):
                 continue
-            quotes = [quotes_of[column] for column in found.columns.tolist()]
-            built, built_failures = self._build(name, market, quotes, failures, found.columns)
+            own = quotes.chosen(found.columns)
+            built, built_failures = self._build(name, market, own, failures, found.columns)
             touched = np.flatnonzero(found.version_of >= 0)
             market[begin:end, touched] = built[:, found.version_of[touched]]
             for column in touched.tolist() if built_failures else ():
@@ -212,9 +229,8 @@ class Calibrator:
                     break
         alive = [position for position in range(len(columns)) if position not in found]
         if alive:
-            values, failed = self.builder.build(
-                name, market, [quotes[position] for position in alive], columns[alive]
-            )
+            own = quotes.chosen(np.array(alive)) if isinstance(quotes, BlockQuotes) else quotes
+            values, failed = self.builder.build(name, market, own, columns[alive])
             built[:, alive] = values
             for position, failure in failed.items():
                 if not isinstance(failure, PartialFailure):
@@ -250,7 +266,9 @@ class ObjectBuilder:
         self._equities = {item.name: item for item in snapshot.equities}
         self._commodities = {item.name: item for item in snapshot.commodities}
         self._hazards = {item.name: item for item in snapshot.hazards}
-        self._caps = {f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities}
+        self._caps = {
+            f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities if not item.has_caplets
+        }
         self._inflation = InflationBuilder(layout, quote_matrix)
         self._strippers: dict[str, CapletStripper] = {}
         self._is_foreign_base = {}
@@ -443,43 +461,3 @@ class ObjectBuilder:
             return values, failures
         years = ((days - self._layout.as_of_day) / YEAR_DAYS)[:, None]
         return values * values * years, failures
-
-
-def quote_matrix(
-    quotes: Sequence[Quotes], names: Sequence[str], must_be: str = "finite"
-) -> tuple[Floats, dict[int, Failure]]:
-    """Values (n, K) of n quotes in K scenarios, and failures by column; a failed column holds ones.
-
-    Args:
-        must_be: "finite", "positive", "not negative" or "above -1".
-    """
-    matrix = np.ones((len(names), len(quotes)))
-    failures: dict[int, Failure] = {}
-    for column, values in enumerate(quotes):
-        found = [values.get(name) for name in names]
-        if all(type(value) is float for value in found) and _are_in_domain(np.array(found), must_be):
-            matrix[:, column] = found
-            continue
-        failure = _first_bad_quote(values, names, must_be)
-        if failure is None:
-            matrix[:, column] = found
-        else:
-            failures[column] = failure
-    return matrix, failures
-
-
-def _are_in_domain(numbers: Floats, must_be: str) -> bool:
-    lower = {"positive": numbers > 0.0, "not negative": numbers >= 0.0, "above -1": numbers > -1.0}
-    return bool(np.isfinite(numbers).all() and np.all(lower.get(must_be, True)))
-
-
-def _first_bad_quote(values: Quotes, names: Sequence[str], must_be: str) -> Failure | None:
-    """Why a column cannot be used; None where it can."""
-    for name in names:
-        try:
-            number = usable_quote(values, name)
-        except CellError as error:
-            return error.failure
-        if not _are_in_domain(np.array([number]), must_be):
-            return Failure(FailureReason.BAD_QUOTE, f"quote {name} must be {must_be}, got {number!r}")
-    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from xip_core.errors import Failure
 from xip_core.pricing.arithmetic import Floats, RefTable
 from xip_core.pricing.inflation import YearOnYearSwaps, log_growths, year_on_year_payments
@@ -37,6 +39,8 @@ class InflationBuilder:
             return self._levels(name, quotes)
         slot = self._layout.year_on_years[name]
         rates, failures = self._read(quotes, [pillar.quote for pillar in slot.definition.swaps])
+        if slot.definition.has_growths:
+            return np.vstack([np.full_like(rates[:1], slot.definition.base_rate), rates]), failures
         return self._compiled(name).solve(rates, market), failures
 
     def _levels(self, name: str, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:

@@ -1,23 +1,21 @@
 """Which scenarios of a block see a different object than the base, and which of them see the same one.
 
-A scenario of a ladder moves one quote of some thousand; most objects of most scenarios are the base's. So each changed
-quote is looked up once, by the objects it goes into, and an object nobody changed costs one look at its parents.
+A scenario of a ladder moves one quote of some thousand; most objects of most scenarios are the base's. A scenario sees
+another object than the base where one of the object's quotes has other bits than in the snapshot, or where it sees
+another parent; two see the same one where all of these are the same. An object nobody changed costs one look at its
+quotes and parents.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.model.scenario import QuoteMatrix
 from xip_core.pricing.market_layout import SnapshotLayout
 
 Ints = npt.NDArray[np.int64]
-
-Own = tuple[tuple[str, float], ...]
-"""The changed quotes of one object in one scenario, by name."""
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -32,55 +30,49 @@ class Versions(msgspec.Struct, frozen=True):
     version_of: Ints
 
 
-def users_of_quotes(layout: SnapshotLayout) -> dict[str, tuple[str, ...]]:
-    """Quote -> objects that are made from it directly."""
-    users: dict[str, dict[str, None]] = {}
-    for name, item in layout.objects.items():
-        for use in item.quotes:
-            users.setdefault(use.quote, {})[name] = None
-    return {quote: tuple(names) for quote, names in users.items()}
-
-
 class BlockVersions:
     """Ask for objects in building order: parents first."""
 
-    def __init__(
-        self, layout: SnapshotLayout, users: Mapping[str, tuple[str, ...]], changed: Sequence[Mapping[str, float]]
-    ) -> None:
-        """
-        Args:
-            changed: per scenario of the block its quotes that are not the snapshot's.
-        """
+    def __init__(self, layout: SnapshotLayout, changed: QuoteMatrix) -> None:
         self._layout = layout
-        self._count = len(changed)
-        self._base = Versions(np.empty(0, dtype=np.int64), np.full(len(changed), -1, dtype=np.int64))
-        self._own: dict[str, dict[int, Own]] = {}
-        for column, quotes in enumerate(changed):
-            found: dict[str, list[tuple[str, float]]] = {}
-            for quote in sorted(quotes):
-                for name in users.get(quote, ()):
-                    found.setdefault(name, []).append((quote, quotes[quote]))
-            for name, own in found.items():
-                self._own.setdefault(name, {})[column] = tuple(own)
+        self._row_of = {quote: row for row, quote in enumerate(changed.quotes)}
+        self._bits: Ints = np.ascontiguousarray(changed.values).view(np.int64)
+        self._is_changed = self._bits != changed.base.view(np.int64)[:, None]
+        count = changed.values.shape[1]
+        self._base = Versions(np.empty(0, dtype=np.int64), np.full(count, -1, dtype=np.int64))
         self._known: dict[str, Versions] = {}
 
     def of(self, name: str) -> Versions:
         """The versions of one object."""
-        own = self._own.get(name, {})
-        parents = [self._known[parent].version_of for parent in self._layout.objects[name].parents]
-        parents = [keys for keys in parents if keys is not self._base.version_of]
-        touched = sorted({*own, *(int(column) for keys in parents for column in np.flatnonzero(keys >= 0))})
-        if not touched:
+        item = self._layout.objects[name]
+        rows = [row for row in (self._row_of.get(use.quote) for use in item.quotes) if row is not None]
+        found = [self._known[parent].version_of for parent in item.parents]
+        parents = [keys for keys in found if keys is not self._base.version_of]
+        is_touched = self._is_changed[rows].any(axis=0)
+        for keys in parents:
+            is_touched |= keys >= 0
+        touched = np.flatnonzero(is_touched)
+        if not len(touched):
             self._known[name] = self._base
             return self._base
-        version_of = np.full(self._count, -1, dtype=np.int64)
-        seen: dict[tuple[object, ...], int] = {}
-        columns: list[int] = []
-        for column in touched:
-            key = (own.get(column, ()), *(int(keys[column]) for keys in parents))
-            version = seen.setdefault(key, len(columns))
-            if version == len(columns):
-                columns.append(column)
-            version_of[column] = version
-        found = self._known[name] = Versions(np.array(columns, dtype=np.int64), version_of)
-        return found
+        keys = np.concatenate((self._bits[rows][:, touched], *(keys[None, touched] for keys in parents)))
+        first, version_of = _distinct(keys)
+        versions = np.full(len(is_touched), -1, dtype=np.int64)
+        versions[touched] = version_of
+        known = self._known[name] = Versions(touched[first], versions)
+        return known
+
+
+def _distinct(keys: Ints) -> tuple[list[int], list[int]]:
+    """Of the columns of (n, T): where each distinct one stands first, and for each column which of those it is."""
+    width = keys.itemsize * len(keys)
+    encoded = np.ascontiguousarray(keys.T).tobytes()
+    seen: dict[bytes, int] = {}
+    first: list[int] = []
+    number_of = []
+    for column in range(keys.shape[1]):
+        number = seen.setdefault(encoded[column * width : (column + 1) * width], len(first))
+        if number == len(first):
+            first.append(column)
+        number_of.append(number)
+    return first, number_of

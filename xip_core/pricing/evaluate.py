@@ -15,12 +15,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
+from xip_core.graph.nodes import BUMPS_OPERATION
+from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
 from xip_core.pricing.polling import asking, poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
 if TYPE_CHECKING:
     from xip_core.model.market import Snapshot
+    from xip_core.model.scenario import ScenarioSet
+    from xip_core.model.sensitivity import Expansion
     from xip_core.pricing.market_layout import SnapshotLayout
     from xip_core.pricing.tile_market import MarketView
     from xip_core.pricing.value_tile import MarketBlock
@@ -60,6 +63,14 @@ def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: I
             from xip_core.pricing.reduce import reduce_tile
 
             return reduce_tile(plan, node.node_id, tile, data)
+        case NodeKind.AGGREGATE:
+            from xip_core.pricing.aggregate import aggregate_tile
+
+            return aggregate_tile(plan, node, tile, data)
+        case NodeKind.SUITABILITY:
+            from xip_core.pricing.suitability_tile import suitability_tile
+
+            return suitability_tile(plan, node, tile, data)
         case NodeKind.PROBE:
             return _probe(plan)
         case NodeKind.KERNEL:
@@ -70,41 +81,95 @@ def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: I
 
 def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     """Resolved rows follow from the book and the definitions, so they outlive a run, and quotes that move."""
-    begin, end = node.row_range(tile)
-    rows = node.rows[4 * begin : 4 * end]
-    key = ("resolved", plan.book_digest, rows, _definitions_digest(plan, data))
-    output = data.memo(key, lambda: _resolved_rows(plan, np.frombuffer(rows, dtype="<i4"), data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
+    source = plan.source_of(node)
+    rows = tile_rows(node, tile) - np.int32(source.row_begin)
+    key = ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
+    output = data.memo(key, lambda: _resolved_rows(source, rows, data))
+    objects = data.memo(("needed", *key), lambda: _needed_objects(source, cast(Columns, output), data))
+    return TileValue(output=cast(Columns, output), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
 
 
-def _resolved_rows(plan: Plan, rows: npt.NDArray[np.int32], data: TileData) -> Columns:
+def _needed_objects(source: Source, resolved: Columns, data: TileData) -> tuple[str, ...]:
+    from xip_core.pricing.needed_objects import needed_objects
+    from xip_core.pricing.resolve import json_value
+
+    return needed_objects(resolved, json_value(resolved["object_names"]), _layout(source, data))
+
+
+def _resolved_rows(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> Columns:
     from xip_core.pricing.resolve import decode_rows, resolve_rows
 
-    return resolve_rows(decode_rows(rows_of_book(plan, rows, data)), market_view(plan, data))
+    return resolve_rows(decode_rows(lines_of_book(source, book_rows, data)), market_view(source, data))
 
 
-def rows_of_book(plan: Plan, rows: npt.NDArray[np.int32], data: TileData) -> list[bytes]:
-    """Lines of the book by row number."""
-    digest = plan.book_digest
+def tile_rows(node: Node, tile: int) -> npt.NDArray[np.int32]:
+    """The plan's numbers of the rows of a tile."""
+    begin, end = node.row_range(tile)
+    return np.frombuffer(node.rows, dtype="<i4")[begin:end]
+
+
+def tile_groups(node: Node, tile: int) -> npt.NDArray[np.int32]:
+    """Leaf groups of the rows of a tile of a value node."""
+    begin, end = node.row_range(tile)
+    return np.frombuffer(node.groups, dtype="<i4")[begin:end]
+
+
+def lines_of_book(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> list[bytes]:
+    """Lines of the source's book, by row number counted from its own first row."""
+    digest = source.book_digest
     lines = cast(list[bytes], data.memo(("book", digest), lambda: data.blob(digest).split(b"\n")))
-    return [lines[row] for row in rows.tolist()]
+    return [lines[row] for row in book_rows.tolist()]
 
 
 def _calibrate(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     """Calibrated scenarios follow from market and scenarios, so another book finds them ready."""
-    scenario_range = node.scenario_range(tile)
-    key = ("calibrated", plan.market_digest, plan.scenarios_digest, scenario_range)
-    output = data.memo(key, lambda: _calibrated_scenarios(plan, scenario_range, data))
+    source, scenario_range = plan.source_of(node), node.scenario_range(tile)
+    key = ("calibrated", source.market_digest, source.scenarios_digest, source.risk_classes, scenario_range)
+    make = _bumped_markets if node.kernel == BUMPS_OPERATION else _calibrated_scenarios
+    output = data.memo(key, lambda: make(source, scenario_range, data))
     return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
 
 
-def _calibrated_scenarios(plan: Plan, scenario_range: tuple[int, int], data: TileData) -> Columns:
-    from xip_core.model.scenario import ScenarioSet, decode_scenarios
+def _calibrated_scenarios(source: Source, scenario_range: tuple[int, int], data: TileData) -> Columns:
     from xip_core.pricing.calibrate import calibrate_tile
 
-    digest = plan.scenarios_digest
-    scenarios = cast(ScenarioSet, data.memo(("scenarios", digest), lambda: decode_scenarios(data.blob(digest))))
-    return calibrate_tile(_snapshot(plan, data), _layout(plan, data), scenarios, *scenario_range)
+    scenarios = scenario_set(source, data)
+    snapshot, layout = _snapshot(source, data), _layout(source, data)
+    return calibrate_tile(snapshot, layout, scenarios, *scenario_range, source.risk_classes)
+
+
+def _bumped_markets(source: Source, column_range: tuple[int, int], data: TileData) -> Columns:
+    from xip_core.pricing.bumps import bump_tile
+
+    return bump_tile(_snapshot(source, data), _layout(source, data), expansion_of(source, data), *column_range)
+
+
+def expansion_of(source: Source, data: TileData) -> Expansion:
+    """What the sensitivities of a source come to in its market."""
+    from xip_core.model.sensitivity import decode_sensitivities, expand
+
+    def make() -> Expansion:
+        return expand(decode_sensitivities(data.blob(source.scenarios_digest)), _snapshot(source, data))
+
+    key = ("expansion", source.scenarios_digest, source.market_digest)
+    return cast("Expansion", data.memo(key, make))
+
+
+def scenario_names(source: Source, data: TileData) -> tuple[str, ...]:
+    """Names of the scenarios of a source, or of the columns of its bumps; the base first."""
+    from xip_core.model.sensitivity import column_names
+    from xip_core.model.sensitivity_head import is_sensitivity_set
+
+    if is_sensitivity_set(data.blob(source.scenarios_digest)):
+        return column_names(expansion_of(source, data))
+    return tuple(scenario.name for scenario in scenario_set(source, data).scenarios)
+
+
+def scenario_set(source: Source, data: TileData) -> ScenarioSet:
+    from xip_core.model.scenario import decode_scenarios
+
+    digest = source.scenarios_digest
+    return cast("ScenarioSet", data.memo(("scenarios", digest), lambda: decode_scenarios(data.blob(digest))))
 
 
 def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
@@ -114,9 +179,24 @@ def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     resolved = data.output(ref.node_id, _needed(ref.tile_needed(tile)))
     block = market_block(node, tile, data)
     poll()
-    begin, end = node.row_range(tile)
-    rows = np.frombuffer(node.rows, dtype="<i4")[begin:end]
-    return value_tile(plan, rows, resolved, block)
+    source, rows = plan.source_of(node), tile_rows(node, tile)
+    at_base = _at_base(source, rows, resolved, block, data) if resolved and block.base else None
+    return value_tile(source, rows, tile_groups(node, tile), resolved, block, at_base)
+
+
+def _at_base(
+    source: Source, rows: npt.NDArray[np.int32], resolved: Columns, block: MarketBlock, data: TileData
+) -> Columns:
+    """What the tiles of the same rows share. Rows that were refused when they were resolved are empty, so the statuses
+    are part of the key: elsewhere the same rows may have been resolved."""
+    from xip_core.pricing.pruning import rows_at_base
+
+    book_rows = rows - np.int32(source.row_begin)
+    statuses = resolved["row_status"].tobytes()
+    key = ("at base", source.book_digest, book_rows.tobytes(), statuses, source.market_digest)
+    base = np.ascontiguousarray(block.base["market"][:, :1])
+    with np.errstate(all="ignore"):  # what is not finite is found and named in the value tile
+        return cast(Columns, data.memo(key, lambda: rows_at_base(resolved, base)))
 
 
 def market_block(node: Node, tile: int, data: TileData) -> MarketBlock:
@@ -145,35 +225,35 @@ def _probe(plan: Plan) -> TileValue:
     return TileValue(output={}, detail={}, cell_count=1)
 
 
-def _snapshot(plan: Plan, data: TileData) -> Snapshot:
+def _snapshot(source: Source, data: TileData) -> Snapshot:
     from xip_core.model.market import decode_snapshot
 
-    digest = plan.market_digest
+    digest = source.market_digest
     return cast("Snapshot", data.memo(("snapshot", digest), lambda: decode_snapshot(data.blob(digest))))
 
 
-def _definitions_digest(plan: Plan, data: TileData) -> str:
+def _definitions_digest(source: Source, data: TileData) -> str:
     """Of the snapshot but for its quotes: all that a layout, and so a resolved row, depends on."""
 
     def digest() -> str:
-        return digest_of(msgspec.msgpack.encode(msgspec.structs.replace(_snapshot(plan, data), quotes={})))
+        return digest_of(msgspec.msgpack.encode(msgspec.structs.replace(_snapshot(source, data), quotes={})))
 
-    return cast(str, data.memo(("definitions", plan.market_digest), digest))
+    return cast(str, data.memo(("definitions", source.market_digest), digest))
 
 
-def _layout(plan: Plan, data: TileData) -> SnapshotLayout:
+def _layout(source: Source, data: TileData) -> SnapshotLayout:
     from xip_core.pricing.market_layout import SnapshotLayout
 
-    key = ("layout", _definitions_digest(plan, data))
-    return cast("SnapshotLayout", data.memo(key, lambda: SnapshotLayout(_snapshot(plan, data))))
+    key = ("layout", _definitions_digest(source, data))
+    return cast("SnapshotLayout", data.memo(key, lambda: SnapshotLayout(_snapshot(source, data))))
 
 
-def market_view(plan: Plan, data: TileData) -> MarketView:
+def market_view(source: Source, data: TileData) -> MarketView:
     """What rows are resolved against."""
     from xip_core.pricing.tile_market import MarketView
 
-    key = ("market_view", _definitions_digest(plan, data))
-    return cast("MarketView", data.memo(key, lambda: MarketView(_layout(plan, data))))
+    key = ("market_view", _definitions_digest(source, data))
+    return cast("MarketView", data.memo(key, lambda: MarketView(_layout(source, data))))
 
 
 __all__ = ["Columns", "evaluate_tile"]

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+from collections.abc import Mapping
 
 import msgspec
 
@@ -37,7 +38,7 @@ from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars,
 from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_interpolation import interpolator_of
-from xip_core.pricing.curves_pillars import add_tenors, curve_instruments, hazard_knot_days
+from xip_core.pricing.curves_pillars import add_tenors, advance_days, curve_instruments, hazard_knot_days
 from xip_core.pricing.inflation import (
     InflationSlot,
     YearOnYearSlot,
@@ -88,6 +89,7 @@ class SnapshotLayout:
         self.broken: dict[str, str] = {}
         self.curves: dict[str, CurveSlot] = {}
         self.spots: dict[str, int] = {}
+        self._deliveries: dict[str, dt.date] = {}  # of spot rates that are not for today
         self.equities: dict[str, PillarSlot] = {}
         self.dividends: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
@@ -130,6 +132,10 @@ class SnapshotLayout:
                 definition = next(curve for curve in snapshot.curves if curve.name == short_name)
                 self._lay_out_curve(definition)
             case "fx":
+                spot = next(s for s in snapshot.fx_spots if short_name in (s.foreign_currency, s.domestic_currency))
+                if spot.spot_days:
+                    day = advance_days(spot.calendar, self.as_of_day, spot.spot_days)
+                    self._deliveries[short_name] = date_of(day)
                 self.spots[short_name] = self._take(name, 1)
             case "equity":
                 equity = next(equity for equity in snapshot.equities if equity.name == short_name)
@@ -323,7 +329,12 @@ class SnapshotLayout:
         factor = self.spots.get(currency)
         if factor is None:
             raise self._absent(f"fx/{currency}")
-        return ((factor, 1.0),)
+        spot: Refs = ((factor, 1.0),)
+        delivery = self._deliveries.get(currency)
+        if delivery is None:
+            return spot
+        base, own = (self.log_discount(self.discount_curve(one), delivery) for one in (self.base_currency, currency))
+        return combine_refs((1.0, spot), (1.0, base), (-1.0, own))
 
     def log_equity_spot(self, name: str) -> Refs:
         slot = self.equities.get(name)
@@ -431,6 +442,10 @@ class SnapshotLayout:
     def fixing(self, index: str, date: dt.date) -> float | None:
         """The published fixing, or None when the snapshot has none for that day."""
         return self._snapshot.fixings.get(index, {}).get(date)
+
+    def fixings_of(self, index: str) -> Mapping[dt.date, float]:
+        """All published fixings of an index."""
+        return self._snapshot.fixings.get(index, {})
 
     def objects_of(self, refs: Refs) -> tuple[str, ...]:
         """Names of the market objects the factors belong to, sorted."""

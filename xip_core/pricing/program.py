@@ -68,7 +68,7 @@ import numpy.typing as npt
 from xip_core.pricing.layout import RefArrays, SmileRef
 from xip_core.pricing.program_bermudan import BermudanItem, bermudan_columns
 from xip_core.pricing.program_defaults import DefaultItem, default_columns
-from xip_core.pricing.smile_values import smile_columns
+from xip_core.pricing.program_rare import chain_columns, rare_option_columns
 from xip_core.pricing.tile import Columns
 
 KIND_NORMAL = 1
@@ -117,7 +117,11 @@ def sparse_of(columns: Columns, name: str) -> Sparse:
 
 
 class PointArrays:
-    """The points of one tile as arrays, once all of them are known."""
+    """The points of one tile as arrays, once all of them are known.
+
+    Attributes:
+        begins: of each point among the pairs of factor and weight; one more than there are points.
+    """
 
     def __init__(self, parts: list[tuple[npt.NDArray[np.int64], RefArrays]], count: int) -> None:
         """
@@ -127,13 +131,13 @@ class PointArrays:
         self._sizes = np.zeros(count, dtype=np.int64)
         for numbers, refs in parts:
             self._sizes[numbers] = refs.sizes
-        self._begins = _pointers(self._sizes)
-        self._factor = np.empty(self._begins[-1], dtype=np.int32)
-        self._weight = np.empty(self._begins[-1], dtype=np.float64)
+        self.begins = cumulated(self._sizes)
+        self.factor = np.empty(self.begins[-1], dtype=np.int32)
+        self.weight = np.empty(self.begins[-1], dtype=np.float64)
         for numbers, refs in parts:
-            positions = np.repeat(self._begins[numbers], refs.sizes) + _counters(refs.sizes)
-            self._factor[positions] = refs.factors
-            self._weight[positions] = refs.weights
+            positions = np.repeat(self.begins[numbers], refs.sizes) + _counters(refs.sizes)
+            self.factor[positions] = refs.factors
+            self.weight[positions] = refs.weights
 
     def flatten(self, uses_per_row: list[Uses]) -> Sparse:
         """One sparse row per entry of *uses_per_row*: the points it uses, one after the other."""
@@ -141,23 +145,23 @@ class PointArrays:
         use_counts = np.fromiter(map(len, uses_per_row), dtype=np.int64, count=len(uses_per_row))
         points = uses >> 1
         sizes = self._sizes[points]
-        positions = np.repeat(self._begins[points], sizes) + _counters(sizes)
+        positions = np.repeat(self.begins[points], sizes) + _counters(sizes)
         signs = np.repeat(1.0 - 2.0 * (uses & 1), sizes)
-        ptr = _pointers(sizes)[_pointers(use_counts)].astype(np.int32)
-        return Sparse(ptr, self._factor[positions], self._weight[positions] * signs)
+        ptr = cumulated(sizes)[cumulated(use_counts)].astype(np.int32)
+        return Sparse(ptr, self.factor[positions], self.weight[positions] * signs)
 
 
-def _pointers(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def cumulated(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Cumulated sizes with a 0 in front."""
-    pointers = np.zeros(len(sizes) + 1, dtype=np.int64)
-    np.cumsum(sizes, out=pointers[1:])
-    return pointers
+    begins = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=begins[1:])
+    return begins
 
 
 def _counters(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """0, 1, .. size - 1 for each size, concatenated."""
-    pointers = _pointers(sizes)
-    return np.arange(pointers[-1]) - np.repeat(pointers[:-1], sizes)
+    begins = cumulated(sizes)
+    return np.arange(begins[-1]) - np.repeat(begins[:-1], sizes)
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -348,8 +352,7 @@ class ProgramWriter:
         self._terms = TermWriter()
         self._spots: list[Uses] = []
         self._quotients: list[tuple[int, QuotientItem]] = []
-        self._chains: list[ChainItem] = []
-        self._chain_ptr = [0]
+        self._chains: list[list[ChainItem]] = []
         self._bermudans: list[tuple[int, BermudanItem]] = []
         self._options: list[OptionItem] = []
         self._option_ptr = [0]
@@ -361,8 +364,7 @@ class ProgramWriter:
         self._terms.add_item(parts.special, parts.terms)
         self._spots.append(spot)
         self._quotients.extend((row, quotient) for quotient in parts.quotients)
-        self._chains.extend(parts.chains)
-        self._chain_ptr.append(len(self._chains))
+        self._chains.append(parts.chains)
         self._bermudans.extend((row, bermudan) for bermudan in parts.bermudans)
         self._options.extend(parts.options)
         self._option_ptr.append(len(self._options))
@@ -374,7 +376,7 @@ class ProgramWriter:
         columns["terms_delta_weight"] = self._terms.delta_weights()
         columns |= sparse_columns("spot", arrays.flatten(self._spots))
         columns |= self._quotient_columns(arrays)
-        columns |= self._chain_columns(arrays)
+        columns |= chain_columns(self._chains, arrays)
         columns |= bermudan_columns(self._bermudans, arrays)
         columns |= self._option_columns(arrays)
         columns |= default_columns(self._defaults, arrays)
@@ -395,19 +397,6 @@ class ProgramWriter:
         columns |= sparse_columns("quotient_growth", growth)
         return columns
 
-    def _chain_columns(self, points: PointArrays) -> Columns:
-        links = [link for item in self._chains for link in item.links]
-        sizes = np.array([len(item.links) for item in self._chains], dtype=np.int64)
-        columns: Columns = {
-            "chain_ptr": np.array(self._chain_ptr, dtype=np.int32),
-            "chain_amount": np.array([item.amount for item in self._chains], dtype=np.float64),
-            "link_ptr": _pointers(sizes).astype(np.int32),
-        }
-        for name in ("alpha", "beta", "gamma", "delta"):
-            columns[f"link_{name}"] = np.array([getattr(link, name) for link in links], dtype=np.float64)
-        columns |= sparse_columns("chain_discount", points.flatten([item.discount for item in self._chains]))
-        return columns | sparse_columns("link_growth", points.flatten([link.growth for link in links]))
-
     def _option_columns(self, points: PointArrays) -> Columns:
         options = self._options
         forward, discount = TermWriter(), TermWriter()
@@ -426,40 +415,7 @@ class ProgramWriter:
         columns |= forward.columns("forward", points)
         columns |= discount.columns("discount", points)
         columns |= sparse_columns("volatility", points.flatten([option.volatility for option in options]))
-        columns |= self._cash_columns(points)
-        smiles = [(index, option.smile) for index, option in enumerate(options) if option.smile is not None]
-        columns |= smile_columns(smiles)
-        columns |= self._average_columns(points)
-        return columns
-
-    def _cash_columns(self, points: PointArrays) -> Columns:
-        """Options on a par-yield annuity; their factors are positions in `cash_option`."""
-        settled = [(index, option.cash) for index, option in enumerate(self._options) if option.cash is not None]
-        discounts = [option.cash_discount for option in self._options if option.cash is not None]
-        coupons = [(position, coupon) for position, (_, cash) in enumerate(settled) for coupon in cash]
-        sizes = np.array([len(cash) for _, cash in settled], dtype=np.int64)
-        columns: Columns = {
-            "cash_option": np.array([index for index, _ in settled], dtype=np.int32),
-            "cash_ptr": _pointers(sizes).astype(np.int32),
-            "cash_amount": np.array([coupon.accrual for _, coupon in coupons], dtype=np.float64),
-            "cash_factor": np.array([position for position, _ in coupons], dtype=np.int32),
-            "cash_weight": np.array([-coupon.time_years for _, coupon in coupons], dtype=np.float64),
-        }
-        return columns | sparse_columns("cash_discount", points.flatten(discounts))
-
-    def _average_columns(self, points: PointArrays) -> Columns:
-        """Options on an average and their prices to come."""
-        averaged = [(index, option.average) for index, option in enumerate(self._options) if option.average is not None]
-        prices = [price for _, average in averaged for price in average]
-        sizes = np.array([len(average) for _, average in averaged], dtype=np.int64)
-        columns: Columns = {
-            "average_option": np.array([index for index, _ in averaged], dtype=np.int32),
-            "average_ptr": _pointers(sizes).astype(np.int32),
-            "average_weight": np.array([price.weight for price in prices], dtype=np.float64),
-            "average_time": np.array([price.time_years for price in prices], dtype=np.float64),
-        }
-        columns |= sparse_columns("average_forward", points.flatten([price.forward for price in prices]))
-        return columns | sparse_columns("average_variance", points.flatten([price.variance for price in prices]))
+        return columns | rare_option_columns(list(enumerate(options)), points)
 
 
 def check_program(columns: Columns) -> None:

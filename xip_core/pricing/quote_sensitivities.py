@@ -13,7 +13,7 @@ forward curve to cross-currency curve to hazard curve to caplet volatilities. Al
     FX points                                                                         and their quotient with the spot
     given rates, spreads, discount factors, hazard rates, FX and equity spots,
     equity forwards and dividend yields, commodity prices, volatilities               formula
-    any other kind of object, such as inflation curves                                central differences of that object
+    any other kind of object: inflation curves, ISDA hazard curves                    central differences of that object
                                                                                       alone, chained like the others
 
     jacobian = quote_jacobian(snapshot)
@@ -163,6 +163,7 @@ class _Writer:
         self._builder: ObjectBuilder = calibrator.builder
         self._market = market
         self._equities = {item.name: item for item in snapshot.equities}
+        self._hazards = {item.name: item for item in snapshot.hazards}
 
     def write(self, name: str, known: Mapping[str, ObjectSensitivity]) -> ObjectSensitivity:
         begin, end = self._layout.ranges[name]
@@ -202,13 +203,14 @@ class _Writer:
         return formula(name) if formula else self._differences(name)
 
     def _formulas(self) -> dict[str, Callable[[str], _Direct]]:
-        volatilities = ("fx_volatility", "equity_volatility", "commodity_volatility", "swaption_volatility")
+        volatilities = ("fx_volatility", "equity_volatility", "commodity_volatility", "swaption_volatility",
+                        "cap_volatility")  # fmt: skip
         return {
             "curve": self._given_curve,
             "fx": self._fx,
             "equity": self._equity,
             "commodity": self._identity,
-            "hazard": self._hazard_rates,
+            "hazard": self._hazard,
             **dict.fromkeys(volatilities, self._volatility),
         }
 
@@ -333,8 +335,10 @@ class _Writer:
                 by_factor[1 + row, factors.index(factor)] = -weight / years[row]
         return _Direct(names, by_quote, factors, by_factor)
 
-    def _hazard_rates(self, name: str) -> _Direct:
-        """Log survival: minus the sum of rate times length of the periods so far."""
+    def _hazard(self, name: str) -> _Direct:
+        """Log survival of given rates: minus the sum of rate times length of the periods so far."""
+        if not self._hazards[name.split("/", 1)[1]].hazard_rates:
+            return self._differences(name)
         names = [use.quote for use in self._layout.objects[name].quotes]
         lengths = np.diff(self._years(self._layout.hazards[name.split("/", 1)[1]].knot_days), prepend=0.0)
         return _Direct(names, -np.tril(np.tile(lengths, (len(names), 1))))

@@ -1,93 +1,136 @@
-"""The reduce tile: partial sums of all value tiles become totals and P&L vectors per asset class.
+"""The reduce tile: partial sums of all value tiles become the vectors of leaf groups, and totals per asset class.
 
-Order. Partials are added in the order of asset classes as they first occur in the plan, then value nodes by id, then
-tiles by number, left to right in double precision. Nothing about who computed a tile, or when, enters, so totals are
-equal to the byte on any cluster. Of n partials x the error is at most (n - 1) 2^-53 sum |x|: 10^-10 of the gross value
-for a million tiles.
+Order. Partials are added value node by value node (by id), then tile by tile (by number), left to right in double
+precision; of a node of many row blocks a **sum** node adds 32 blocks at a time first, in the same order. Totals are
+leaf groups added in their order, which puts the groups of an asset class together. Nothing about who computed a tile,
+or when, enters, so sums are equal to the byte on any cluster. Of n partials x the error is at most
+(n - 1) 2^-53 sum |x|: 10^-10 of the gross value for a million tiles.
+
+Scenario blocks. Tile j of J adds the tiles (., j) of every value node, those of its own scenarios. Small vectors are
+one tile, which reads all.
 
 Missing numbers. Every sum stands beside how many rows it expected and how many it used. A row counts as expected though
 its value tile was given up (that tile's output is an empty set of columns), or though planning had quarantined it; then
-it is counted in its asset class, or in "unclassified" where not even its type could be read. Nothing is ever added for
-a row without a number.
+it is counted in its group, "unclassified" where its labels could not be read. Nothing is ever added for a row without a
+number.
 
-Columns: docs/tile-outputs.md. Memory: one tile's partials at a time, and A x scenarios totals.
+Columns: docs/tile-outputs.md. Memory: one tile's partials at a time, and G x scenarios sums.
 """
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from xip_core.graph.nodes import SUM_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
-UNCLASSIFIED = "unclassified"
 
+class GroupSums:
+    """Running sums of G leaf groups over scenarios [begin, end). *measure_count* counts those other than pv."""
 
-class Totals:
-    """Running sums of A asset classes over S scenarios. *measures* are those other than pv."""
+    def __init__(self, group_count: int, begin: int, end: int, measure_count: int) -> None:
+        self._begin, self._end = begin, end
+        self.pnl = np.zeros((group_count, end - begin))
+        self.rows_used = np.zeros((group_count, end - begin), "<i4")
+        self.rows_expected = np.zeros(group_count, "<i4")
+        self.base = np.zeros((group_count, 1 + measure_count))
 
-    def __init__(self, asset_classes: tuple[str, ...], scenario_count: int, measures: tuple[str, ...]) -> None:
-        self._index = {name: index for index, name in enumerate(asset_classes)}
-        self._measures = measures
-        shape = (len(asset_classes), scenario_count)
-        self._pv = np.zeros(len(asset_classes))
-        self._measure_sum = np.zeros((len(asset_classes), len(measures)))
-        self._pnl = np.zeros(shape)
-        self._rows_used = np.zeros(shape, "<i8")
-        self._rows_expected = np.zeros(shape, "<i8")
+    def add_tile(self, node: Node, tile: int, row_groups: bytes, partial: Columns) -> None:
+        """
+        Add the partials of one value or sum tile; an empty set of columns is a tile that was given up.
 
-    def add_tile(self, node: Node, tile: int, partial: Columns) -> None:
-        """Add the partials of one value tile; an empty set of columns is a tile that was given up."""
-        row_begin, row_end = node.row_range(tile)
+        Rows are expected once, however many scenario blocks there are: by the first that this tile reads.
+
+        Args:
+            row_groups: int32 leaf groups of the rows of *node*.
+        """
         begin, end = node.scenario_range(tile)
-        at = self._index[node.asset_class]
-        self._rows_expected[at, begin:end] += row_end - row_begin
+        own = slice(begin - self._begin, end - self._begin)
+        if begin == self._begin:
+            row_begin, row_end = node.row_range(tile)
+            groups = np.frombuffer(row_groups, "<i4")[row_begin:row_end]
+            self.rows_expected += np.bincount(groups, minlength=len(self.rows_expected)).astype("<i4")
         if not partial:
             return
-        self._pnl[at, begin:end] += partial["pnl_sum"]
-        self._rows_used[at, begin:end] += partial["rows_used"]
+        groups = partial["group"]
+        self.pnl[groups, own] += partial["pnl_sum"]  # each group is there once
+        self.rows_used[groups, own] += partial["rows_used"]
         if begin == 0:
-            self._pv[at] += partial["pv_sum"][0]
-            self._measure_sum[at] += partial["measure_sum"]
+            self.base[groups, 0] += partial["pv_sum"]
+            self.base[groups, 1:] += partial["measure_sum"]
 
-    def expect_row(self, asset_class: str) -> None:
+    def expect_row(self, group: int) -> None:
         """Count a row that has no tile."""
-        self._rows_expected[self._index[asset_class]] += 1
+        self.rows_expected[group] += 1
+
+    def partial(self) -> Columns:
+        """The groups that occur, as a value tile puts them out."""
+        group = np.flatnonzero(self.rows_expected).astype("<i4")
+        columns: Columns = {
+            "group": group,
+            "rows_expected": self.rows_expected[group].astype("<i8"),
+            "rows_used": self.rows_used[group],
+            "pnl_sum": self.pnl[group],
+        }
+        if self._begin == 0:
+            columns |= {"pv_sum": self.base[group, 0], "measure_sum": np.ascontiguousarray(self.base[group, 1:])}
+        return columns
 
     def columns(self) -> Columns:
-        names = np.frombuffer(msgspec.json.encode(list(self._index)), "u1")
-        measures = {measure: self._measure_sum[:, at].copy() for at, measure in enumerate(self._measures)}
-        return {
-            "asset_class": names,
-            "pv": self._pv,
-            **measures,
-            "pnl": self._pnl,
-            "rows_used": self._rows_used,
-            "rows_expected": self._rows_expected,
-        }
+        columns: Columns = {"pnl": self.pnl, "rows_used": self.rows_used, "rows_expected": self.rows_expected}
+        if self._begin == 0:
+            columns["base"] = self.base
+        return columns
 
 
 def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValue:
-    """Totals of all value tiles, the one tile of the reduce node. See the module's head."""
+    """One scenario block of the vectors of one source with its totals, or of a sum node. See the module's head."""
     reduce = plan.nodes[node_id]
     assert reduce.kind == NodeKind.REDUCE, reduce.name
-    assert tile == 0, tile
-    values = [plan.nodes[ref.node_id] for ref in reduce.inputs]
-    totals = Totals(_asset_classes(plan, values), reduce.scenario_count, plan.measures[1:])
-    for node in values:
-        for value_tile in range(node.tile_count):
+    source = plan.source_of(reduce)
+    begin, end = reduce.scenario_range(tile)
+    sums = GroupSums(len(plan.groups.labels), begin, end, len(source.measures) - 1)
+    for ref in reduce.inputs:
+        node = plan.nodes[ref.node_id]
+        groups = node.groups or plan.nodes[node.inputs[0].node_id].groups  # a sum node has those of its value node
+        for value_tile in ref.tiles_needed(tile, node.tile_count):
             poll()
-            totals.add_tile(node, value_tile, data.output(node.node_id, value_tile))
+            sums.add_tile(node, value_tile, groups, data.output(node.node_id, value_tile))
+    if reduce.kernel == SUM_OPERATION:
+        return TileValue(output=sums.partial(), detail={}, cell_count=0)
     for quarantined in plan.quarantine:
-        totals.expect_row(quarantined.asset_class or UNCLASSIFIED)
-    columns = totals.columns()
-    return TileValue(output=columns, detail=columns, cell_count=0)
+        if 0 <= quarantined.row - source.row_begin < source.row_count:
+            sums.expect_row(quarantined.group)
+    columns = sums.columns()
+    totals = _totals(plan.groups.labels, source.measures, columns)
+    return TileValue(output=columns, detail=totals | {"scenario": np.arange(begin, end, dtype="<i4")}, cell_count=0)
 
 
-def _asset_classes(plan: Plan, values: list[Node]) -> tuple[str, ...]:
-    """Each once, as they first occur: of value nodes, then of rows that have none."""
-    names = [node.asset_class for node in values]
-    names += [quarantined.asset_class or UNCLASSIFIED for quarantined in plan.quarantine]
-    return tuple(dict.fromkeys(names))
+def _totals(labels: tuple[tuple[str, ...], ...], measures: tuple[str, ...], columns: Columns) -> Columns:
+    """Sums per asset class, over leaf groups in their order. Classes without a row of this source are left out."""
+    expected = columns["rows_expected"]
+    classes = list(dict.fromkeys(label[0] for label, count in zip(labels, expected, strict=True) if count))
+    index = {name: at for at, name in enumerate(classes)}
+    members = [(group, index[label[0]]) for group, label in enumerate(labels) if label[0] in index]
+    totals: Columns = {"asset_class": np.frombuffer(msgspec.json.encode(classes), "u1")}
+    if "base" in columns:
+        base = _added(members, len(classes), columns["base"])
+        totals |= {name: base[:, at].copy() for at, name in enumerate(measures)}
+    totals["pnl"] = _added(members, len(classes), columns["pnl"])
+    totals["rows_used"] = _added(members, len(classes), columns["rows_used"].astype("<i8"))
+    rows_expected = _added(members, len(classes), expected.astype("<i8"))
+    totals["rows_expected"] = np.repeat(rows_expected[:, None], totals["pnl"].shape[1], axis=1)
+    return totals
+
+
+def _added(
+    members: list[tuple[int, int]], class_count: int, values: npt.NDArray[np.generic]
+) -> npt.NDArray[np.generic]:
+    added = np.zeros((class_count, *values.shape[1:]), values.dtype)
+    for group, at in members:
+        added[at] += values[group]
+    return added

@@ -17,10 +17,14 @@ from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
 from xip_core.pricing import resolve_assets, resolve_bermudan, resolve_commodity, resolve_credit, resolve_rates
 from xip_core.pricing.polling import poll
-from xip_core.pricing.program import ProgramWriter, RowParts
+from xip_core.pricing.program import PointArrays, ProgramWriter, RowParts, Uses
+from xip_core.pricing.program_bermudan import bermudan_columns
+from xip_core.pricing.program_defaults import default_columns
+from xip_core.pricing.program_rare import chain_columns, rare_option_columns
 from xip_core.pricing.resolve_structured import is_structured
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView, TileMarket
+from xip_core.pricing.vanilla.program import PlainProgram
 
 _RESOLVERS: dict[type, Callable[[Any, TileMarket], RowParts]] = {
     trades.Swap: resolve_rates.resolve_swap,
@@ -40,6 +44,13 @@ _RESOLVERS: dict[type, Callable[[Any, TileMarket], RowParts]] = {
     trades.CommoditySwaption: resolve_commodity.resolve_commodity_swaption,
     trades.CommodityAverageOption: resolve_commodity.resolve_commodity_average_option,
 }
+
+OPTION_COLUMNS = ("option_", "forward_", "discount_", "volatility_")
+"""What the names of the columns begin with that ProgramWriter writes after those of chains and Bermudans."""
+
+
+ROWS_PER_STEP = 32
+"""Plain rows between two polls: 200 us of swaps, 20 ms where all of them have thousands of periods."""
 
 
 class RefusedTrade(msgspec.Struct, frozen=True):
@@ -69,32 +80,97 @@ def refused_trade(line: bytes, failure: Failure) -> RefusedTrade:
 
 
 def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
-    """Columns of the row program of *rows*, in their order; see program.py."""
+    """Columns of the row program of *rows*, in their order; see program.py.
+
+    Plain trades are resolved compiled (`pricing.vanilla`), the others one by one in Python among them.
+    """
+    if view.plain is None:
+        return resolve_rows_in_python(rows, view)
+    market = TileMarket(view)
+    program = PlainProgram(view.plain)
+    for row in rows:
+        poll()
+        program.add(row)
+    program.prepare()
+    for begin in range(0, len(rows), ROWS_PER_STEP):
+        poll()
+        program.resolve(begin, begin + ROWS_PER_STEP)
+    program.look_up(market)
+    failures = _Failures(len(rows))
+    others: dict[int, tuple[RowParts, tuple[str, ...]]] = {}
+    for position in program.left():
+        poll()
+        parts, objects, spot = failures.resolved(position, rows[position], market)
+        program.set_parts(position, parts, spot)
+        others[position] = parts, tuple(objects)
+    points = market.point_arrays()
+    objects_of_rows = program.objects(market.objects_by_point())
+    for position, (_, objects_of_row) in others.items():
+        objects_of_rows[position] = objects_of_row
+    columns = failures.columns(rows) | _object_columns(objects_of_rows)
+    return columns | _program_columns(program, points, {position: parts for position, (parts, _) in others.items()})
+
+
+def resolve_rows_in_python(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
+    """What `resolve_rows` must give, byte by byte: the same without compiled code."""
     market = TileMarket(view)
     writer = ProgramWriter()
-    failures: list[tuple[int, int, str]] = []
-    statuses = np.zeros(len(rows), dtype=np.uint8)
-    objects_of_rows: list[list[str]] = []
+    failures = _Failures(len(rows))
+    objects_of_rows: list[tuple[str, ...]] = []
     for position, row in enumerate(rows):
         poll()
-        parts = RowParts()
+        parts, objects, spot = failures.resolved(position, row, market)
+        writer.add_row(parts, spot)
+        objects_of_rows.append(tuple(objects))
+    columns = failures.columns(rows) | _object_columns(objects_of_rows)
+    return columns | writer.columns(market.point_arrays())
+
+
+class _Failures:
+    """Which rows of a tile cannot be resolved, and why."""
+
+    def __init__(self, row_count: int) -> None:
+        self._statuses = np.zeros(row_count, dtype=np.uint8)
+        self._failures: list[tuple[int, int, str]] = []
+
+    def resolved(
+        self, position: int, row: trades.Trade | RefusedTrade, market: TileMarket
+    ) -> tuple[RowParts, list[str], Uses]:
+        """Parts of a row, the market objects it needs and log FX of its currency; nothing where it fails."""
         try:
             parts = resolve_trade(row, market)
-            objects = market.objects_of(parts.uses())
-            spot = market.fx(parts.currency)
+            return parts, market.objects_of(parts.uses()), market.fx(parts.currency)
         except CellError as error:
-            parts, objects, spot = RowParts(), [], ()
-            statuses[position] = error.failure.reason
-            failures.append((position, int(error.failure.reason), error.failure.message))
-        writer.add_row(parts, spot)
-        objects_of_rows.append(objects)
-    columns: Columns = {
-        "row_status": statuses,
-        "trade_ids": json_column([row.id for row in rows]),
-        "failures": json_column(failures),
-    }
-    columns |= _object_columns(objects_of_rows)
-    return columns | writer.columns(market.point_arrays())
+            self._statuses[position] = error.failure.reason
+            self._failures.append((position, int(error.failure.reason), error.failure.message))
+            return RowParts(), [], ()
+
+    def columns(self, rows: Sequence[trades.Trade | RefusedTrade]) -> Columns:
+        return {
+            "row_status": self._statuses,
+            "trade_ids": json_column([row.id for row in rows]),
+            "failures": json_column(self._failures),
+        }
+
+
+def _program_columns(program: PlainProgram, points: PointArrays, others: dict[int, RowParts]) -> Columns:
+    """The columns of *program* and of what *others*, resolved in Python, have beside, in the order of ProgramWriter."""
+    compiled = program.columns(points)
+    nothing = RowParts()
+    parts_of_rows = [others.get(position, nothing) for position in range(program.row_count)]
+    options = [
+        (place, option)
+        for position, parts in others.items()
+        if parts.options
+        for place, option in enumerate(parts.options, program.option_begin(position))
+    ]
+    bermudans = [(position, item) for position, parts in others.items() for item in parts.bermudans]
+    columns: Columns = {name: compiled[name] for name in compiled if not name.startswith(OPTION_COLUMNS)}
+    columns |= chain_columns([parts.chains for parts in parts_of_rows], points)
+    columns |= bermudan_columns(bermudans, points)
+    columns |= {name: compiled[name] for name in compiled if name.startswith(OPTION_COLUMNS)}
+    columns |= rare_option_columns(options, points)
+    return columns | default_columns([parts.defaults for parts in parts_of_rows], points)
 
 
 def resolve_trade(row: trades.Trade | RefusedTrade, market: TileMarket) -> RowParts:
@@ -144,13 +220,17 @@ def _id_of(line: bytes) -> str:
         return ""
 
 
-def _object_columns(objects_of_rows: list[list[str]]) -> Columns:
-    names = sorted({name for objects in objects_of_rows for name in objects})
+def _object_columns(objects_of_rows: Sequence[tuple[str, ...]]) -> Columns:
+    distinct = set(objects_of_rows)
+    names = sorted({name for objects in distinct for name in objects})
     number = {name: i for i, name in enumerate(names)}
+    numbers_of = {objects: [number[name] for name in objects] for objects in distinct}
     pointers = np.zeros(len(objects_of_rows) + 1, dtype=np.int32)
     np.cumsum([len(objects) for objects in objects_of_rows], out=pointers[1:])
     return {
         "object_names": json_column(names),
         "object_ptr": pointers,
-        "object_index": np.array([number[name] for objects in objects_of_rows for name in objects], dtype=np.int32),
+        "object_index": np.array(
+            [one for objects in objects_of_rows for one in numbers_of[objects]], dtype=np.int32
+        ),
     }

@@ -10,6 +10,7 @@ the right's rate. What its floating leg pays beyond the discount curve is paid p
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from xip_core.errors import CellError, FailureReason
@@ -47,6 +48,9 @@ def resolve_bermudan_swaption(trade: BermudanSwaption, market: TileMarket) -> Ro
     flows.add_floating(floating)
     if not flows.found:
         raise CellError(FailureReason.BAD_TRADE, "no period of the swap begins at or after an exercise")
+    if not isinstance(model.discount_curve, msgspec.UnsetType):
+        fitted = model.discount_curve
+        discounting = msgspec.structs.replace(discounting, curve=fitted, discounts=market.discounts(fitted))
     swaptions = [_swaption(market, model, discounting, fixed, day, end) for day in exercises]
     parts.bermudans.append(BermudanItem(position_sign(trade.position), swaptions, flows.found))
     return parts

@@ -26,6 +26,7 @@ from xip_core.model.daycounts import year_fractions
 from xip_core.model.quasi_coupons import accruals_of
 from xip_core.model.trade import Bond, Cds, FloatingLeg, Leg
 from xip_core.pricing.bonds import ex_coupon_days, settlement_date
+from xip_core.pricing.layout import MarketLayout
 from xip_core.pricing.program import RowParts, Uses
 from xip_core.pricing.resolve_isda import resolve_isda_cds
 from xip_core.pricing.resolve_legs import Discounting, Periods, add_coupons, at_period, discounting_of, periods_of
@@ -60,7 +61,7 @@ def resolve_bond(trade: Bond, market: TileMarket) -> RowParts:
         if repaid != 0.0 and pay > market.as_of_day:
             parts.pay(sign * repaid, discounting.at(pay))
     if trade.credit_curve:
-        recovery_rate = _recovery_rate(trade, market)
+        recovery_rate = recovery_rate_of(trade, market.layout)
         _add_default_payments(parts, market, trade, periods, discounting, sign * recovery_rate)
     return parts
 
@@ -77,11 +78,11 @@ def _without_ex_coupons(trade: Bond, periods: Periods, as_of_day: int) -> Period
     return msgspec.structs.replace(periods, pays=np.where(is_ex, np.minimum(periods.pays, as_of_day), periods.pays))
 
 
-def _recovery_rate(trade: Bond | Cds, market: TileMarket) -> float:
+def recovery_rate_of(trade: Bond | Cds, layout: MarketLayout) -> float:
     """The trade's own, that of its security, or that of its credit curve."""
     if trade.recovery_rate is None:
-        of_security = market.layout.security_recovery(trade.security) if isinstance(trade, Bond) else None
-        return market.layout.recovery_rate(trade.credit_curve) if of_security is None else of_security
+        of_security = layout.security_recovery(trade.security) if isinstance(trade, Bond) else None
+        return layout.recovery_rate(trade.credit_curve) if of_security is None else of_security
     if not 0.0 <= trade.recovery_rate < 1.0:
         raise CellError(FailureReason.BAD_TRADE, f"recovery_rate must be in [0, 1), got {trade.recovery_rate}")
     return trade.recovery_rate
@@ -119,7 +120,7 @@ def resolve_cds(trade: Cds, market: TileMarket) -> RowParts:
     parts = RowParts(currency=leg.currency)
     periods = periods_of(leg)
     check_not_expired(int(periods.pays[-1]), market)
-    recovery_rate = _recovery_rate(trade, market)
+    recovery_rate = recovery_rate_of(trade, market.layout)
     isda = market.layout.isda_model(trade.credit_curve)
     if isda is not None:
         return resolve_isda_cds(trade, periods, isda, recovery_rate, market)

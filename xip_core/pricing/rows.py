@@ -16,11 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from xip_core.errors import Failure, FailureReason
 from xip_core.graph.plan import Node, NodeKind, Plan
-from xip_core.pricing.evaluate import evaluate_tile, market_block, market_view, rows_of_book
+from xip_core.pricing.evaluate import evaluate_tile, lines_of_book, market_block, market_view, tile_groups, tile_rows
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 
 if TYPE_CHECKING:
@@ -74,20 +73,16 @@ def _evaluate(
     from xip_core.pricing.resolve import resolve_rows
     from xip_core.pricing.value_tile import value_tile
 
-    rows = _row_numbers(node, tile)[positions.start : positions.stop]
-    lines = rows_of_book(plan, rows, data)
+    source, chosen = plan.source_of(node), slice(positions.start, positions.stop)
+    rows = tile_rows(node, tile)[chosen]
+    lines = lines_of_book(source, rows - np.int32(source.row_begin), data)
     trades = [_trade(line, refused.get(position)) for position, line in zip(positions, lines, strict=True)]
-    columns = resolve_rows(trades, market_view(plan, data))
+    columns = resolve_rows(trades, market_view(source, data))
     if node.kind is NodeKind.RESOLVE:
         return TileValue(output=columns, detail={}, cell_count=0)
     if is_cancelled():
         raise TileCancelledError
-    return value_tile(plan, rows, columns, market_block(node, tile, data))
-
-
-def _row_numbers(node: Node, tile: int) -> npt.NDArray[np.int32]:
-    begin, end = node.row_range(tile)
-    return np.frombuffer(node.rows, dtype="<i4")[begin:end]
+    return value_tile(source, rows, tile_groups(node, tile)[chosen], columns, market_block(node, tile, data))
 
 
 def _trade(line: bytes, failure: Failure | None) -> Trade | RefusedTrade:

@@ -170,6 +170,9 @@ def layout_cap_grid(
 ) -> VolatilityGrid:
     """Caplet volatilities of a cap surface; a row per quoted cap, or per caplet, at its last fixing day."""
     surface = next(item for item in snapshot.cap_volatilities if item.name == name.split("/", 1)[1])
+    if surface.has_caplets:
+        expiries = expiry_days(name, surface.calendar, as_of_day, surface.tenors)
+        return VolatilityGrid(begin, expiries, check_ascending(name, surface.strikes), surface.is_normal, False)
     index = indices.get(surface.index)
     if index is None:
         raise BrokenSurfaceError(f"{name}: rate index {surface.index} is not defined")

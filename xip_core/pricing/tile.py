@@ -52,6 +52,7 @@ class TileValue(msgspec.Struct, frozen=True):
         cell_count: cells of the tile that are now decided, quarantined ones included.
         quarantine: the cells among them without a number.
         pruned_cells: the cells among them that were not computed, because their scenario leaves their row alone.
+        objects: names of the market objects that the rows of a resolve tile need, sorted.
     """
 
     output: Columns
@@ -59,6 +60,7 @@ class TileValue(msgspec.Struct, frozen=True):
     cell_count: int
     quarantine: tuple[QuarantinedCells, ...] = ()
     pruned_cells: int = 0
+    objects: tuple[str, ...] = ()
 
 
 class TileCancelledError(Exception):

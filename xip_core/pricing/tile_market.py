@@ -22,19 +22,26 @@ from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market_instruments import FxIndex, RateIndex
 from xip_core.pricing.inflation import month_start
 from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
+from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.program import PointArrays, Uses
+from xip_core.pricing.vanilla.tables import PlainMarket
 
 Key = tuple[str, str, int]
 LookUp = Callable[[str, dt.date], Refs]
 
 
 class MarketView:
-    """A layout and a cache in front of it; safe to share between threads, because equal keys give equal entries."""
+    """A layout and a cache in front of it; safe to share between threads, because equal keys give equal entries.
+
+    Attributes:
+        plain: its tables for compiled resolving; None of a layout that is not a snapshot's, which has none.
+    """
 
     def __init__(self, layout: MarketLayout) -> None:
         self.layout = layout
         self.as_of_day = day_number(layout.as_of)
         self.refs: dict[Key, Refs] = {}
+        self.plain = PlainMarket(layout) if isinstance(layout, SnapshotLayout) else None
         self._objects: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def objects_behind(self, kind: str, name: str, refs: Refs) -> tuple[str, ...]:
@@ -120,6 +127,10 @@ class TileMarket:
         numbers = np.array([number for number, _ in others], dtype=np.int64)
         parts.append((numbers, ref_arrays([refs for _, refs in others])))
         return PointArrays(parts, len(self._points))
+
+    def objects_by_point(self) -> list[tuple[str, ...]]:
+        """Names of the market objects of each point asked for so far, in the order of their numbers."""
+        return self._objects
 
     def equity_forward(self, name: str, day: int) -> int:
         """log forward of the equity."""

@@ -7,8 +7,10 @@ A cell has a number, or a status and a reason, never a silent NaN. Reasons, the 
     the result is not a finite number                        NUMERICAL
     a measure of the base is not                             NUMERICAL, in the base
 
-A row that has no number in the base takes part in no sum. Sums run over rows in order, left to right (a kernel adds
-them), so they do not depend on how many scenarios a tile has. docs/tile-outputs.md lists the columns.
+A row that has no number in the base takes part in no sum. Sums are partial, one for each leaf group that occurs in the
+tile, and run over its rows in order, left to right (a kernel adds them), so they do not depend on how many scenarios a
+tile has. They are all that later nodes read: what leaves a tile grows with its groups, not with its rows, unless the
+run asked for the numbers of every trade (`Detail`). docs/tile-outputs.md lists the columns.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import Plan
+from xip_core.graph.plan import Source
 from xip_core.kernels import terms
+from xip_core.model.run_spec import Detail
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import Floats
 from xip_core.pricing.pruning import pruned_values
@@ -45,56 +48,104 @@ class MarketBlock(msgspec.Struct, frozen=True):
         return self.begin == 0
 
 
-def value_tile(plan: Plan, rows: npt.NDArray[np.int32], resolved: Columns, block: MarketBlock) -> TileValue:
+class GroupRows:
+    """Rows of a tile by leaf group: which groups occur, and sums over the rows of each, in row order."""
+
+    def __init__(self, groups: npt.NDArray[np.int32]) -> None:
+        self.numbers, counts = np.unique(groups, return_counts=True)
+        self.row_counts = counts.astype(np.int64)
+        self._positions = np.argsort(groups, kind="stable").astype(np.int32)
+        self._pointers = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        self._ones = np.ones(len(groups))
+
+    def sums(self, values: Floats, unused: npt.NDArray[np.bool_]) -> Floats:
+        """Sums (g, n) of the rows of (R, n) without those marked in (R, n) or (R,)."""
+        mask = unused if unused.ndim == 2 else unused[:, None]
+        kept = np.ascontiguousarray(np.where(mask, 0.0, values))
+        summed: Floats = terms.gather_linear(kept, self._pointers, self._positions, self._ones)
+        return summed
+
+    def counts(self, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """How many rows of each group are marked in (R, n); (g, n)."""
+        if len(self.numbers) == 1:
+            return np.count_nonzero(marked, axis=0, keepdims=True).astype(np.int32)
+        ordered = marked[self._positions]
+        counts: npt.NDArray[np.int32] = np.add.reduceat(ordered, self._pointers[:-1], axis=0, dtype=np.int32)
+        return counts
+
+
+def value_tile(
+    source: Source,
+    rows: npt.NDArray[np.int32],
+    groups: npt.NDArray[np.int32],
+    resolved: Columns,
+    block: MarketBlock,
+    at_base: Columns | None = None,
+) -> TileValue:
     """
     Value the rows of a resolve tile under a block of scenarios.
 
     Args:
-        rows: book row numbers, (R,).
+        rows: the plan's row numbers, (R,).
+        groups: their leaf groups, (R,).
         resolved: columns of the resolve tile; none at all if that tile was given up.
+        at_base: `pruning.rows_at_base` of these rows, where it is known.
     """
     if not resolved or not block.calibrated or not block.base:
-        return _given_up(plan, rows, block)
+        return _given_up(source, rows, groups, block)
     base_market = np.ascontiguousarray(block.base["market"][:, :1])
     with np.errstate(all="ignore"):  # what is not finite is found and named below
-        found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base)
+        found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base, at_base)
         values = found.values
-        measures = _measures(plan, resolved, block, base_market, values[:, 0]) if block.has_base else {}
+        measures = _measures(source, resolved, block, base_market, values[:, 0]) if block.has_base else {}
         cells = CellStatuses(resolved, block, values)
         for measure in measures.values():
             cells.refuse_base(~np.isfinite(measure))
-        output = _sums(values, cells.statuses, block)
-    pv, status = cells.of_block(values)
-    detail: Columns = {
-        "row": rows.astype(np.int32),
-        "scenario": np.arange(block.begin, block.end, dtype=np.int32),
-        "pv": pv,
-        "status": status,
-    }
+        group_rows = GroupRows(groups)
+        output = _sums(group_rows, values, cells.statuses, block)
     if block.has_base:
-        failed = status[:, 0] != 0
+        failed = cells.statuses[:, 0] != 0
         for name in measures:
             measures[name] = np.where(failed, np.nan, measures[name])
-        detail |= measures
-        wanted = [measures[name] for name in plan.measures if name != "pv"]
-        output["measure_sum"] = _ordered_sums(np.stack(wanted, axis=1), failed) if wanted else np.zeros(0)
+        wanted = [measures[name] for name in source.measures if name != "pv"]
+        output["measure_sum"] = (
+            group_rows.sums(np.stack(wanted, axis=1), failed) if wanted else np.zeros((len(group_rows.numbers), 0))
+        )
+    pv, status = cells.of_block(values)
     return TileValue(
         output=output,
-        detail=detail,
-        cell_count=len(rows) * plan.cells_of_row(block.begin, block.end),
+        detail=_detail(source, rows, block, pv, status, measures),
+        cell_count=len(rows) * source.cells_of_row(block.begin, block.end),
         quarantine=tuple(cells.quarantine(rows)),
         pruned_cells=len(rows) * found.pruned_count,
     )
 
 
-def _measures(plan: Plan, resolved: Columns, block: MarketBlock, base_market: Floats, base_pv: Floats) -> Columns:
-    """The measures of the base that the plan asks for, and PV in each trade's own currency; (R,) each."""
+def _detail(
+    source: Source, rows: npt.NDArray[np.int32], block: MarketBlock, pv: Floats, status: Statuses, measures: Columns
+) -> Columns:
+    """What clients stream of the rows: every scenario, the base alone, or nothing."""
+    if source.detail is Detail.NONE or (source.detail is Detail.BASE and not block.has_base):
+        return {}
+    end = block.end if source.detail is Detail.ALL else block.begin + 1
+    count = end - block.begin
+    return {
+        "row": rows.astype(np.int32),
+        "scenario": np.arange(block.begin, end, dtype=np.int32),
+        "pv": np.ascontiguousarray(pv[:, :count]),
+        "status": np.ascontiguousarray(status[:, :count]),
+        **measures,
+    }
+
+
+def _measures(source: Source, resolved: Columns, block: MarketBlock, base_market: Floats, base_pv: Floats) -> Columns:
+    """The measures of the base that are asked for, and PV in each trade's own currency; (R,) each."""
     measures: Columns = {"pv_trade_currency": base_pv / spot_values(resolved, base_market)}
-    if "delta" in plan.measures:
+    if "delta" in source.measures:
         measures["delta"] = row_delta(resolved, base_market)
-    if "vega" in plan.measures:
+    if "vega" in source.measures:
         measures["vega"] = row_vega(resolved, base_market)
-    if "dv01" in plan.measures:
+    if "dv01" in source.measures:
         shifted = base_market + block.base["dv01_shift"][:, None]
         measures["dv01"] = row_values(resolved, shifted)[:, 0] - base_pv
     return measures
@@ -186,49 +237,47 @@ class CellStatuses:
         return found
 
 
-def _sums(values: Floats, statuses: Statuses, block: MarketBlock) -> Columns:
+def _sums(group_rows: GroupRows, values: Floats, statuses: Statuses, block: MarketBlock) -> Columns:
     """Sums over rows that have a number in the base and in the scenario."""
     own = slice(0 if block.has_base else 1, None)
     unused = (statuses[:, own] != 0) | (statuses[:, :1] != 0)
-    scenario_count = block.end - block.begin
-    return {
-        "pv_sum": _ordered_sums(values[:, own], unused),
-        "pnl_sum": _ordered_sums(values[:, own] - values[:, :1], unused),
-        "rows_used": np.count_nonzero(~unused, axis=0).astype(np.int64),
-        "rows_expected": np.full(scenario_count, len(values), dtype=np.int64),
+    sums: Columns = {
+        "group": group_rows.numbers.astype(np.int32),
+        "rows_expected": group_rows.row_counts,
+        "rows_used": group_rows.counts(~unused),
+        "pnl_sum": group_rows.sums(values[:, own] - values[:, :1], unused),
     }
+    if block.has_base:
+        sums["pv_sum"] = group_rows.sums(values[:, :1], unused[:, :1])[:, 0]
+    return sums
 
 
-def _ordered_sums(values: Floats, unused: npt.NDArray[np.bool_]) -> Floats:
-    """Sum of the rows of (R, n), in order, without those marked in (R, n) or (R,)."""
-    mask = unused if unused.ndim == 2 else unused[:, None]
-    count = len(values)
-    kept = np.ascontiguousarray(np.where(mask, 0.0, values))
-    pointers, positions = np.array([0, count], dtype=np.int32), np.arange(count, dtype=np.int32)
-    summed: Floats = terms.gather_linear(kept, pointers, positions, np.ones(count))[0]
-    return summed
-
-
-def _given_up(plan: Plan, rows: npt.NDArray[np.int32], block: MarketBlock) -> TileValue:
+def _given_up(
+    source: Source, rows: npt.NDArray[np.int32], groups: npt.NDArray[np.int32], block: MarketBlock
+) -> TileValue:
     """Every cell without a number, because an input tile was given up."""
     row_count, scenario_count = len(rows), block.end - block.begin
     reason = int(FailureReason.EVALUATION_FAILED)
+    group_rows = GroupRows(groups)
+    group_count = len(group_rows.numbers)
     sums: Columns = {
-        "pv_sum": np.zeros(scenario_count),
-        "pnl_sum": np.zeros(scenario_count),
-        "rows_used": np.zeros(scenario_count, dtype=np.int64),
-        "rows_expected": np.full(scenario_count, row_count, dtype=np.int64),
+        "group": group_rows.numbers.astype(np.int32),
+        "rows_expected": group_rows.row_counts,
+        "rows_used": np.zeros((group_count, scenario_count), np.int32),
+        "pnl_sum": np.zeros((group_count, scenario_count)),
     }
-    detail: Columns = {
-        "row": rows.astype(np.int32),
-        "scenario": np.arange(block.begin, block.end, dtype=np.int32),
-        "pv": np.full((row_count, scenario_count), np.nan),
-        "status": np.full((row_count, scenario_count), reason, dtype=np.uint8),
-    }
+    measures: Columns = {}
     if block.has_base:
-        wanted = [name for name in plan.measures if name != "pv"]
-        sums["measure_sum"] = np.zeros(len(wanted))
-        detail |= {name: np.full(row_count, np.nan) for name in ("pv_trade_currency", *wanted)}
+        wanted = [name for name in source.measures if name != "pv"]
+        sums["pv_sum"] = np.zeros(group_count)
+        sums["measure_sum"] = np.zeros((group_count, len(wanted)))
+        measures = {name: np.full(row_count, np.nan) for name in ("pv_trade_currency", *wanted)}
+    pv = np.full((row_count, scenario_count), np.nan)
+    status = np.full((row_count, scenario_count), reason, dtype=np.uint8)
     message = "a tile this one depends on was given up"
-    cells = (QuarantinedCells(int(row), block.begin, block.end, "", reason, message) for row in rows)
-    return TileValue(sums, detail, row_count * plan.cells_of_row(block.begin, block.end), tuple(cells))
+    return TileValue(
+        output=sums,
+        detail=_detail(source, rows, block, pv, status, measures),
+        cell_count=row_count * source.cells_of_row(block.begin, block.end),
+        quarantine=tuple(QuarantinedCells(int(row), block.begin, block.end, "", reason, message) for row in rows),
+    )

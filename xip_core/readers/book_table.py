@@ -11,6 +11,8 @@ product without legs fits (forwards, options, FRAs)::
 
     type,id,value_date,bought_currency,bought_amount,sold_currency,sold_amount
     fx_forward,F1,2017-02-07,EUR,1000000,USD,1130000
+
+Labels have columns too: `desk`, `book`, `counterparty`, and `tag.NAME` for a tag of any name.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from xip_core.model import trade
 BOOK_SIZE_BYTES_MAX = 1 << 32
 """Ten million swaps of 430 bytes; also what a small .gz may unpack to."""
 
+TAG_PREFIX = "tag."
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -94,12 +97,18 @@ def _header(cells: list[str], path: str) -> list[str]:
     return header
 
 
-def _fields(header: list[str], cells: list[str]) -> dict[str, str | float]:
+def _fields(header: list[str], cells: list[str]) -> dict[str, str | float | dict[str, str]]:
     """A trade's fields; what is no number where one belongs stays text, and pricing says so of that row."""
     named = [*header, *(f"column {at + 1}" for at in range(len(header), len(cells)))]
     given = {name: cell.strip() for name, cell in zip(named, cells, strict=False) if cell.strip()}
     numbers = _number_fields(given.get("type", ""))
-    return {name: _number(cell) if name in numbers else cell for name, cell in given.items()}
+    tags = {name.removeprefix(TAG_PREFIX): cell for name, cell in given.items() if name.startswith(TAG_PREFIX)}
+    fields: dict[str, str | float | dict[str, str]] = {
+        name: _number(cell) if name in numbers else cell
+        for name, cell in given.items()
+        if not name.startswith(TAG_PREFIX)
+    }
+    return fields | {"tags": tags} if tags else fields
 
 
 def _number(cell: str) -> str | float:

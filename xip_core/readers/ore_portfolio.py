@@ -109,9 +109,15 @@ def read_trade(element: Element) -> trades.Trade:
 
 
 def _labels(envelope: Fields) -> dict[str, Any]:
-    """Counterparty and book; the first portfolio is the book."""
+    """Counterparty, book and tags; the first portfolio is the book, the netting set and further portfolios are tags."""
     portfolios = envelope.child("PortfolioIds", required=False).texts("PortfolioId")
-    labels = {"counterparty": envelope.text("CounterParty", ""), "book": portfolios[0] if portfolios else ""}
+    tags = {"netting_set": envelope.text("NettingSetId", "")}
+    tags |= {f"portfolio_{number}": name for number, name in enumerate(portfolios[1:], start=2)}
+    labels: dict[str, Any] = {
+        "counterparty": envelope.text("CounterParty", ""),
+        "book": portfolios[0] if portfolios else "",
+        "tags": {name: value for name, value in tags.items() if value},
+    }
     return {name: value for name, value in labels.items() if value}
 
 
@@ -201,6 +207,10 @@ def _read_cds(labels: dict[str, Any], body: Fields) -> trades.Trade:
 
 
 def _read_fx_forward(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    settlement = body.text("Settlement", "Physical")
+    if settlement not in ("Physical", "Cash"):  # settled in cash on the value date it is worth the same before then
+        raise CellError(FailureReason.UNSUPPORTED, f"an FX forward with settlement {settlement!r} is not supported")
+    body.refuse("SettlementData", "settlement on another date or at a published rate")
     return trades.FxForward(**labels, value_date=body.date("ValueDate"), **_amounts(body))
 
 

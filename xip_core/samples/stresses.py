@@ -52,7 +52,7 @@ def stresses(snapshot: Snapshot, count: int) -> ScenarioSet:
     joint_count = count - 1 - len(singles)
     if joint_count < 0:
         raise ValueError(f"count must be at least {len(singles) + 1}, the base and every single move, got {count}")
-    joints = [_joint(snapshot, number) for number in range(1, joint_count + 1)]
+    joints = [joint_move(snapshot, number) for number in range(1, joint_count + 1)]
     scenarios = ScenarioSet(scenarios=(Scenario(name="base"), *singles, *joints))
     market.check(scenarios)
     return scenarios
@@ -118,7 +118,7 @@ def _moves(
         yield Scenario(name=f"{label} {size:+g} %", shifts=(shift,))
 
 
-def _joint(snapshot: Snapshot, number: int) -> Scenario:
+def joint_move(snapshot: Snapshot, number: int) -> Scenario:
     """Everything moves: rates by up to 25 bp with a slight tilt, spots by up to 12 %, volatilities by up to 30 %."""
     draw = Draw(_FIRST_JOINT_NUMBER + number)
     shifts: list[Shift] = []

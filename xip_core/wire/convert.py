@@ -1,4 +1,4 @@
-"""Model values to protobuf and back: the only module that knows both.
+"""Model values to protobuf and back: the only place that knows both.
 
 Blocks
     A block is a serialized `xip.v1.Block`: named arrays, little-endian, C order, each with the CRC-32 of its bytes.
@@ -6,8 +6,8 @@ Blocks
     `decode_block` checks dtype, shape, size and checksum before it makes an array, and its arrays are read-only views
     of the received bytes: no copy.
 
-Digests
-    Hex in the model, 32 raw bytes on the wire; "" and b"" both mean none.
+Requests and digests
+    `wire.convert_spec` and `wire.digests`; callers find both here.
 
 Sizes
     Messages stay at or below 1 MiB (above 2 MiB copies become ten times slower); `chunks` cuts blobs.
@@ -22,16 +22,22 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
-from xip_core.errors import FailureReason, IntegrityError, RequestError
+from xip_core.errors import FailureReason, IntegrityError
 from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, ResultBlock, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
+from xip_core.wire.convert_spec import kernel_signature_from_wire as kernel_signature_from_wire
+from xip_core.wire.convert_spec import kernel_signature_to_wire as kernel_signature_to_wire
+from xip_core.wire.convert_spec import priority_from_wire as priority_from_wire
+from xip_core.wire.convert_spec import run_spec_from_wire as run_spec_from_wire
+from xip_core.wire.convert_spec import run_spec_to_wire as run_spec_to_wire
+from xip_core.wire.digests import DIGEST_SIZE_BYTES as DIGEST_SIZE_BYTES
+from xip_core.wire.digests import digest_from_wire as digest_from_wire
+from xip_core.wire.digests import digest_to_wire as digest_to_wire
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
     from xip_core.model.result import Columns
 
 CHUNK_SIZE_BYTES = 1 << 20
-DIGEST_SIZE_BYTES = 32
 
 # Fixed-size numbers only: no objects, no strings, nothing whose size depends on the machine.
 DTYPE_SIZES_BYTES = {"<f8": 8, "<f4": 4, "<i8": 8, "<i4": 4, "<u8": 8, "<u4": 4, "|u1": 1, "|i1": 1, "|b1": 1}
@@ -106,145 +112,6 @@ def chunks(data: bytes, chunk_size_bytes: int = CHUNK_SIZE_BYTES) -> Iterator[by
         yield data[begin : begin + chunk_size_bytes]
 
 
-def digest_to_wire(digest: str) -> bytes:
-    """
-    Hex to bytes; "" to b"".
-
-    Raises:
-        RequestError: BAD_DIGEST, it is not hexadecimal.
-    """
-    try:
-        return bytes.fromhex(digest)
-    except ValueError:
-        sentence = f"a digest must have {2 * DIGEST_SIZE_BYTES} hexadecimal digits, got {digest[:80]!r}"
-        raise RequestError("BAD_DIGEST", sentence) from None
-
-
-def digest_from_wire(digest: bytes) -> str:
-    """
-    Bytes to hex; b"" to "".
-
-    Raises:
-        RequestError: BAD_DIGEST, neither empty nor 32 bytes.
-    """
-    if len(digest) not in (0, DIGEST_SIZE_BYTES):
-        raise RequestError("BAD_DIGEST", f"a digest must have {DIGEST_SIZE_BYTES} bytes, got {len(digest)}")
-    return digest.hex()
-
-
-def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
-    message = run_pb2.RunSpec(
-        name=spec.name,
-        tenant=spec.tenant,
-        # The default travels as 0, so that a request without a wish is the same bytes (and hash) as ever.
-        priority=run_pb2.PRIORITY_BATCH if spec.priority is Priority.BATCH else run_pb2.PRIORITY_UNSPECIFIED,
-        deadline_after_s=spec.deadline_after_s,
-    )
-    work = spec.work
-    if isinstance(work, RiskWork):
-        message.risk.CopyFrom(
-            run_pb2.RiskWork(
-                book_digest=digest_to_wire(work.book_digest),
-                market_digest=digest_to_wire(work.market_digest),
-                scenarios_digest=digest_to_wire(work.scenarios_digest),
-                measures=work.measures,
-                base_currency=work.base_currency,
-                as_of=work.as_of,
-            )
-        )
-    elif isinstance(work, KernelWork):
-        message.kernel.CopyFrom(
-            run_pb2.KernelWork(
-                kernel=work.kernel,
-                table_digest=digest_to_wire(work.table_digest),
-                outputs=work.outputs,
-                rows_per_tile=work.rows_per_tile,
-                signature=kernel_signature_to_wire(work.signature) if work.signature is not None else None,
-            )
-        )
-    else:
-        message.probe.CopyFrom(
-            run_pb2.ProbeWork(
-                kernel=work.kernel,
-                tile_count=work.tile_count,
-                tile_duration_s=work.tile_duration_s,
-                tiles_per_lease=work.tiles_per_lease,
-            )
-        )
-    return message
-
-
-def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
-    """
-    The request as sent; its content is judged by the planner.
-
-    Raises:
-        RequestError: EMPTY_REQUEST, none of risk, probe and kernel; BAD_DIGEST.
-    """
-    work: RiskWork | ProbeWork | KernelWork
-    match message.WhichOneof("work"):
-        case "risk":
-            risk = message.risk
-            work = RiskWork(
-                book_digest=digest_from_wire(risk.book_digest),
-                market_digest=digest_from_wire(risk.market_digest),
-                scenarios_digest=digest_from_wire(risk.scenarios_digest),
-                measures=tuple(risk.measures),
-                base_currency=risk.base_currency,
-                as_of=risk.as_of,
-            )
-        case "probe":
-            probe = message.probe
-            work = ProbeWork(probe.kernel, probe.tile_count, probe.tile_duration_s, probe.tiles_per_lease)
-        case "kernel":
-            kernel = message.kernel
-            work = KernelWork(
-                kernel=kernel.kernel,
-                table_digest=digest_from_wire(kernel.table_digest),
-                outputs=tuple(kernel.outputs),
-                rows_per_tile=kernel.rows_per_tile,
-                signature=kernel_signature_from_wire(kernel.signature) if kernel.HasField("signature") else None,
-            )
-        case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
-    return RunSpec(
-        name=message.name,
-        tenant=message.tenant,
-        work=work,
-        priority=priority_from_wire(message.priority),
-        deadline_after_s=message.deadline_after_s,
-    )
-
-
-def priority_from_wire(number: int) -> Priority:
-    """
-    The priority; 0, which says nothing, is interactive.
-
-    Raises:
-        RequestError: BAD_PRIORITY.
-    """
-    try:
-        return Priority(number or Priority.INTERACTIVE)
-    except ValueError:
-        sentence = f"priority must be interactive or batch, got number {number}"
-        raise RequestError("BAD_PRIORITY", sentence) from None
-
-
-def kernel_signature_to_wire(signature: KernelSignature) -> common_pb2.KernelSignature:
-    return common_pb2.KernelSignature(
-        name=signature.name,
-        version=signature.version,
-        columns=signature.columns,
-        outputs=signature.outputs,
-        row_s=signature.row_s,
-    )
-
-
-def kernel_signature_from_wire(message: common_pb2.KernelSignature) -> KernelSignature:
-    """As sent; `graph.kernel_table.check_signature` judges it."""
-    return KernelSignature(message.name, message.version, tuple(message.columns), tuple(message.outputs), message.row_s)
-
-
 def run_to_wire(run: Run) -> run_pb2.Run:
     return run_pb2.Run(
         run_id=run.run_id,
@@ -269,6 +136,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
                 tiles_done=node.tiles_done,
                 tiles_leased=node.tiles_leased,
                 kernels=dict(node.kernels),
+                tiles_reused=node.tiles_reused,
             )
             for node in run.nodes
         ],
@@ -284,6 +152,7 @@ def run_to_wire(run: Run) -> run_pb2.Run:
         paused=run.is_paused,
         eta_s=run.eta_s,
         retry_of=run.retry_of,
+        reuse_of=run.reuse_of,
     )
 
 
@@ -319,6 +188,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
                 node.tiles_done,
                 node.tiles_leased,
                 tuple(sorted(node.kernels.items())),
+                node.tiles_reused,
             )
             for node in message.nodes
         ),
@@ -334,6 +204,7 @@ def run_from_wire(message: run_pb2.Run) -> Run:
         is_paused=message.paused,
         eta_s=message.eta_s,
         retry_of=message.retry_of,
+        reuse_of=message.reuse_of,
     )
 
 

@@ -29,7 +29,8 @@ from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, RunSt
 class PersistRun(msgspec.Struct, frozen=True, gc=False):
     """Store a new run; SubmitRun may answer when this is committed.
 
-    With *taken_over* the store copies the records, outputs and details of those tiles from run *retry_of*.
+    With *taken_over* the store copies the records, outputs and details of those tiles from run *retry_of* or
+    *reuse_of*.
     """
 
     run_id: RunId
@@ -45,6 +46,8 @@ class PersistRun(msgspec.Struct, frozen=True, gc=False):
     deadline_after_s: float = 0.0
     retry_of: str = ""
     taken_over: TakenOver | None = None
+    reuse_of: str = ""
+    reuse_note: str = ""
 
 
 class RecordPaused(msgspec.Struct, frozen=True, gc=False):

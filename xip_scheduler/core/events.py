@@ -26,7 +26,8 @@ from xip_scheduler.core.words import ConnectionId, Epoch, Priority, RunId, Worke
 
 
 class TakenOver(msgspec.Struct, frozen=True, gc=False):
-    """What a retry need not compute again: see `retry`.
+    """What a run need not compute again: a retry (`remainder`), or one whose plan shares tiles with an earlier run's
+    (`xip_core.graph.reuse`).
 
     Attributes:
         done: per node, by node id: ascending, disjoint, merged half-open intervals of tiles with output.
@@ -53,6 +54,8 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
         payload: whatever the shell wants stored with the run; passed through to `PersistRun`.
         deadline_after_s: wanted so many seconds after submission, 0 for no deadline.
         retry_of: a final run of the same plan, "" for none; with it *taken_over*.
+        reuse_of: a final run of another plan, "" for none; with it *taken_over*.
+        reuse_note: JSON for people: what was taken over of which run and why not more, "" for none.
     """
 
     run_id: RunId
@@ -68,6 +71,8 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
     deadline_after_s: float = 0.0
     retry_of: str = ""
     taken_over: TakenOver | None = None
+    reuse_of: str = ""
+    reuse_note: str = ""
 
 
 class RunPaused(msgspec.Struct, frozen=True, gc=False):
@@ -178,6 +183,9 @@ class TilesReported(msgspec.Struct, frozen=True, gc=False):
         quarantined: (scenario_begin, scenario_end) of a row without numbers, once per such row; only the plan can say
             how many cells that is, and which plan it is only the lease.
         elapsed_ns: time the slot spent on them.
+        fetch_ns: of *elapsed_ns*, waiting for inputs.
+        fetched: (kind, bytes, count) of what the worker received for them.
+        pruned_count: of *cell_count*, not computed because their scenario leaves their row alone.
         poison_count: rows among the quarantined ones that an isolated evaluation refused.
         payload: output, detail and quarantine for the store.
     """
@@ -191,6 +199,9 @@ class TilesReported(msgspec.Struct, frozen=True, gc=False):
     elapsed_ns: int
     payload: object = None
     poison_count: int = 0
+    fetch_ns: int = 0
+    fetched: tuple[tuple[str, int, int], ...] = ()
+    pruned_count: int = 0
 
 
 class TileFailed(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,8 @@
 * **counts** every count kept beside the intervals equals what the intervals say;
 * **owners** a lease is known to the scheduler, to its worker and to its node, and its epoch lies below the next one;
 * **reserved** every epoch granted lies below the reserved end;
-* **inputs** every tile leased or done with output has its inputs done;
+* **inputs** every tile leased has its inputs done, and every tile done with output, unless it was taken over of
+  another plan, whose tile of equal content had them;
 * **wants** the lists of workers that want work hold those that do, and no others;
 * **kernels** the holder of a lease announced what its node needs, and fleets count the active workers;
 * **order** the queue holds live runs that are not paused, by tenant; every tenant's count of live runs is right;
@@ -90,6 +91,6 @@ def _check_node(state: SchedulerState, run: LiveRun, node: NodeState) -> None:
     assert node.done.count == sum(end - begin for begin, end in node.done), (*where, node.done.count)
     for begin, end in node.failed:
         assert node.done.count_in(begin, end) == end - begin, (*where, "given-up tiles are done")
-    computed = [span for begin, end in node.done for span in node.failed.gaps(begin, end)]
+    computed = [] if run.reuse_of else [span for begin, end in node.done for span in node.failed.gaps(begin, end)]
     for begin, end in [*computed, *leased]:
         assert not node.needs or node.ready_until(begin, end) == end, (*where, begin, end, "inputs are not done")

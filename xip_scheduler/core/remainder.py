@@ -7,6 +7,9 @@ Taken over is every tile that is recorded with output, unless
   other quarantined rows come out the same, because numbers do not depend on who computes them;
 * a tile it needs is not taken over: a sum over what was missing must be added again (S10, S11).
 
+A run of another plan takes over tiles of equal content (`xip_core.graph.reuse`), whose inputs need not be taken over:
+they had inputs of their own, and may be the same though these are not. Sums need theirs here as well.
+
 Rows quarantined for what they are (missing data, a bad quote, an unknown type, a number that does not exist) would come
 out the same, so their tiles are taken over together with their quarantine, and a run that has no others is refused.
 """
@@ -19,7 +22,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import Node, Plan
+from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_scheduler.core.costs import CostModel
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.retries import CONTAINED_REASONS
@@ -54,11 +57,18 @@ class Remainder(msgspec.Struct, frozen=True):
     poison: tuple[tuple[int, int, int], ...] = ()
 
 
-def remainder_of(plan: Plan, computed: Sequence[Intervals], quarantine: Sequence[QuarantineEntry]) -> Remainder:
+INDEPENDENT = frozenset({NodeKind.RESOLVE, NodeKind.CALIBRATE, NodeKind.VALUE, NodeKind.KERNEL})
+"""Kinds whose tiles of equal content are taken over whatever becomes of their inputs."""
+
+
+def remainder_of(
+    plan: Plan, computed: Sequence[Intervals], quarantine: Sequence[QuarantineEntry], is_same_plan: bool = True
+) -> Remainder:
     """
     Args:
         computed: per node, by node id: tiles recorded with output, ascending and disjoint.
         quarantine: every entry of the run, the planner's included.
+        is_same_plan: the records are of this plan; else *computed* holds tiles of equal content of another.
     """
     rows = _RowTiles(plan, {entry[0] for entry in quarantine})
     curable: list[set[int]] = [set() for _ in plan.nodes]
@@ -73,7 +83,8 @@ def remainder_of(plan: Plan, computed: Sequence[Intervals], quarantine: Sequence
     nodes = build_nodes(plan, CostModel())
     for node in sorted(nodes, key=lambda node: node.depth):
         candidates = _without(computed[node.node_id], sorted(curable[node.node_id]))
-        node.done = IntervalSet(_ready_parts(node, candidates))
+        is_free = not is_same_plan and node.plan_node.kind in INDEPENDENT
+        node.done = IntervalSet(candidates if is_free else _ready_parts(node, candidates))
     kept = []
     for position, (row, scenario_begin, scenario_end, _) in enumerate(quarantine):
         tiles = list(rows.tiles(row, scenario_begin, scenario_end))

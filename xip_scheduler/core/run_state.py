@@ -26,7 +26,8 @@ import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
+from xip_scheduler.core.accounts import NodeTimes, Traffic
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
@@ -45,20 +46,29 @@ JUMPS_MAX = 64
 
 
 class Need:
-    """An input of a node: tile t needs tile `(t // divisor) % modulus` of *source*, every tile when modulus is 0."""
+    """An input of a node (`InputRef`).
 
-    __slots__ = ("divisor", "modulus", "source")
+    With a modulus, tile t needs tile `(t // divisor) % modulus` of *source*. Without one it needs a column of a grid;
+    it is held to wait for whole rows of that grid, *span* tiles for every *stride* of its own: values run row-major, so
+    a column is done no earlier than the rows it crosses, and one look at the done intervals tells.
+    """
 
-    def __init__(self, source: NodeState, divisor: int, modulus: int) -> None:
+    __slots__ = ("divisor", "modulus", "source", "span", "stride")
+
+    def __init__(self, source: NodeState, ref: InputRef) -> None:
         self.source = source
-        self.divisor = divisor
-        self.modulus = modulus
+        self.divisor = ref.divisor
+        self.modulus = ref.modulus
+        self.stride = ref.stride
+        self.span = ref.rows * ref.stride  # 0: all of the source
 
     def met_until(self, tile: int, limit: int) -> int:
-        """End of the tiles from *tile* on, at most *limit*, whose needed tile is done; *tile* when its own is not."""
+        """End of the tiles from *tile* on, at most *limit*, whose needs are done; *tile* when its own are not."""
         divisor, modulus, done = self.divisor, self.modulus, self.source.done
         if modulus == 0:
-            return tile  # the source is not finished, or this need would have been forgotten
+            while tile < limit and self._is_span_done(tile // self.stride):
+                tile = (tile // self.stride + 1) * self.stride
+            return min(tile, limit)
         if done.end_at(0) >= modulus:
             return limit
         while tile < limit:
@@ -71,10 +81,10 @@ class Need:
         return limit
 
     def next_met(self, tile: int, limit: int) -> int:
-        """The first tile from *tile* on whose needed tile is done, at most *limit*."""
+        """The first tile from *tile* on whose needed tiles are done, at most *limit*."""
         divisor, modulus, done = self.divisor, self.modulus, self.source.done
         if modulus == 0:
-            return limit
+            return self._next_span_met(tile, limit)
         quotient = tile // divisor
         needed = quotient % modulus
         if needed in done:
@@ -90,10 +100,31 @@ class Need:
         """Tiles, out of *tile_count*, that need tile *needed*."""
         if self.modulus and needed >= self.modulus:
             return []
-        if self.modulus <= 1:
+        if self.modulus == 0:
+            begin = needed // self.span * self.stride if self.span else 0
+            end = begin + self.stride if self.span else tile_count
+            return [(begin, min(end, tile_count))] if begin < tile_count else []
+        if self.modulus == 1:
             return [(0, tile_count)]
         divisor, period = self.divisor, self.divisor * self.modulus
         return [(begin, min(begin + divisor, tile_count)) for begin in range(needed * divisor, tile_count, period)]
+
+    def _is_span_done(self, row: int) -> bool:
+        begin = row * self.span
+        end = min(begin + self.span, self.source.tile_count) if self.span else self.source.tile_count
+        return begin >= end or self.source.done.end_at(begin) >= end
+
+    def _next_span_met(self, tile: int, limit: int) -> int:
+        """From gap to gap of what is done: as many steps as there are intervals."""
+        done, span, stride = self.source.done, self.span, self.stride
+        while tile < limit and not self._is_span_done(tile // stride):
+            if not span:
+                return limit
+            row = tile // stride
+            gap = done.end_at(row * span)
+            found = done.next_begin(gap, self.source.tile_count)
+            tile = max(row + 1, -(-found // span)) * stride
+        return min(tile, limit)
 
 
 class NodeState:
@@ -108,6 +139,8 @@ class NodeState:
         dependents: (node, need) of the nodes that read this one.
         depth: length of the longest chain of inputs.
         leased_count: tiles in live leases that are not decided.
+        reused_count: tiles that were taken over when the run began.
+        times: where the time of its tiles went (`accounts`).
         suspects: tiles that are leased isolated, decided ones among them; None while there never was one.
     """
 
@@ -125,9 +158,11 @@ class NodeState:
         "node_id",
         "pending",
         "plan_node",
+        "reused_count",
         "suspects",
         "tile_count",
         "tiles_per_lease",
+        "times",
     )
 
     def __init__(self, plan_node: Node, cost: TileCost, done: IntervalSet, failed: IntervalSet) -> None:
@@ -144,6 +179,9 @@ class NodeState:
         self.dependents: list[tuple[NodeState, Need]] = []
         self.depth = 0
         self.leased_count = 0
+        self.reused_count = 0
+        self.times = NodeTimes()
+        self.times.count_before = done.count - failed.count
         self.suspects: IntervalSet | None = None
         self._ready_begin = self._ready_end = 0  # what was found ready last; a ready tile stays ready
 
@@ -164,7 +202,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL, NodeKind.SUITABILITY)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""
@@ -209,7 +247,8 @@ class LiveRun:
         retries: failed tiles waiting for another worker, by (node id, tile).
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
-        submitted_s, first_lease_s: scheduler clock.
+        submitted_s, first_lease_s, last_lease_s: scheduler clock.
+        retried_count, duplicated_count, traffic: for its account (`accounts`).
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
@@ -219,6 +258,7 @@ class LiveRun:
         reclaimed_epoch: the last lease that was asked to make room for it (`reclaim`), 0 for none.
         share: of its tenant (`fairness`).
         retry_of: the run whose results it took over, "" for none.
+        reuse_of: the run of another plan whose tiles it began with, "" for none; these may lack inputs here.
     """
 
     __slots__ = (
@@ -226,6 +266,7 @@ class LiveRun:
         "cells_quarantined",
         "deadline_after_s",
         "deadline_s",
+        "duplicated_count",
         "duplicated_s",
         "epoch_last",
         "first_lease_s",
@@ -233,6 +274,7 @@ class LiveRun:
         "histories",
         "is_paused",
         "is_queued",
+        "last_lease_s",
         "message",
         "name",
         "nodes",
@@ -241,13 +283,16 @@ class LiveRun:
         "plan_digest",
         "priority",
         "reclaimed_epoch",
+        "retried_count",
         "retries",
         "retry_of",
+        "reuse_of",
         "run_id",
         "share",
         "submitted_at_s",
         "submitted_s",
         "tenant",
+        "traffic",
         "turns",
         "waits_for",
     )
@@ -265,6 +310,7 @@ class LiveRun:
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
         retry_of: str = "",
+        reuse_of: str = "",
     ) -> None:
         self.run_id = run_id
         self.tenant = tenant
@@ -283,10 +329,15 @@ class LiveRun:
         self.epoch_last = 0
         self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
+        self.last_lease_s = 0.0
+        self.retried_count = 0
+        self.duplicated_count = 0
+        self.traffic: Traffic = {}
         self.priority = priority
         self.deadline_after_s = deadline_after_s
         self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf
         self.retry_of = retry_of
+        self.reuse_of = reuse_of
         self.share: Share  # set by `RunQueue.begin`
         self.turns: OrderedDict[RunId, LiveRun]  # the runs of equal rank, while it is queued
         self.reclaimed_epoch = Epoch(0)
@@ -329,7 +380,7 @@ def build_nodes(
     for node in nodes:
         for ref in node.plan_node.inputs:
             source = nodes[ref.node_id]
-            need = Need(source, ref.divisor, ref.modulus)
+            need = Need(source, ref)
             node.needs.append(need)
             source.dependents.append((node, need))
             node.depth = max(node.depth, source.depth + 1)

@@ -8,6 +8,8 @@ hand to `restore` (S19).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from xip_core.graph.plan import Plan
@@ -37,6 +39,7 @@ class RestoredRun(msgspec.Struct, frozen=True):
         failed: likewise, the given-up ones.
         attempts: at tiles that are not done, by node, tile and number.
         cells_done, cells_quarantined: sums over the records of tiles; the planner's quarantine is not in them.
+        reused: per node, by node id: tiles that were taken over.
     """
 
     run_id: RunId
@@ -54,6 +57,8 @@ class RestoredRun(msgspec.Struct, frozen=True):
     deadline_after_s: float = 0.0
     is_paused: bool = False
     retry_of: str = ""
+    reuse_of: str = ""
+    reused: tuple[int, ...] = ()
 
 
 def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions: list[Action]) -> None:
@@ -74,6 +79,8 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
             event.deadline_after_s,
             event.retry_of,
             event.taken_over,
+            event.reuse_of,
+            event.reuse_note,
         )
     )
     state.counters.runs_submitted += 1
@@ -89,8 +96,10 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
         event.priority,
         event.deadline_after_s,
         event.retry_of,
+        event.reuse_of,
     )
     if event.taken_over is not None:
+        _count_reused(run, [node.done.count for node in run.nodes])
         run.cells_done = event.taken_over.cells_done
         run.cells_quarantined = event.taken_over.cells_quarantined
     _enter(state, run)
@@ -100,6 +109,11 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
         finish_run(state, run, actions)
     else:
         stop_where_stopped(state, run, now_s, actions)
+
+
+def _count_reused(run: LiveRun, counts: Iterable[int]) -> None:
+    for node, count in zip(run.nodes, counts, strict=True):
+        node.reused_count = count
 
 
 def _enter(state: SchedulerState, run: LiveRun) -> None:
@@ -175,7 +189,10 @@ def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> N
         restored.priority,
         restored.deadline_after_s,
         restored.retry_of,
+        restored.reuse_of,
     )
+    if restored.reused:
+        _count_reused(run, restored.reused)
     run.is_paused = restored.is_paused
     run.cells_done = restored.cells_done
     run.cells_quarantined = restored.cells_quarantined
@@ -203,6 +220,8 @@ def durable_runs(state: SchedulerState) -> tuple[RestoredRun, ...]:
             run.deadline_after_s,
             run.is_paused,
             run.retry_of,
+            run.reuse_of,
+            tuple(node.reused_count for node in run.nodes),
         )
         for run in state.runs.values()
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from xip_core.kernel_versions import Versions
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.leases import Worker
 from xip_scheduler.core.run_state import LiveRun
 from xip_scheduler.core.words import ConnectionId, Priority, RunId, RunState, WorkerId
 
 
 class NodeView(msgspec.Struct, frozen=True):
-    """Progress of a node; *tiles_done* includes the *tiles_failed* that were given up."""
+    """Progress of a node; *tiles_done* includes the *tiles_failed* that were given up, and *tiles_reused*."""
 
     node_id: int
     name: str
@@ -23,6 +24,7 @@ class NodeView(msgspec.Struct, frozen=True):
     tiles_leased: int
     tiles_failed: int
     kernels: Versions = ()
+    tiles_reused: int = 0
 
 
 class RunView(msgspec.Struct, frozen=True):
@@ -36,6 +38,8 @@ class RunView(msgspec.Struct, frozen=True):
         is_paused: only of a running run.
         eta_s: seconds until the run is final at its present share, 0 when unknown (`estimates`).
         retry_of: the run whose results it took over, "" for none.
+        reuse_of: the run of another plan whose tiles it began with, "" for none.
+        account: of a run that is final.
         message: why a run failed or was cancelled, which sums are missing, or what a live one waits for.
     """
 
@@ -60,6 +64,8 @@ class RunView(msgspec.Struct, frozen=True):
     is_paused: bool = False
     eta_s: float = 0.0
     retry_of: str = ""
+    reuse_of: str = ""
+    account: RunAccount | None = None
 
 
 class WorkerView(msgspec.Struct, frozen=True):
@@ -85,7 +91,9 @@ class WorkerView(msgspec.Struct, frozen=True):
     drain_reason: str = ""
 
 
-def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
+def view_run(
+    run: LiveRun, state: RunState, message: str, eta_s: float = 0.0, account: RunAccount | None = None
+) -> RunView:
     plan = run.plan
     return RunView(
         run_id=run.run_id,
@@ -115,6 +123,7 @@ def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) ->
                 tiles_leased=node.leased_count,
                 tiles_failed=node.failed.count,
                 kernels=node.plan_node.kernels,
+                tiles_reused=node.reused_count,
             )
             for node in run.nodes
         ),
@@ -123,6 +132,8 @@ def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) ->
         is_paused=run.is_paused and not state.is_final,
         eta_s=eta_s,
         retry_of=run.retry_of,
+        reuse_of=run.reuse_of,
+        account=account,
     )
 
 

@@ -38,13 +38,13 @@ async def taken_over(store: StoreThread, stored: StoredRun, plan: Plan) -> Taken
             SPLIT_RECORD, a worker reported tiles together of which only a part can be taken over.
     """
     _check(stored)
-    quarantine = await _quarantine(store, stored.run_id)
-    computed = await _computed(store, stored.run_id, plan)
+    quarantine = await quarantine_of(store, stored.run_id)
+    computed = await computed_tiles(store, stored.run_id, plan)
     entries = [(row.row, row.scenario_begin, row.scenario_end, row.reason) for row in quarantine]
     remainder = await asyncio.to_thread(remainder_of, plan, computed, entries)
     if not remainder.open_count:
         raise RequestError("NOTHING_TO_RETRY", _nothing(stored, len(quarantine)))
-    cells_done, cells_quarantined = await _cells(store, stored.run_id, remainder)
+    cells_done, cells_quarantined = await cells_within(store, stored.run_id, remainder.done)
     kept = tuple(
         (row.row, row.scenario_begin, row.scenario_end, row.reason, row.message, row.trade_id)
         for row in map(quarantine.__getitem__, remainder.kept)
@@ -88,7 +88,11 @@ def _nothing(stored: StoredRun, quarantined_count: int) -> str:
     return f"{sentence}: its quarantined cells would come out the same, for they lack data or have no value"
 
 
-async def _quarantine(store: StoreThread, run_id: str) -> list[QuarantineRow]:
+async def quarantine_of(store: StoreThread, run_id: str) -> list[QuarantineRow]:
+    """
+    Raises:
+        RequestError: TOO_MUCH_QUARANTINE.
+    """
     rows: list[QuarantineRow] = []
     while True:
         page = await store.quarantine(run_id, QUARANTINE_ROWS_PER_READ, len(rows))
@@ -100,7 +104,8 @@ async def _quarantine(store: StoreThread, run_id: str) -> list[QuarantineRow]:
             raise RequestError("TOO_MUCH_QUARANTINE", f"{sentence}, run {run_id} has more; submit it again")
 
 
-async def _computed(store: StoreThread, run_id: str, plan: Plan) -> list[Intervals]:
+async def computed_tiles(store: StoreThread, run_id: str, plan: Plan) -> list[Intervals]:
+    """Per node, by node id: tiles recorded with output."""
     computed: list[list[tuple[int, int]]] = [[] for _ in plan.nodes]
     for interval in await store.done_intervals(run_id):
         if not interval.is_failed:
@@ -108,8 +113,14 @@ async def _computed(store: StoreThread, run_id: str, plan: Plan) -> list[Interva
     return [tuple(intervals) for intervals in computed]
 
 
-async def _cells(store: StoreThread, run_id: str, remainder: Remainder) -> tuple[int, int]:
-    spans = [(node_id, *span) for node_id, intervals in enumerate(remainder.done) for span in intervals]
+async def cells_within(store: StoreThread, run_id: str, done: tuple[Intervals, ...]) -> tuple[int, int]:
+    """
+    Cells of the tiles *done*, and how many of them are quarantined.
+
+    Raises:
+        RequestError: SPLIT_RECORD.
+    """
+    spans = [(node_id, *span) for node_id, intervals in enumerate(done) for span in intervals]
     tallies = await store.tallies_within(run_id, spans)
     if sum(tally.tiles_done for tally in tallies) != sum(end - begin for _, begin, end in spans):
         sentence = f"run {run_id}: tiles reported together must be taken over together"

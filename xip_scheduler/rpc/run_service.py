@@ -11,13 +11,12 @@ are given back when the core has the new run, not when nobody waits for the answ
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -26,6 +25,7 @@ import msgspec
 
 from xip_core.errors import NotFoundError, RequestError, StoreError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
+from xip_core.model.account import RunAccount
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
 from xip_core.wire import convert
@@ -38,8 +38,11 @@ from xip_scheduler.logs import logger
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.callers import caller
 from xip_scheduler.rpc.changes import RunChanges
+from xip_scheduler.rpc.explaining import explanation, tile_records
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
+from xip_scheduler.rpc.pages import page_token_of, run_key_of
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
+from xip_scheduler.rpc.reusing import NOTHING_REUSED, Reused, check_usable, find_earlier, reused
 from xip_scheduler.rpc.run_views import PlanCache, pruned_run, run_of_store, run_of_view, unknown_run
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
@@ -76,6 +79,7 @@ class CoreQueries(msgspec.Struct, frozen=True):
     """What the service asks of the core, at a moment when all it knows is durable."""
 
     run: Callable[[RunId], RunView | None]
+    account: Callable[[RunId], RunAccount | None]
     live_run_count: Callable[[], int]
     live_run_count_of: Callable[[str], int]
     worker_count: Callable[[], int]
@@ -159,9 +163,10 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         """Plan and store a new run."""
         begin_s = time.perf_counter()
         loop = asyncio.get_running_loop()
-        with await self._admitted(request.spec.tenant):
+        with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
             plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
+            begins_with = await self._reused(request.spec, plan, held)
             run_id = _run_id(request.spec.tenant, request.request_id)
             await self._driver.submit(
                 RunSubmitted(
@@ -176,6 +181,9 @@ class RunService(run_pb2_grpc.RunServiceServicer):
                     payload=spec,
                     priority=priority_of(request.spec.priority),
                     deadline_after_s=request.spec.deadline_after_s,
+                    reuse_of=begins_with.run_id if begins_with.taken is not None else "",
+                    taken_over=begins_with.taken,
+                    reuse_note=begins_with.note,
                 )
             )
         self._log.info(
@@ -184,9 +192,21 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             tenant=request.spec.tenant,
             nodes=len(plan.nodes),
             tiles=sum(node.tile_count for node in plan.nodes),
+            tiles_reused=begins_with.tile_count,
             accepted_after_s=round(time.perf_counter() - begin_s, 4),
         )
         return run_id
+
+    async def _reused(self, spec: run_pb2.RunSpec, plan: Plan, held: ExitStack) -> Reused:
+        """What a run of *plan* begins with; the run it takes it from is *held* until the new one is stored."""
+        earlier = await find_earlier(self._store, spec)
+        if earlier is None:
+            return NOTHING_REUSED
+        held.enter_context(self._holding(earlier.run_id))
+        kept = await self._store.run(earlier.run_id)
+        if kept is None or not check_usable(kept, bool(spec.since)):
+            return NOTHING_REUSED
+        return await reused(self._store, self._blobs, self._plans.plan, earlier, plan, bool(spec.since))
 
     async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
         core = self._core
@@ -323,15 +343,28 @@ class RunService(run_pb2_grpc.RunServiceServicer):
                 response.quarantine.append(message)
         return response
 
+    async def ExplainRun(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.ExplainRunRequest, context: Context
+    ) -> run_pb2.ExplainRunResponse:
+        run = await self._run(request.run_id)
+        live = await self._driver.query(lambda: self._core.account(RunId(request.run_id)))
+        return await explanation(self._store, run, live)
+
+    async def GetTileRecords(  # noqa: N802 - the name is the wire's
+        self, request: run_pb2.GetTileRecordsRequest, context: Context
+    ) -> run_pb2.GetTileRecordsResponse:
+        await self._run(request.run_id)
+        return await tile_records(self._store, request)
+
     async def ListRuns(  # noqa: N802 - the name is the wire's
         self, request: run_pb2.ListRunsRequest, context: Context
     ) -> run_pb2.ListRunsResponse:
         page_size = request.page_size or PAGE_SIZE_DEFAULT
         if page_size > PAGE_SIZE_MAX:
             raise RequestError("BAD_PAGE_SIZE", f"page_size must be at most {PAGE_SIZE_MAX}, got {page_size}")
-        stored = await self._store.runs(page_size + 1, _run_key_of(request.page_token))
+        stored = await self._store.runs(page_size + 1, run_key_of(request.page_token))
         runs = [await self._described(run) for run in stored[:page_size]]
-        token = _page_token(stored[page_size - 1].run_key) if len(stored) > page_size else ""
+        token = page_token_of(stored[page_size - 1].run_key) if len(stored) > page_size else ""
         return run_pb2.ListRunsResponse(runs=[convert.run_to_wire(run) for run in runs], next_page_token=token)
 
     async def _run(self, run_id: str) -> Run:
@@ -464,19 +497,3 @@ def _load_planner() -> Callable[..., Plan]:
     from xip_core.graph.planner import plan_run  # numpy and the market model: not before the scheduler serves
 
     return plan_run
-
-
-def _page_token(run_key: int) -> str:
-    return base64.urlsafe_b64encode(b"run:%d" % run_key).decode()
-
-
-def _run_key_of(token: str) -> int | None:
-    if not token:
-        return None
-    try:
-        kind, _, number = base64.urlsafe_b64decode(token).partition(b":")
-        if kind == b"run" and len(number) < 20:
-            return int(number)
-    except ValueError:
-        pass
-    raise RequestError("BAD_PAGE_TOKEN", f"page_token must be one received before, got {token[:100]!r}")

@@ -64,6 +64,7 @@ def run_of_view(view: RunView, worker_count: int, slot_count: int) -> Run:
                 node.tiles_done,
                 node.tiles_leased,
                 node.kernels,
+                node.tiles_reused,
             )
             for node in view.nodes
         ),
@@ -79,6 +80,7 @@ def run_of_view(view: RunView, worker_count: int, slot_count: int) -> Run:
         is_paused=view.is_paused,
         eta_s=view.eta_s,
         retry_of=view.retry_of,
+        reuse_of=view.reuse_of,
     )
 
 
@@ -107,6 +109,7 @@ def run_of_store(stored: StoredRun, plan: Plan, tallies: Iterable[NodeTally]) ->
                 by_node[node.node_id].tiles_done if node.node_id in by_node else 0,
                 0,
                 node.kernels,
+                by_node[node.node_id].tiles_reused if node.node_id in by_node else 0,
             )
             for node in plan.nodes
         ),
@@ -120,6 +123,7 @@ def run_of_store(stored: StoredRun, plan: Plan, tallies: Iterable[NodeTally]) ->
         priority=Priority(stored.priority or Priority.INTERACTIVE),
         deadline_after_s=stored.deadline_after_s,
         retry_of=stored.retry_of,
+        reuse_of=stored.reuse_of,
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import grpc.aio
 
-from xip_core.errors import FailureReason, RequestError, UnavailableError
+from xip_core.errors import RequestError, UnavailableError
 from xip_core.model.result import BreakerInfo, WorkerInfo
 from xip_core.wire import convert
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
@@ -42,14 +42,19 @@ from xip_scheduler.core.events import (
 from xip_scheduler.core.views import WorkerView
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
-from xip_scheduler.journal import TilePayload
 from xip_scheduler.logs import logger
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
+from xip_scheduler.rpc.tile_reports import (
+    COUNT_MAX,
+    ID_LENGTH_MAX,
+    MESSAGE_LENGTH_MAX,
+    reason_of,
+    reported_with_payload,
+)
 
 HELLO_PATIENCE_S = 10.0
 """A stream that has not said who it is by then is closed."""
 
-ID_LENGTH_MAX = 200
 SLOT_COUNT_MAX = 4_096
 HELD_LEASES_MAX = 65_536
 KERNELS_MAX = 10_000
@@ -60,25 +65,6 @@ LEASES_PER_MESSAGE_MAX = 8_192
 REVOKED_WAITING_MAX = 65_536
 """Revocations kept for a stream that is not read, 0.6 MB as a message. What is dropped is asked for again: a heartbeat
 that names the lease brings the next revocation."""
-
-MESSAGE_LENGTH_MAX = 2_000
-"""Characters kept of a failure's sentence."""
-
-COUNT_MAX = 1 << 32
-"""Cells of one result: even a billion results of so many still add up in the store's 64 bits."""
-
-ROW_MAX = (1 << 31) - 1
-"""Rows and scenarios of a run are 32-bit; what a worker claims beyond is cut, the store would refuse it."""
-
-POISON_REASONS = frozenset(
-    (
-        FailureReason.CRASHED,
-        FailureReason.TIMED_OUT,
-        FailureReason.OUT_OF_MEMORY,
-        FailureReason.EVALUATION_FAILED,
-    )
-)
-"""Of rows that an isolated evaluation refuses; what a kernel reports by itself has others."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -250,6 +236,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self._signatures.learn(convert.kernel_signature_from_wire(sent) for sent in hello.kernel_signatures)
         connection = WorkerConnection(ConnectionId(next(self._connection_ids)), hello, self._welcome)
         log = self._log.bind(worker_id=connection.worker_id, connection_id=connection.connection_id)
+        self._driver.introduce(connection.worker_id, connection.cpu_level, connection.version)
         log.info("worker attached", host=hello.host, pid=hello.pid, slots=hello.slot_count, held=len(hello.held))
         if connection.worker_id in self._newest:
             log.warning("worker has another stream open; this one speaks for it from now on")
@@ -322,7 +309,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         events: list[Event] = []
         for result in message.results:
             if result.output or result.detail or result.quarantine:
-                events.append(self._reported_with_payload(worker_id, result))
+                events.append(reported_with_payload(worker_id, result))
             else:
                 events.append(
                     TilesReported(
@@ -341,41 +328,13 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                     worker_id,
                     Epoch(failure.epoch),
                     failure.tile,
-                    _reason(failure.reason),
+                    reason_of(failure.reason),
                     failure.message[:MESSAGE_LENGTH_MAX],
                 )
             )
         events.extend(LeaseReturned(worker_id, Epoch(epoch)) for epoch in message.returned_epochs)
         events.extend(LeaseKept(worker_id, Epoch(kept.epoch), kept.tile_end) for kept in message.kept)
         return events
-
-    @staticmethod
-    def _reported_with_payload(worker_id: WorkerId, result: worker_pb2.TileResult) -> TilesReported:
-        if result.tile_end != result.tile_begin + 1:
-            sentence = f"a result with output must be of one tile, got [{result.tile_begin}, {result.tile_end})"
-            raise RequestError("BAD_TILE_RANGE", sentence)
-        quarantine = tuple(
-            (
-                min(cells.row, ROW_MAX),
-                min(cells.scenario_begin, ROW_MAX),
-                min(cells.scenario_end, ROW_MAX),
-                int(_reason(cells.reason)),
-                cells.message[:MESSAGE_LENGTH_MAX],
-                cells.trade_id[:ID_LENGTH_MAX],
-            )
-            for cells in result.quarantine
-        )
-        return TilesReported(
-            worker_id,
-            Epoch(result.epoch),
-            result.tile_begin,
-            result.tile_end,
-            min(result.cell_count, COUNT_MAX),
-            tuple([(cells[1], cells[2]) for cells in quarantine]),
-            result.elapsed_ns,
-            TilePayload(result.output, result.detail, quarantine),
-            sum([cells[3] in POISON_REASONS for cells in quarantine]),
-        )
 
     # ---- ListWorkers
 
@@ -432,14 +391,6 @@ def _attached(connection: WorkerConnection, hello: worker_pb2.Hello) -> WorkerAt
         ),
         kernels=tuple((kernel.name, kernel.version) for kernel in hello.kernels),
     )
-
-
-def _reason(reason: int) -> FailureReason:
-    """A reason of a newer worker is one we have no word for."""
-    try:
-        return FailureReason(reason)
-    except ValueError:
-        return FailureReason.EVALUATION_FAILED
 
 
 def _worker_info(view: WorkerView, connection: WorkerConnection, now_s: float) -> WorkerInfo:

@@ -63,6 +63,15 @@ _RECORD_COLUMNS = (
     " cell_count bigint, quarantined_count bigint"
 )
 _TALLY_COLUMNS = "run_key bigint, node_id int, tiles_done bigint, cell_count bigint, quarantined_count bigint"
+_OBJECT_COLUMNS = "run_key bigint, node_id int, tile bigint, names text"
+_KEEP_WORKER = """
+INSERT INTO worker (worker_id, cpu_level, version) VALUES (%s, %s, %s)
+ON CONFLICT (worker_id) DO UPDATE SET cpu_level = excluded.cpu_level, version = excluded.version
+"""
+_KEEP_NOTE = """
+INSERT INTO run_note (run_key, kind, content) VALUES (%s, %s, %s)
+ON CONFLICT (run_key, kind) DO UPDATE SET content = excluded.content
+"""
 _ATTEMPT_COLUMNS = (
     "run_key bigint, node_id int, tile bigint, attempt int, worker_id text, reason int, message text, is_suspect int"
 )
@@ -84,8 +93,9 @@ ON CONFLICT (run_key, node_id) DO UPDATE SET tiles_done = node_tally.tiles_done 
 """
 
 _COUNT_TALLIES = """
-INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count)
-SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count)
+INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count, tiles_reused)
+SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count),
+       sum(CASE WHEN origin_key > 0 THEN tile_end - tile_begin ELSE 0 END)
   FROM tile_record JOIN unnest(%s::bigint[], %s::int[]) AS node (run_key, node_id) USING (run_key, node_id)
  GROUP BY run_key, node_id
 ON CONFLICT (run_key, node_id) DO UPDATE SET tiles_done = excluded.tiles_done, cell_count = excluded.cell_count,
@@ -269,8 +279,15 @@ class PostgresStore(PostgresReads):
             self._driver.execute(
                 "UPDATE meta SET value = greatest(value, %s) WHERE name = 'epoch_end'", (batch.epoch_end,)
             )
+        for worker in batch.workers:
+            self._driver.execute(_KEEP_WORKER, [text_of(word) for word in worker])
         if batch.records:
             self._insert_records(batch.records)
+        if batch.objects:
+            rows = [(self._run_key(run_id), *place, text_of(names)) for run_id, *place, names in batch.objects]
+            self._insert_rows("tile_objects", _OBJECT_COLUMNS, rows, "ON CONFLICT DO NOTHING")
+        for run_id, kind, content in batch.notes:
+            self._driver.execute(_KEEP_NOTE, (self._run_key(run_id), kind, text_of(content)))
         if batch.outputs:
             self._insert_blocks("tile_output", batch.outputs)
         if batch.details:
@@ -326,6 +343,7 @@ class PostgresStore(PostgresReads):
                 priority=run.priority,
                 deadline_after_s=run.deadline_after_s,
                 retry_of=run.retry_of,
+                reuse_of=run.reuse_of,
             )
         )
 

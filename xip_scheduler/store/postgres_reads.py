@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import msgspec
 import psycopg
 import sqlalchemy as sa
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import pruning, schema
+from xip_scheduler.store import lineage, pruning, schema
+from xip_scheduler.store.lineage import stored_run
 from xip_scheduler.store.postgres_takeover import COUNT_WITHIN
 from xip_scheduler.store.protocol import (
     Attempt,
@@ -24,6 +24,7 @@ from xip_scheduler.store.protocol import (
     DoneInterval,
     NodeTally,
     QuarantineRow,
+    StoredRecord,
     StoredRun,
     TileSpan,
     not_recorded,
@@ -128,18 +129,18 @@ class PostgresReads:
 
     def _one_run(self, *conditions: sa.ColumnElement[bool]) -> StoredRun | None:
         found = self._selected(sa.select(schema.run).where(*conditions))
-        return _stored_run(found[0]) if found else None
+        return stored_run(found[0]) if found else None
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
         kept = sa.select(schema.run).where(schema.run.c.pruned_at_s == 0)
         statement = kept.order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
-        return [_stored_run(found) for found in self._selected(statement)]
+        return [stored_run(found) for found in self._selected(statement)]
 
     def live_runs(self) -> list[StoredRun]:
         statement = sa.select(schema.run).where(schema.run.c.finished_at_s == 0).order_by(schema.run.c.run_key)
-        return [_stored_run(found) for found in self._selected(statement)]
+        return [stored_run(found) for found in self._selected(statement)]
 
     def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
         node_id, begin, end, is_failed = -1, 0, 0, False
@@ -163,7 +164,7 @@ class PostgresReads:
     def tallies(self, run_id: str) -> list[NodeTally]:
         tally = schema.node_tally.c
         statement = (
-            sa.select(tally.node_id, tally.tiles_done, tally.cell_count, tally.quarantined_count)
+            sa.select(tally.node_id, tally.tiles_done, tally.cell_count, tally.quarantined_count, tally.tiles_reused)
             .join(schema.run)
             .where(schema.run.c.run_id == run_id)
             .order_by(tally.node_id)
@@ -221,6 +222,18 @@ class PostgresReads:
         )
         return [(run_id, *row) for row in rows]
 
+    def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
+        return self._read(lambda: lineage.records_of(self._connection, run_id, tiles))
+
+    def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
+        return self._read(lambda: lineage.objects(self._connection, run_id, limit))
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        return self._read(lambda: lineage.notes(self._connection, run_id))
+
+    def final_runs_of(self, tenant: str, limit: int) -> list[StoredRun]:
+        return [stored_run(found) for found in self._selected(lineage.final_runs(tenant, limit))]
+
     def oldest_final_run(self) -> tuple[str, float] | None:
         return self._read(lambda: pruning.oldest_final_run(self._connection))
 
@@ -230,12 +243,6 @@ class PostgresReads:
     def audit_rows(self, after_key: int, limit: int) -> list[AuditRow]:
         rows = self._rows("SELECT * FROM audit WHERE audit_key > %s ORDER BY audit_key LIMIT %s", (after_key, limit))
         return [AuditRow(*row) for row in rows]
-
-
-def _stored_run(found: Any) -> StoredRun:
-    """A row of `schema.run`, whose columns stand in the order of the record."""
-    stored = StoredRun(*found)
-    return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
 
 
 def bare(error: Exception) -> Exception:

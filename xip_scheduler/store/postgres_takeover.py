@@ -9,8 +9,11 @@ from xip_scheduler.store.protocol import Takeover
 
 _COPY = (
     """
-INSERT INTO tile_record
-SELECT %(new)s, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count FROM tile_record
+INSERT INTO tile_record (run_key, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count,
+                         origin_key)
+SELECT %(new)s, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count,
+       CASE WHEN origin_key = 0 THEN run_key ELSE origin_key END
+  FROM tile_record
  WHERE run_key = %(old)s AND node_id = %(node)s AND tile_begin >= %(begin)s AND tile_begin < %(end)s
    AND tile_end <= %(end)s AND epoch > 0
 """,
@@ -24,11 +27,17 @@ INSERT INTO tile_detail (run_key, node_id, tile, block)
 SELECT %(new)s, node_id, tile, block FROM tile_detail
  WHERE run_key = %(old)s AND node_id = %(node)s AND tile >= %(begin)s AND tile < %(end)s ORDER BY tile
 """,
+    """
+INSERT INTO tile_objects (run_key, node_id, tile, names)
+SELECT %(new)s, node_id, tile, names FROM tile_objects
+ WHERE run_key = %(old)s AND node_id = %(node)s AND tile >= %(begin)s AND tile < %(end)s
+""",
 )
 
 _TALLY = """
-INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count)
-SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count)
+INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count, tiles_reused)
+SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count),
+       sum(tile_end - tile_begin)
   FROM tile_record WHERE run_key = %s GROUP BY run_key, node_id
 RETURNING node_id, tiles_done
 """
@@ -50,10 +59,10 @@ def take_over(driver: psycopg.Connection, takeover: Takeover) -> None:
         StoreError: the old run is not final, or a tile named is not recorded there with output.
     """
     live = driver.execute("SELECT run_key FROM run WHERE run_id = %s AND finished_at_s = 0", (takeover.run_id,))
-    final = driver.execute("SELECT run_key FROM run WHERE run_id = %s AND finished_at_s > 0", (takeover.retry_of,))
+    final = driver.execute("SELECT run_key FROM run WHERE run_id = %s AND finished_at_s > 0", (takeover.source,))
     new, old = live.fetchone(), final.fetchone()
     if new is None or old is None:
-        sentence = f"run {takeover.run_id} must be live and {takeover.retry_of} final for a takeover"
+        sentence = f"run {takeover.run_id} must be live and {takeover.source} final for a takeover"
         raise StoreError(f"{sentence}, got {new is not None} and {old is not None}")
     expected: dict[int, int] = {}
     for node_id, tile_begin, tile_end in takeover.spans:
@@ -64,4 +73,4 @@ def take_over(driver: psycopg.Connection, takeover: Takeover) -> None:
     taken: dict[int, int] = dict(driver.execute(_TALLY, new).fetchall())
     if taken != expected:
         got = f"got tiles by node {taken} instead of {expected}"
-        raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.retry_of}, {got}")
+        raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.source}, {got}")

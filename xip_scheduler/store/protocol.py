@@ -38,6 +38,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         deadline_after_s: from submission, 0 for none.
         retry_of: the run whose remainder this one computes, "" for none.
+        reuse_of: the run of another plan whose tiles this one begins with, "" for none.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     priority: int = 0
     deadline_after_s: float = 0.0
     retry_of: str = ""
+    reuse_of: str = ""
 
 
 class FinishedRun(msgspec.Struct, frozen=True, gc=False):
@@ -89,21 +91,32 @@ Attempt = tuple[str, int, int, int, str, int, str, bool]
 PauseChange = tuple[str, bool, str]
 """run_id, is_paused from now on, who asked for it."""
 
+TileObjects = tuple[str, int, int, str]
+"""run_id, node_id, tile, names of the market objects that its rows need, one a line."""
+
+WorkerFacts = tuple[str, str, str]
+"""worker_id, cpu_level, version."""
+
+RunNote = tuple[str, str, str]
+"""run_id, kind, content. Kinds: "reuse", what was taken over and why not more; "account", what it cost."""
+
 
 TileSpan = tuple[int, int, int]
 """node_id, tile_begin, tile_end."""
 
 
 class Takeover(msgspec.Struct, frozen=True, gc=False):
-    """Records of a final run that a new run of the same plan begins with, their outputs and details included.
+    """Records of a final run that a new run begins with: a retry of the same plan, or one of a plan whose tiles of
+    the same numbers have the same content (`xip_core.graph.reuse`). Outputs, details and objects come along.
 
     Attributes:
         run_id: the new run, stored in the same batch.
-        spans: tiles; every record of *retry_of* is inside one of them or outside all.
+        source: the final run.
+        spans: tiles; every record of *source* is inside one of them or outside all.
     """
 
     run_id: str
-    retry_of: str
+    source: str
     spans: tuple[TileSpan, ...]
 
 
@@ -113,6 +126,9 @@ class Batch(msgspec.Struct, gc=False):
     Attributes:
         at_s: seconds since the Unix epoch, written to the audit; for people only.
         epoch_end: epochs below it may be in use; 0 when the batch reserves none.
+        objects: of resolve tiles in *records*.
+        workers: what is known of those that *records* name for the first time; the newest word counts.
+        notes: the same run and kind again replaces the content.
         pruned: final runs that readers shall not see any more; erased: pruned ones that lose some more of their rows.
     """
 
@@ -126,6 +142,9 @@ class Batch(msgspec.Struct, gc=False):
     quarantine: list[QuarantinedCells] = []
     attempts: list[Attempt] = []
     takeovers: list[Takeover] = []
+    objects: list[TileObjects] = []
+    workers: list[WorkerFacts] = []
+    notes: list[RunNote] = []
     paused: list[PauseChange] = []
     finished: list[FinishedRun] = []
     pruned: list[str] = []
@@ -142,6 +161,9 @@ class Batch(msgspec.Struct, gc=False):
             or self.quarantine
             or self.attempts
             or self.takeovers
+            or self.objects
+            or self.workers
+            or self.notes
             or self.paused
             or self.pruned
             or self.erased
@@ -175,15 +197,38 @@ class StoredRun(msgspec.Struct, frozen=True):
     is_paused: bool = False
     retry_of: str = ""
     pruned_at_s: float = 0.0
+    reuse_of: str = ""
 
 
 class NodeTally(msgspec.Struct, frozen=True, gc=False):
-    """What is recorded of one node."""
+    """What is recorded of one node; *tiles_reused* of *tiles_done* were taken over when the run began."""
 
     node_id: int
     tiles_done: int
     cell_count: int
     quarantined_count: int
+    tiles_reused: int = 0
+
+
+class StoredRecord(msgspec.Struct, frozen=True, gc=False):
+    """A tile record with the names behind its keys.
+
+    Attributes:
+        worker_id: "" where the scheduler gave the tiles up.
+        cpu_level, version: of the worker; "" where nobody has written them down.
+        origin: the run it was computed in, where it was taken over; "" where that is the run itself.
+    """
+
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    epoch: int
+    worker_id: str
+    cpu_level: str
+    version: str
+    cell_count: int
+    quarantined_count: int
+    origin: str
 
 
 class DoneInterval(msgspec.Struct, frozen=True, gc=False):
@@ -299,6 +344,18 @@ class Store(Protocol):
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """Failed attempts of a run, by node, tile and number."""
+
+    def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
+        """The records that hold *tiles*, (node_id, tile) each, in their order; a tile without one has none."""
+
+    def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
+        """(node_id, tile, names one a line) of at most *limit* resolve tiles, by node and tile."""
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        """Content by kind."""
+
+    def final_runs_of(self, tenant: str, limit: int) -> list[StoredRun]:
+        """At most *limit* final runs of the tenant that are not pruned, newest first, of the newest in the store."""
 
     def check_term(self) -> None:
         """Make sure that nothing was written here under a later term.

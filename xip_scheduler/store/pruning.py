@@ -25,6 +25,8 @@ ROWS_PER_STEP: dict[sa.Table, int] = {
     schema.tile_output: 8,
     schema.quarantine: 512,
     schema.attempt: 512,
+    schema.tile_objects: 512,
+    schema.run_note: 512,
     schema.node_tally: 512,
     schema.tile_record: 1024,
 }

@@ -9,6 +9,8 @@
     tile_detail   what clients stream of a tile, numbered by a cursor that only grows
     quarantine    cells without a number, and why
     attempt       failed tries at a tile, so that poison stays contained over restarts (S16)
+    tile_objects  market objects that the rows of a resolve tile need: what another run may take over rests on it
+    run_note      what is kept of a run for people, by kind: what it took over and why not more, what it cost
     audit         one row per durable transition, each with the hash of the one before (S17; `audit`)
 
 Sizes: a tile record is 25 bytes on disk, so 10 million one-tile records are 250 MB; blobs (books, markets, plans)
@@ -35,7 +37,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table, with a step in `migrations`; a store of a newer version is refused."""
 
 metadata = MetaData()
@@ -79,6 +81,8 @@ run = Table(
     # Seconds since the Unix epoch; 0 while tiles and spec are kept. The row itself stays for ever: it is what makes a
     # request id name one run (S6).
     Column("pruned_at_s", Double, nullable=False, server_default="0"),
+    # The earlier run of another plan whose tiles this one began with, "" for none.
+    Column("reuse_of", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant", "request_id"),
     sqlite_autoincrement=True,  # a run key is never reused, not even after a deletion
 )
@@ -89,6 +93,9 @@ worker = Table(
     metadata,
     Column("worker_key", Whole, primary_key=True),
     Column("worker_id", Text, nullable=False, unique=True),
+    # As it said when it attached; "" of a worker that was last seen by an older scheduler.
+    Column("cpu_level", Text, nullable=False, server_default=""),
+    Column("version", Text, nullable=False, server_default=""),
 )
 
 tile_record = Table(
@@ -102,6 +109,8 @@ tile_record = Table(
     Column("worker_key", Whole, nullable=False),
     Column("cell_count", Whole, nullable=False),
     Column("quarantined_count", Whole, nullable=False),
+    # The run whose worker computed it, where it was taken over; 0 where that is this run. Not part of the seal.
+    Column("origin_key", Whole, nullable=False, server_default="0"),
     sqlite_with_rowid=False,  # the key is the row: half the size, one B-tree instead of two
 )
 
@@ -113,6 +122,7 @@ node_tally = Table(
     Column("tiles_done", Whole, nullable=False),
     Column("cell_count", Whole, nullable=False),
     Column("quarantined_count", Whole, nullable=False),
+    Column("tiles_reused", Whole, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 
@@ -163,6 +173,25 @@ attempt = Table(
     Column("reason", Integer, nullable=False),
     Column("message", Text, nullable=False),
     Column("is_suspect", Integer, nullable=False),  # the worker died of it or may have; otherwise it reported it
+    sqlite_with_rowid=False,
+)
+
+tile_objects = Table(
+    "tile_objects",
+    metadata,
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
+    Column("node_id", Integer, primary_key=True),
+    Column("tile", Whole, primary_key=True),
+    Column("names", Text, nullable=False),  # one a line
+    sqlite_with_rowid=False,
+)
+
+run_note = Table(
+    "run_note",
+    metadata,
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("content", Text, nullable=False),  # JSON
     sqlite_with_rowid=False,
 )
 

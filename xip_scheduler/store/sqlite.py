@@ -29,8 +29,9 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from xip_core.errors import NotFoundError, StoreError
-from xip_scheduler.store import audit, pruning, schema
+from xip_scheduler.store import audit, lineage, pruning, schema
 from xip_scheduler.store.acknowledged import Acknowledged
+from xip_scheduler.store.lineage import stored_run
 from xip_scheduler.store.lock import DirectoryLock
 from xip_scheduler.store.protocol import (
     Attempt,
@@ -41,6 +42,7 @@ from xip_scheduler.store.protocol import (
     NewRun,
     NodeTally,
     QuarantineRow,
+    StoredRecord,
     StoredRun,
     TileRecord,
     TileSpan,
@@ -54,6 +56,14 @@ from xip_scheduler.store.sqlite_file import (
     connect,
     open_term,
     seal,
+)
+from xip_scheduler.store.sqlite_statements import (
+    ADD_TO_TALLY,
+    COUNT_TALLY,
+    KEEP_NOTE,
+    KEEP_WORKER,
+    RECORDS_OVERLAPPING,
+    USED_BYTES,
 )
 from xip_scheduler.store.takeover import take_over, tallies_within
 
@@ -167,8 +177,17 @@ class SqliteStore:
             take_over(self._driver, takeover)
         if batch.epoch_end:
             self._driver.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'epoch_end'", (batch.epoch_end,))
+        for worker in batch.workers:
+            self._driver.execute(KEEP_WORKER, worker)
         if batch.records:
             self._insert_records(batch.records)
+        self._insert_many(
+            "INSERT OR IGNORE INTO tile_objects (run_key, node_id, tile, names) VALUES",
+            [(self._live_run_key(objects[0]), *objects[1:]) for objects in batch.objects],
+            PAYLOADS_PER_STATEMENT,
+        )
+        for run_id, kind, content in batch.notes:
+            self._driver.execute(KEEP_NOTE, (self._live_run_key(run_id), kind, content))
         for table, blocks in (("tile_output", batch.outputs), ("tile_detail", batch.details)):
             self._insert_many(
                 f"INSERT OR IGNORE INTO {table} (run_key, node_id, tile, block) VALUES",
@@ -229,6 +248,7 @@ class SqliteStore:
             priority=run.priority,
             deadline_after_s=run.deadline_after_s,
             retry_of=run.retry_of,
+            reuse_of=run.reuse_of,
         )
         self._connection.execute(statement)
 
@@ -257,10 +277,10 @@ class SqliteStore:
         )
         if self._driver.total_changes - count_before == len(rows):
             for (run_key, node_id), sums in tallies.items():
-                self._driver.execute(_ADD_TO_TALLY, (run_key, node_id, *sums))
+                self._driver.execute(ADD_TO_TALLY, (run_key, node_id, *sums))
         else:  # some were repeats, which the trigger ignored: count again
             for run_key, node_id in tallies:
-                self._driver.execute(_COUNT_TALLY, (run_key, node_id))
+                self._driver.execute(COUNT_TALLY, (run_key, node_id))
 
     def _insert_attempts(self, attempts: list[Attempt]) -> None:
         rows: list[Row] = [(self._live_run_key(attempt[0]), *attempt[1:]) for attempt in attempts]
@@ -331,18 +351,18 @@ class SqliteStore:
 
     def _one_run(self, *conditions: sa.ColumnElement[bool]) -> StoredRun | None:
         found = self._connection.execute(sa.select(schema.run).where(*conditions)).one_or_none()
-        return None if found is None else _stored_run(found)
+        return None if found is None else stored_run(found)
 
     def runs(self, limit: int, before_run_key: int | None = None) -> list[StoredRun]:
         kept = sa.select(schema.run).where(schema.run.c.pruned_at_s == 0)
         statement = kept.order_by(schema.run.c.run_key.desc()).limit(limit)
         if before_run_key is not None:
             statement = statement.where(schema.run.c.run_key < before_run_key)
-        return [_stored_run(found) for found in self._connection.execute(statement)]
+        return [stored_run(found) for found in self._connection.execute(statement)]
 
     def live_runs(self) -> list[StoredRun]:
         statement = sa.select(schema.run).where(schema.run.c.finished_at_s == 0).order_by(schema.run.c.run_key)
-        return [_stored_run(found) for found in self._connection.execute(statement)]
+        return [stored_run(found) for found in self._connection.execute(statement)]
 
     def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
         rows = self._driver.execute(
@@ -362,16 +382,12 @@ class SqliteStore:
             yield DoneInterval(node_id, begin, end, bool(is_failed))
 
     def tallies(self, run_id: str) -> list[NodeTally]:
+        tally = schema.node_tally.c
         statement = (
-            sa.select(
-                schema.node_tally.c.node_id,
-                schema.node_tally.c.tiles_done,
-                schema.node_tally.c.cell_count,
-                schema.node_tally.c.quarantined_count,
-            )
+            sa.select(tally.node_id, tally.tiles_done, tally.cell_count, tally.quarantined_count, tally.tiles_reused)
             .join(schema.run)
             .where(schema.run.c.run_id == run_id)
-            .order_by(schema.node_tally.c.node_id)
+            .order_by(tally.node_id)
         )
         return [NodeTally(*found) for found in self._connection.execute(statement)]
 
@@ -381,7 +397,7 @@ class SqliteStore:
     def outputs(self, run_id: str, node_id: int, tile_begin: int, tile_end: int, size_limit_bytes: int) -> list[bytes]:
         key = (self._run_key(run_id), node_id)
         tile_end = min(tile_end, tile_begin + TILES_PER_READ)
-        recorded = self._driver.execute(_RECORDS_OVERLAPPING, (*key, *key, tile_begin, tile_begin, tile_end))
+        recorded = self._driver.execute(RECORDS_OVERLAPPING, (*key, *key, tile_begin, tile_begin, tile_end))
         blocks = self._driver.execute(
             "SELECT tile, block FROM tile_output WHERE run_key = ? AND node_id = ? AND tile >= ? AND tile < ?"
             " ORDER BY tile",
@@ -438,11 +454,23 @@ class SqliteStore:
         )
         return [QuarantineRow(*found) for found in self._connection.execute(statement)]
 
+    def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
+        return lineage.records_of(self._connection, run_id, tiles)
+
+    def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
+        return lineage.objects(self._connection, run_id, limit)
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        return lineage.notes(self._connection, run_id)
+
+    def final_runs_of(self, tenant: str, limit: int) -> list[StoredRun]:
+        return [stored_run(found) for found in self._connection.execute(lineage.final_runs(tenant, limit))]
+
     def check_term(self) -> None:
         """Nobody else can have written: the directory is locked."""
 
     def size_bytes(self) -> int:
-        return int(self._driver.execute(_USED_BYTES).fetchone()[0])
+        return int(self._driver.execute(USED_BYTES).fetchone()[0])
 
     def oldest_final_run(self) -> tuple[str, float] | None:
         return pruning.oldest_final_run(self._connection)
@@ -465,36 +493,5 @@ class SqliteStore:
         return [(run_id, *row[:6], bool(row[6])) for row in rows]
 
 
-def _stored_run(found: Sequence[Any]) -> StoredRun:
-    """A row of `schema.run`, whose columns stand in the order of the record."""
-    stored = StoredRun(*found)
-    return msgspec.structs.replace(stored, is_paused=bool(stored.is_paused))
-
-
-_USED_BYTES = """
-SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
-"""
-
 _KEYS_CACHED = 65_536
 """Short keys kept in memory; about 10 MB when full."""
-
-_ADD_TO_TALLY = """
-INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET tiles_done = tiles_done + excluded.tiles_done,
-    cell_count = cell_count + excluded.cell_count, quarantined_count = quarantined_count + excluded.quarantined_count
-"""
-
-_COUNT_TALLY = """
-REPLACE INTO node_tally
-SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count)
-  FROM tile_record WHERE run_key = ? AND node_id = ? GROUP BY run_key, node_id
-"""
-
-_RECORDS_OVERLAPPING = """
-SELECT tile_begin, tile_end FROM tile_record
- WHERE run_key = ? AND node_id = ?
-   AND tile_begin >= coalesce((SELECT max(tile_begin) FROM tile_record
-                                WHERE run_key = ? AND node_id = ? AND tile_begin <= ?), 0)
-   AND tile_end > ? AND tile_begin < ?
- ORDER BY tile_begin
-"""

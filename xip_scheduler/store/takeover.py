@@ -14,8 +14,11 @@ from xip_scheduler.store.protocol import NodeTally, Takeover, TileSpan
 
 _COPY = (
     """
-INSERT INTO tile_record
-SELECT ?1, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count FROM tile_record
+INSERT INTO tile_record (run_key, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count,
+                         origin_key)
+SELECT ?1, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, quarantined_count,
+       CASE WHEN origin_key = 0 THEN run_key ELSE origin_key END
+  FROM tile_record
  WHERE run_key = ?2 AND node_id = ?3 AND tile_begin >= ?4 AND tile_begin < ?5 AND tile_end <= ?5 AND epoch > 0
 """,
     """
@@ -27,12 +30,18 @@ INSERT INTO tile_detail (run_key, node_id, tile, block)
 SELECT ?1, node_id, tile, block FROM tile_detail WHERE run_key = ?2 AND node_id = ?3 AND tile >= ?4 AND tile < ?5
  ORDER BY tile
 """,
+    """
+INSERT INTO tile_objects (run_key, node_id, tile, names)
+SELECT ?1, node_id, tile, names FROM tile_objects
+ WHERE run_key = ?2 AND node_id = ?3 AND tile >= ?4 AND tile < ?5
+""",
 )
 """Parameters: new run key, old run key, node, tile begin, tile end."""
 
 _TALLY = """
-INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count)
-SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count)
+INSERT INTO node_tally (run_key, node_id, tiles_done, cell_count, quarantined_count, tiles_reused)
+SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quarantined_count),
+       sum(tile_end - tile_begin)
   FROM tile_record WHERE run_key = ? GROUP BY run_key, node_id
 """
 
@@ -51,9 +60,9 @@ def take_over(connection: sqlite3.Connection, takeover: Takeover) -> None:
         StoreError: the old run is not final, or a tile named is not recorded there with output.
     """
     run_key = _run_key(connection, takeover.run_id, "finished_at_s = 0")
-    old_key = _run_key(connection, takeover.retry_of, "finished_at_s > 0")
+    old_key = _run_key(connection, takeover.source, "finished_at_s > 0")
     if run_key is None or old_key is None:
-        sentence = f"run {takeover.run_id} must be live and {takeover.retry_of} final for a takeover"
+        sentence = f"run {takeover.run_id} must be live and {takeover.source} final for a takeover"
         raise StoreError(f"{sentence}, got {run_key is not None} and {old_key is not None}")
     expected: dict[int, int] = {}
     for node_id, tile_begin, tile_end in takeover.spans:
@@ -65,7 +74,7 @@ def take_over(connection: sqlite3.Connection, takeover: Takeover) -> None:
     taken = dict(counted.fetchall())
     if taken != expected:
         got = f"got tiles by node {taken} instead of {expected}"
-        raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.retry_of}, {got}")
+        raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.source}, {got}")
 
 
 def _run_key(connection: sqlite3.Connection, run_id: str, condition: str) -> int | None:

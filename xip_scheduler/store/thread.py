@@ -19,6 +19,7 @@ from xip_scheduler.store.protocol import (
     NodeTally,
     QuarantineRow,
     Store,
+    StoredRecord,
     StoredRun,
     TileSpan,
 )
@@ -77,6 +78,18 @@ class StoreThread:
 
     async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
         return await self._call(self._store.quarantine, run_id, limit, offset)
+
+    async def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
+        return await self._call(self._store.records_of, run_id, tiles)
+
+    async def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
+        return await self._call(self._store.objects, run_id, limit)
+
+    async def notes(self, run_id: str) -> dict[str, str]:
+        return await self._call(self._store.notes, run_id)
+
+    async def final_runs_of(self, tenant: str, limit: int) -> list[StoredRun]:
+        return await self._call(self._store.final_runs_of, tenant, limit)
 
     async def check_term(self) -> None:
         await self._call(self._store.check_term)

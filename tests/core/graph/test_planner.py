@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xip_core.errors import RequestError
-from xip_core.graph import cost, planner
+from xip_core.graph import cost, risk_graph
 from xip_core.graph.plan import Node, NodeKind, Plan, decode_plan
 from xip_core.graph.planner import plan_run
 from xip_core.model.scenario import base_only, encode_scenarios
@@ -188,10 +188,10 @@ def test_an_empty_book_is_refused():
 
 
 def test_a_run_of_too_many_tiles_is_refused(monkeypatch):
-    monkeypatch.setattr(planner, "TILE_COUNT_MAX", 5)
+    monkeypatch.setattr(risk_graph, "TILE_COUNT_MAX", 5)
     refused = refusal_of(book=a_book_of("swap", 300), scenarios=some_scenarios(70))
     assert refused.reason == "TOO_LARGE"
-    assert "at most 5 tiles, got 12" in str(refused)
+    assert "at most 5 tiles, got 20" in str(refused)
 
 
 def test_a_market_of_which_one_scenario_is_no_message_is_refused(monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
 KERNELS = REPOSITORY / "xip_core" / "kernels"
+VANILLA = REPOSITORY / "xip_core" / "pricing" / "vanilla"
 
 
 def run_setup(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -61,20 +62,24 @@ def test_kernels_call_no_elementary_function_of_libm() -> None:
     offenders = [
         f"{path.name}: {match.group()}"
         for pattern in ("*.pyx", "*.pxd", "*.h")
-        for path in sorted(KERNELS.glob(pattern))
+        for folder in (KERNELS, VANILLA)
+        for path in sorted(folder.glob(pattern))
         for match in called.finditer(code.sub("", path.read_text()))
     ]
     assert offenders == []
 
 
-def test_source_distribution_holds_every_kernel_source(tmp_path: Path) -> None:
+def test_source_distribution_holds_every_compiled_source(tmp_path: Path) -> None:
     done = run_setup("-q", "egg_info", f"--egg-base={tmp_path}", "sdist", f"--dist-dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
     sources = {
-        str(path.relative_to(REPOSITORY)) for pattern in ("*.pyx", "*.pxd", "*.h") for path in KERNELS.glob(pattern)
+        str(path.relative_to(REPOSITORY))
+        for pattern in ("*.pyx", "*.pxd", "*.h")
+        for folder in (KERNELS, VANILLA)
+        for path in folder.glob(pattern)
     }
     assert sources <= names
     assert {"setup.py", "pyproject.toml", "tests/core/kernels/test_build.py", "bench/bench_kernels.py"} <= names

@@ -49,6 +49,7 @@ def test_every_kernel_has_a_version_for_the_lineage() -> None:
         "monte_carlo.normals",
         "option.rows",
         "rates.rollback",
+        "suitability.numbers",
         "terms.rows",
     }
     assert set(versions) == set(catalogue()) | without_columns

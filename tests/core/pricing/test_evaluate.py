@@ -24,10 +24,10 @@ from xip_core.pricing.tile import Columns, Maker, TileCancelledError, TileValue
 class Inputs:
     """TileData of a plan evaluated here."""
 
-    def __init__(self, blobs: dict[str, bytes]) -> None:
+    def __init__(self, blobs: dict[str, bytes], memo: dict[tuple[object, ...], object] | None = None) -> None:
         self.blobs = blobs
         self.outputs: dict[tuple[int, int], Columns] = {}
-        self._memo: dict[tuple[object, ...], object] = {}
+        self._memo = {} if memo is None else memo
 
     def blob(self, digest: str) -> bytes:
         if digest not in self.blobs:
@@ -100,7 +100,7 @@ def test_only_the_measures_that_were_asked_for_are_put_out() -> None:
     assert base
     for value in base:
         assert set(value.detail) == {"row", "scenario", "pv", "status", "pv_trade_currency", "vega"}
-        assert value.output["measure_sum"].shape == (1,)
+        assert value.output["measure_sum"].shape == (1, 1)
 
 
 def test_a_bad_line_is_quarantined_over_all_scenarios_and_the_rest_is_priced() -> None:
@@ -123,7 +123,7 @@ def test_tiles_above_a_tile_that_was_given_up_quarantine_all_their_cells() -> No
     row_count = len(value.detail["row"])
     assert (value.detail["status"] == FailureReason.EVALUATION_FAILED).all()
     assert len(value.quarantine) == row_count
-    assert value.output["rows_used"].tolist() == [0] * len(value.detail["scenario"])
+    assert value.output["rows_used"].tolist() == [[0] * len(value.detail["scenario"])]
 
 
 def test_a_blob_that_is_not_there_fails_the_tile() -> None:

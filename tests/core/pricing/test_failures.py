@@ -164,10 +164,10 @@ def test_curve_that_fails_under_one_scenario_takes_those_cells_alone() -> None:
 
 def test_row_that_cannot_be_valued_in_the_base_is_in_no_sum() -> None:
     tile = valued([GOOD, an_fx_option("call")], 0, 0, 5, a_snapshot(quotes={"EURUSD": "NaN"}))
-    assert tile.output["rows_used"].tolist() == [1] * 5
-    assert tile.output["rows_expected"].tolist() == [2] * 5
-    assert tile.output["pv_sum"].tolist() == tile.detail["pv"][0].tolist()
-    assert tile.output["measure_sum"].tolist() == [tile.detail[name][0] for name in ("delta", "vega", "dv01")]
+    assert tile.output["rows_used"].tolist() == [[1] * 5]
+    assert tile.output["rows_expected"].tolist() == [2]
+    assert tile.output["pv_sum"].tolist() == tile.detail["pv"][0, :1].tolist()
+    assert tile.output["measure_sum"][0].tolist() == [tile.detail[name][0] for name in ("delta", "vega", "dv01")]
     assert [(cells.row, cells.scenario_begin, cells.scenario_end) for cells in tile.quarantine] == [(1, 0, 5)]
 
 

@@ -18,7 +18,7 @@ from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.kernels import calibration, terms
 from xip_core.model.run_spec import RiskWork, RunSpec
-from xip_core.pricing import curves_system, resolve, value
+from xip_core.pricing import curves_system, resolve, tile_market, value
 from xip_core.pricing.evaluate import evaluate_tile
 from xip_core.pricing.polling import asking, holding, poll, wait_for
 from xip_core.pricing.tile import TileCancelledError, TileValue
@@ -89,7 +89,25 @@ def between_questions(
     return done.values()
 
 
-def test_no_more_than_one_row_is_resolved_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_a_step_of_plain_rows_is_resolved_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "ROWS_PER_STEP", 2)
+    plan, inputs = a_run(good_book())
+    questions = Questions()
+    done: dict[int, int] = {}
+
+    class Spy(resolve.PlainProgram):
+        def resolve(self, begin: int, end: int) -> None:
+            done[questions.count] = done.get(questions.count, 0) + end - begin
+            super().resolve(begin, end)
+
+    monkeypatch.setattr(resolve, "PlainProgram", Spy)
+    evaluate_until(plan, inputs, NodeKind.RESOLVE, questions)
+    assert len(done) > 2
+    assert max(done.values()) == 2
+
+
+def test_no_more_than_one_row_is_resolved_in_python_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_market, "PlainMarket", lambda layout: None)
     plan, inputs = a_run(good_book())
     questions = Questions()
     rows = between_questions(monkeypatch, resolve, "resolve_trade", lambda row, market: 1, questions)
@@ -119,7 +137,7 @@ def test_no_more_than_a_call_of_the_solver_is_made_between_two_questions(monkeyp
 
 def test_a_kernel_sees_no_more_than_a_step_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a tile of any size: here the step is made small instead of the tile large."""
-    step_max = 4_000
+    step_max = 1_500
     monkeypatch.setattr(value, "PAIRS_PER_STEP", step_max)
     plan, inputs = a_run(good_book(), ("pv",))
     questions = Questions()

@@ -135,6 +135,15 @@ def test_between_strikes_it_is_krugers_cubic():
     assert at[3] == pytest.approx(0.5 * (at[1] + at[2]) + 0.02 * (slope[1] - slope[2]) / 8.0, rel=1e-14)
 
 
+def test_a_cap_as_a_trade_takes_the_spline_between_strikes_and_caplets():
+    """The trade's own periods are those of the quoted caps but the first, which has a fixing."""
+    snapshot = by_spline()
+    expected = sum(prices[0] for prices in caplet_prices(snapshot, "3Y", 0.01))
+    known = calculate((a_cap(0.01),), snapshot)
+    assert not known.failures
+    assert known.pv[0, 0] == pytest.approx(1e6 * expected, rel=1e-9)
+
+
 def test_a_spline_below_zero_is_refused_and_names_the_next_quote():
     snapshot = by_spline(A=0.0001, D=0.02, G=0.0001)
     layout = SnapshotLayout(snapshot)

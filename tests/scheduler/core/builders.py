@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
+from xip_core.graph.plan import InputRef, Node, NodeKind, Plan, Source
 from xip_core.kernel_versions import Versions
 from xip_scheduler.core.actions import (
     Action,
@@ -43,7 +43,7 @@ def a_book_plan(
     resolve = Node(1, "resolve", NodeKind.RESOLVE, "terms", "1", row_blocks, 0.01, tiles_per_lease=1, **block)
     value = Node(2, "value", NodeKind.VALUE, "terms", "1", row_blocks * scenario_blocks, 0.01, needs, **grid, **block)
     reduce = Node(3, "reduce", NodeKind.REDUCE, "reduce", "1", 1, 0.01, (InputRef(2),))
-    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, measures=("pv",))
+    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, (Source(measures=("pv",)),))
 
 
 def a_submission(
@@ -104,7 +104,7 @@ class MemoryStore:
                     self.cells[action.run_id] = [0, 0]
                     self.attempts[action.run_id] = []
                     if action.taken_over is not None:
-                        assert action.retry_of in self.final, "only a final run is retried"
+                        assert (action.retry_of or action.reuse_of) in self.final, "only a final run is retried"
                         self.done[action.run_id] = [IntervalSet(node) for node in action.taken_over.done]
                         self.cells[action.run_id] = [action.taken_over.cells_done, action.taken_over.cells_quarantined]
                 case RecordPaused():
@@ -162,10 +162,17 @@ class MemoryStore:
                 run.deadline_after_s,
                 self.paused.get(run_id, False),
                 run.retry_of,
+                run.reuse_of,
+                self._reused(run),
             )
             for run_id, run in self.runs.items()
             if run_id not in self.final
         )
+
+    @staticmethod
+    def _reused(run: PersistRun) -> tuple[int, ...]:
+        taken = run.taken_over.done if run.taken_over is not None else ((),) * len(run.plan.nodes)
+        return tuple(sum(end - begin for begin, end in intervals) for intervals in taken)
 
     def restart(self, now_s: float, term: int = 2, limits: Limits | None = None) -> Core:
         return Core.restore(self.live_runs(), self.epoch_end, term, now_s, limits)

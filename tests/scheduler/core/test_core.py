@@ -95,7 +95,7 @@ def test_rows_the_planner_quarantined_count_as_decided_without_a_number() -> Non
     book = a_book_plan(1, 1)
     scenario_count = book.nodes[0].scenario_count
     quarantine = (PlannedQuarantine(9, "T9", int(FailureReason.UNSUPPORTED), "unknown type"),)
-    plan = Plan(book.nodes, book.cell_count + scenario_count, measures=("pv",), quarantine=quarantine)
+    plan = Plan(book.nodes, book.cell_count + scenario_count, sources=book.sources, quarantine=quarantine)
     core, store = Core(), MemoryStore()
     store.commit(core.handle(a_submission(plan=plan), 0.0))
     view = core.run(RunId("r1"))

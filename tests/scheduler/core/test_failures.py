@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
-from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.graph.plan import Node, NodeKind, Plan, Source
 from xip_scheduler.core.failures import cells_of_tiles, failed_cells
 
 
@@ -37,7 +37,7 @@ def test_cells_of_tiles_are_those_of_their_rows_and_scenarios(
     shape: tuple[int, int, int, int], data: st.DataObject
 ) -> None:
     node = a_value_node(*shape)
-    plan = Plan((node,), 0, measures=("pv", "delta", "dv01"))
+    plan = Plan((node,), 0, sources=(Source(measures=("pv", "delta", "dv01")),))
     begin = data.draw(st.integers(0, node.tile_count - 1))
     end = data.draw(st.integers(begin + 1, node.tile_count))
     expected = set()

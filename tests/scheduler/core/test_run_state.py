@@ -12,26 +12,41 @@ from xip_scheduler.core.run_state import LOOK_AHEAD_MAX, build_nodes
 
 SOURCE_TILES = 8
 
+one_tile = st.builds(InputRef, st.just(0), st.integers(1, 4), st.integers(1, SOURCE_TILES))
+columns = st.builds(
+    InputRef, st.just(0), st.just(1), st.just(0), stride=st.sampled_from([1, 2, 4, 8]), rows=st.integers(0, 3)
+)
+a_ref = one_tile | columns
+
+
+def waits_for(ref: InputRef, tile: int) -> set[int]:
+    """Tiles that must be done: of a column, all of the rows that it crosses."""
+    needed = set(ref.tiles_needed(tile, SOURCE_TILES))
+    if ref.modulus:
+        return needed
+    row = tile // ref.stride
+    span = range(row * ref.rows * ref.stride, (row + 1) * ref.rows * ref.stride) if ref.rows else range(SOURCE_TILES)
+    return needed | {one for one in span if one < SOURCE_TILES}
+
 
 @given(
-    st.lists(st.tuples(st.integers(1, 4), st.integers(0, SOURCE_TILES)), min_size=1, max_size=3),
+    st.lists(a_ref, min_size=1, max_size=3),
     st.sets(st.integers(0, SOURCE_TILES - 1)),
     st.integers(1, 40),
     st.data(),
 )
 def test_ready_tiles_are_those_whose_every_input_tile_is_done(
-    refs: list[tuple[int, int]], done: set[int], tile_count: int, data: st.DataObject
+    refs: list[InputRef], done: set[int], tile_count: int, data: st.DataObject
 ) -> None:
     source = Node(0, "source", NodeKind.CALIBRATE, "calibrate", "1", SOURCE_TILES, 0.01)
-    inputs = tuple(InputRef(0, divisor, modulus) for divisor, modulus in refs)
+    inputs = tuple(refs)
     reader = Node(1, "reader", NodeKind.VALUE, "terms", "1", tile_count, 0.01, inputs)
     nodes = build_nodes(Plan((source, reader), 0), CostModel())
     for tile in sorted(done):
         nodes[0].done.add_new(tile, tile + 1)
 
     def is_ready(tile: int) -> bool:
-        needed = [ref.tile_needed(tile) for ref in inputs]
-        return all(len(done) == SOURCE_TILES if need is None else need in done for need in needed)
+        return all(waits_for(ref, tile) <= done for ref in inputs)
 
     begin = data.draw(st.integers(0, tile_count - 1))
     expected = begin
@@ -45,16 +60,15 @@ def test_ready_tiles_are_those_whose_every_input_tile_is_done(
     assert all(is_ready(tile) for tile in range(begin, end))
 
 
-@given(st.integers(1, 4), st.integers(0, SOURCE_TILES), st.integers(0, SOURCE_TILES - 1), st.integers(1, 40))
-def test_dependents_are_the_tiles_that_need_a_tile(divisor: int, modulus: int, needed: int, tile_count: int) -> None:
+@given(a_ref, st.integers(0, SOURCE_TILES - 1), st.integers(1, 40))
+def test_dependents_are_the_tiles_that_need_a_tile(ref: InputRef, needed: int, tile_count: int) -> None:
     source = Node(0, "source", NodeKind.CALIBRATE, "calibrate", "1", SOURCE_TILES, 0.01)
-    ref = InputRef(0, divisor, modulus)
     reader = Node(1, "reader", NodeKind.VALUE, "terms", "1", tile_count, 0.01, (ref,))
     nodes = build_nodes(Plan((source, reader), 0), CostModel())
     [(dependent, need)] = nodes[0].dependents
     assert dependent is nodes[1]
     spans = need.dependents(needed, tile_count)
-    expected = [tile for tile in range(tile_count) if ref.tile_needed(tile) in (None, needed)]
+    expected = [tile for tile in range(tile_count) if needed in waits_for(ref, tile)]
     assert [tile for begin, end in spans for tile in range(begin, end)] == expected
 
 

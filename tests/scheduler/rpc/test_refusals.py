@@ -29,7 +29,7 @@ async def test_an_exception_in_a_handler_tells_an_incident_and_nothing_else(
     def fail(*_: object) -> None:
         raise ValueError("secret of the house")
 
-    monkeypatch.setattr(run_service, "_run_key_of", fail)
+    monkeypatch.setattr(run_service, "run_key_of", fail)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await served.runs.ListRuns(run_pb2.ListRunsRequest())
     details = refused.value.details() or ""

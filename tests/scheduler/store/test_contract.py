@@ -305,12 +305,12 @@ def test_a_retry_takes_over_records_outputs_and_details_and_the_old_run_stays(st
     before = (store.run("r1"), store.tallies("r1"), store.details("r1", 0, 1000))
     store.commit(Batch(runs=[a_run("r2", retry_of="r1")], takeovers=[Takeover("r2", "r1", spans)]))
     assert list(store.done_intervals("r2")) == [DoneInterval(0, 0, 1), DoneInterval(0, 2, 3)]
-    assert store.tallies("r2") == [NodeTally(0, 2, 20, 1)]
+    assert store.tallies("r2") == [NodeTally(0, 2, 20, 1, tiles_reused=2)]
     assert store.outputs("r2", 0, 0, 1, 1000) + store.outputs("r2", 0, 2, 3, 1000) == [b"o0", b"o2"]
     assert [detail.block for detail in store.details("r2", 0, 1000)] == [b"d0", b"d2"]
     assert (store.run("r1"), store.tallies("r1"), store.details("r1", 0, 1000)) == before
     store.commit(Batch(records=[("r2", 0, 1, 2, 7, "w2", 10, 0)], finished=[finished("r2")]))
-    assert store.tallies("r2") == [NodeTally(0, 3, 30, 1)]
+    assert store.tallies("r2") == [NodeTally(0, 3, 30, 1, tiles_reused=2)]
 
 
 @pytest.mark.parametrize("span", [(0, 1, 2), (0, 0, 3), (0, 3, 4), (2, 0, 1)])

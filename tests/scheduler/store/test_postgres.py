@@ -283,9 +283,12 @@ def test_tables_of_an_older_version_are_upgraded_by_the_takeover(new_database: D
     store.close()
     with new_database.connect("operator") as operator:
         before = _columns(operator)
-        operator.execute("DROP TABLE attempt; DROP TABLE audit")
-        for name in ("priority", "deadline_after_s", "is_paused", "retry_of", "pruned_at_s"):
+        operator.execute("DROP TABLE attempt; DROP TABLE audit; DROP TABLE tile_objects; DROP TABLE run_note")
+        for name in ("priority", "deadline_after_s", "is_paused", "retry_of", "pruned_at_s", "reuse_of"):
             operator.execute(f"ALTER TABLE run DROP COLUMN {name}")
+        operator.execute("ALTER TABLE worker DROP COLUMN cpu_level, DROP COLUMN version")
+        operator.execute("ALTER TABLE tile_record DROP COLUMN origin_key")
+        operator.execute("ALTER TABLE node_tally DROP COLUMN tiles_reused")
         operator.execute("DELETE FROM meta WHERE name IN ('epoch_floor', 'commit_serial')")
         operator.execute("UPDATE meta SET value = 1 WHERE name = 'schema_version'")
         LeaderRow(new_database).prepare()

@@ -83,7 +83,7 @@ def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema_version'")
     connection.close()
-    with pytest.raises(StoreError, match="schema version 2 or older, got 99"):
+    with pytest.raises(StoreError, match="schema version 3 or older, got 99"):
         SqliteStore(tmp_path)
 
 

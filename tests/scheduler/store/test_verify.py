@@ -56,7 +56,7 @@ def test_an_upgraded_store_is_sound_but_for_the_plan_nobody_has(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("check", "statement", "complaint"),
     [
-        ("version", "UPDATE meta SET value = 1 WHERE name = 'schema_version'", "must be 2, got 1"),
+        ("version", "UPDATE meta SET value = 1 WHERE name = 'schema_version'", "must be 3, got 1"),
         ("acknowledged", "UPDATE meta SET value = value - 2 WHERE name = 'commit_serial'", "the store ends at commit"),
         ("records", "UPDATE meta SET value = 1 WHERE name = 'epoch_end'", "epoch must be below 1"),
         ("records", "UPDATE tile_record SET tile_end = tile_end + 1 WHERE tile_begin = 3", "recorded twice"),
@@ -69,7 +69,7 @@ def test_an_upgraded_store_is_sound_but_for_the_plan_nobody_has(tmp_path: Path) 
         ("runs", "UPDATE run SET finished_at_s = 9 WHERE run_id = 'live'", "does not know its end"),
         ("runs", "UPDATE tile_record SET epoch = 7 WHERE run_key = 2", "have changed since it ended"),
         ("runs", "INSERT INTO run SELECT 9, 'x', tenant, 'x', payload_hash, name, spec, plan_digest, state, '', 1, 0,"
-                 " 0, 0, 0, 0, 0, '', 0 FROM run WHERE run_key = 1", "does not know when it was accepted"),
+                 " 0, 0, 0, 0, 0, '', 0, '' FROM run WHERE run_key = 1", "does not know when it was accepted"),
         ("file", "DELETE FROM run WHERE run_key = 1", "run is not there"),
     ],
 )  # fmt: skip

@@ -65,21 +65,27 @@ class UploadRequest(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    BASE_DIGEST_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
     """Set in the first message."""
     size_bytes: _builtins.int
     chunk: _builtins.bytes
     """At most 1 MiB."""
+    base_digest: _builtins.bytes
+    """Set in the first message when the chunks are a delta (xip_core.model.delta) against this blob, which the scheduler
+    holds; digest is that of the whole blob.
+    """
     def __init__(
         self,
         *,
         digest: _builtins.bytes = ...,
         size_bytes: _builtins.int = ...,
         chunk: _builtins.bytes = ...,
+        base_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digest", b"digest", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digest", b"base_digest", "chunk", b"chunk", "digest", b"digest", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -109,15 +115,21 @@ class DownloadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DIGEST_FIELD_NUMBER: _builtins.int
+    BASE_DIGESTS_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
+    @_builtins.property
+    def base_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Blobs like it that the reader holds, at most 8: the answer may be a delta against one of them."""
+
     def __init__(
         self,
         *,
         digest: _builtins.bytes = ...,
+        base_digests: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digests", b"base_digests", "digest", b"digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -128,15 +140,19 @@ class DownloadResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNK_FIELD_NUMBER: _builtins.int
+    BASE_DIGEST_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
+    base_digest: _builtins.bytes
+    """Set in the first message when the chunks are a delta (xip_core.model.delta) against this blob."""
     def __init__(
         self,
         *,
         chunk: _builtins.bytes = ...,
+        base_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digest", b"base_digest", "chunk", b"chunk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Detail:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DetailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Detail.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DETAIL_UNSPECIFIED: _Detail.ValueType  # 0
+    """All."""
+    DETAIL_NONE: _Detail.ValueType  # 1
+    DETAIL_BASE: _Detail.ValueType  # 2
+    """The numbers under the base scenario."""
+    DETAIL_ALL: _Detail.ValueType  # 3
+
+class Detail(_Detail, metaclass=_DetailEnumTypeWrapper):
+    """What of the per-trade numbers travels to clients; sums and quarantine are complete whatever is chosen."""
+
+DETAIL_UNSPECIFIED: Detail.ValueType  # 0
+"""All."""
+DETAIL_NONE: Detail.ValueType  # 1
+DETAIL_BASE: Detail.ValueType  # 2
+"""The numbers under the base scenario."""
+DETAIL_ALL: Detail.ValueType  # 3
+Global___Detail: _TypeAlias = Detail  # noqa: Y015
+
 class _Priority:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -79,6 +103,9 @@ class RiskWork(_message.Message):
     MEASURES_FIELD_NUMBER: _builtins.int
     BASE_CURRENCY_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AGGREGATES_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    RISK_CLASSES_FIELD_NUMBER: _builtins.int
     book_digest: _builtins.bytes
     """Digests (blake2b, 32 bytes) of uploaded blobs."""
     market_digest: _builtins.bytes
@@ -86,9 +113,18 @@ class RiskWork(_message.Message):
     base_currency: _builtins.str
     as_of: _builtins.str
     """ISO 8601; must equal the snapshot's."""
+    detail: Global___Detail.ValueType
     @_builtins.property
     def measures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Subset of pv, delta, vega, dv01."""
+
+    @_builtins.property
+    def aggregates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Aggregate]:
+        """Tables to be made of the P&L vectors."""
+
+    @_builtins.property
+    def risk_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Shifts of quotes of other classes are left out; none listed: all apply."""
 
     def __init__(
         self,
@@ -99,14 +135,71 @@ class RiskWork(_message.Message):
         measures: _abc.Iterable[_builtins.str] | None = ...,
         base_currency: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        aggregates: _abc.Iterable[Global___Aggregate] | None = ...,
+        detail: Global___Detail.ValueType = ...,
+        risk_classes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "market_digest", b"market_digest", "measures", b"measures", "scenarios_digest", b"scenarios_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregates", b"aggregates", "as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "detail", b"detail", "market_digest", b"market_digest", "measures", b"measures", "risk_classes", b"risk_classes", "scenarios_digest", b"scenarios_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskWork: _TypeAlias = RiskWork  # noqa: Y015
+
+@_typing.final
+class Aggregate(_message.Message):
+    """A table of numbers made of P&L vectors (xip_core.model.aggregates)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    Q_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    measure: _builtins.str
+    """"var", "es", "component_var", "worst", ..."""
+    name: _builtins.str
+    """Of the table; empty takes the measure and its keys."""
+    q: _builtins.float
+    """Confidence, such as 0.99."""
+    rule: _builtins.str
+    """How a quantile is read off the losses; empty takes the measure's default."""
+    count: _builtins.int
+    """Of scenarios (worst)."""
+    scenarios: _builtins.str
+    """Pattern with * and ? for the names of scenarios; empty takes all."""
+    @_builtins.property
+    def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hierarchy keys of a row: desk, book, counterparty, currency, asset_class or a tag; none: one row of everything."""
+
+    @_builtins.property
+    def within(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the whole that parts are parts of."""
+
+    def __init__(
+        self,
+        *,
+        measure: _builtins.str = ...,
+        by: _abc.Iterable[_builtins.str] | None = ...,
+        name: _builtins.str = ...,
+        q: _builtins.float = ...,
+        rule: _builtins.str = ...,
+        count: _builtins.int = ...,
+        within: _abc.Iterable[_builtins.str] | None = ...,
+        scenarios: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "count", b"count", "measure", b"measure", "name", b"name", "q", b"q", "rule", b"rule", "scenarios", b"scenarios", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Aggregate: _TypeAlias = Aggregate  # noqa: Y015
 
 @_typing.final
 class ProbeWork(_message.Message):
@@ -188,6 +281,60 @@ class KernelWork(_message.Message):
 Global___KernelWork: _TypeAlias = KernelWork  # noqa: Y015
 
 @_typing.final
+class SuitabilityWork(_message.Message):
+    """Clients judged by the risk of what they hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_DIGEST_FIELD_NUMBER: _builtins.int
+    MARKET_DIGEST_FIELD_NUMBER: _builtins.int
+    SCENARIOS_DIGEST_FIELD_NUMBER: _builtins.int
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    INSTRUMENTS_DIGEST_FIELD_NUMBER: _builtins.int
+    CLIENTS_DIGEST_FIELD_NUMBER: _builtins.int
+    PROFILES_DIGEST_FIELD_NUMBER: _builtins.int
+    SPAN_YEARS_FIELD_NUMBER: _builtins.int
+    STRESS_FIELD_NUMBER: _builtins.int
+    book_digest: _builtins.bytes
+    """The instruments, one a row, and what values them; as in RiskWork."""
+    market_digest: _builtins.bytes
+    scenarios_digest: _builtins.bytes
+    base_currency: _builtins.str
+    as_of: _builtins.str
+    instruments_digest: _builtins.bytes
+    """JSON: what the rules need of each instrument beside its risk."""
+    clients_digest: _builtins.bytes
+    """MessagePack: clients and their positions."""
+    profiles_digest: _builtins.bytes
+    """JSON: limits by profile."""
+    span_years: _builtins.float
+    """Of a market scenario."""
+    stress: _builtins.str
+    """Pattern for the names of the scenarios that are the stress pack."""
+    def __init__(
+        self,
+        *,
+        book_digest: _builtins.bytes = ...,
+        market_digest: _builtins.bytes = ...,
+        scenarios_digest: _builtins.bytes = ...,
+        base_currency: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        instruments_digest: _builtins.bytes = ...,
+        clients_digest: _builtins.bytes = ...,
+        profiles_digest: _builtins.bytes = ...,
+        span_years: _builtins.float = ...,
+        stress: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "clients_digest", b"clients_digest", "instruments_digest", b"instruments_digest", "market_digest", b"market_digest", "profiles_digest", b"profiles_digest", "scenarios_digest", b"scenarios_digest", "span_years", b"span_years", "stress", b"stress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuitabilityWork: _TypeAlias = SuitabilityWork  # noqa: Y015
+
+@_typing.final
 class RunSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -196,19 +343,30 @@ class RunSpec(_message.Message):
     RISK_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     KERNEL_FIELD_NUMBER: _builtins.int
+    SUITABILITY_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    NO_REUSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     tenant: _builtins.str
     priority: Global___Priority.ValueType
     deadline_after_s: _builtins.float
     """Wanted so many seconds after submission; 0 for no deadline. Inside a priority the nearest deadline goes first."""
+    since: _builtins.str
+    """A final run of the tenant whose tiles this one takes over where their content is the same; empty lets the scheduler
+    look among the tenant's last ones.
+    """
+    no_reuse: _builtins.bool
+    """Compute every tile."""
     @_builtins.property
     def risk(self) -> Global___RiskWork: ...
     @_builtins.property
     def probe(self) -> Global___ProbeWork: ...
     @_builtins.property
     def kernel(self) -> Global___KernelWork: ...
+    @_builtins.property
+    def suitability(self) -> Global___SuitabilityWork: ...
     def __init__(
         self,
         *,
@@ -217,14 +375,17 @@ class RunSpec(_message.Message):
         risk: Global___RiskWork | None = ...,
         probe: Global___ProbeWork | None = ...,
         kernel: Global___KernelWork | None = ...,
+        suitability: Global___SuitabilityWork | None = ...,
         priority: Global___Priority.ValueType = ...,
         deadline_after_s: _builtins.float = ...,
+        since: _builtins.str = ...,
+        no_reuse: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "suitability", b"suitability", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "priority", b"priority", "probe", b"probe", "risk", b"risk", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "suitability", b"suitability", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel", "suitability"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 
@@ -263,6 +424,7 @@ class NodeProgress(_message.Message):
     TILES_DONE_FIELD_NUMBER: _builtins.int
     TILES_LEASED_FIELD_NUMBER: _builtins.int
     KERNELS_FIELD_NUMBER: _builtins.int
+    TILES_REUSED_FIELD_NUMBER: _builtins.int
     node_id: _builtins.int
     name: _builtins.str
     kind: _builtins.str
@@ -271,6 +433,8 @@ class NodeProgress(_message.Message):
     tile_count: _builtins.int
     tiles_done: _builtins.int
     tiles_leased: _builtins.int
+    tiles_reused: _builtins.int
+    """Of tiles_done: taken over from another run when this one began."""
     @_builtins.property
     def kernels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Name to version of everything the node's numbers rest on, the operation (kernel, kernel_version) included."""
@@ -287,10 +451,11 @@ class NodeProgress(_message.Message):
         tiles_done: _builtins.int = ...,
         tiles_leased: _builtins.int = ...,
         kernels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tiles_reused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kernels", b"kernels", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "kernel_version", b"kernel_version", "kernels", b"kernels", "kind", b"kind", "name", b"name", "node_id", b"node_id", "tile_count", b"tile_count", "tiles_done", b"tiles_done", "tiles_leased", b"tiles_leased", "tiles_reused", b"tiles_reused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,6 +489,7 @@ class Run(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     ETA_S_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
+    REUSE_OF_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     name: _builtins.str
     tenant: _builtins.str
@@ -355,6 +521,8 @@ class Run(_message.Message):
     """By the cost model, seconds until it is final at the present share of the grid; 0 when unknown or final."""
     retry_of: _builtins.str
     """The run whose results this one took over; empty for none."""
+    reuse_of: _builtins.str
+    """The run of another plan whose tiles this one began with; empty for none."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeProgress]: ...
     def __init__(
@@ -384,10 +552,11 @@ class Run(_message.Message):
         paused: _builtins.bool = ...,
         eta_s: _builtins.float = ...,
         retry_of: _builtins.str = ...,
+        reuse_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "deadline_after_s", b"deadline_after_s", "epoch_last", b"epoch_last", "eta_s", b"eta_s", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "paused", b"paused", "plan_digest", b"plan_digest", "priority", b"priority", "retry_of", b"retry_of", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_digest", b"book_digest", "cell_count", b"cell_count", "cells_done", b"cells_done", "cells_quarantined", b"cells_quarantined", "deadline_after_s", b"deadline_after_s", "epoch_last", b"epoch_last", "eta_s", b"eta_s", "finished_at_s", b"finished_at_s", "first_lease_after_s", b"first_lease_after_s", "market_digest", b"market_digest", "message", b"message", "name", b"name", "nodes", b"nodes", "paused", b"paused", "plan_digest", b"plan_digest", "priority", b"priority", "retry_of", b"retry_of", "reuse_of", b"reuse_of", "run_id", b"run_id", "scenarios_digest", b"scenarios_digest", "slot_count", b"slot_count", "state", b"state", "submitted_at_s", b"submitted_at_s", "tenant", b"tenant", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -794,3 +963,205 @@ class RetryRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryRunResponse: _TypeAlias = RetryRunResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRunRequest: _TypeAlias = ExplainRunRequest  # noqa: Y015
+
+@_typing.final
+class ExplainRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    reuse: _builtins.str
+    """JSON of xip_core.model.account.Reuse; empty where no other run was compared."""
+    account: _builtins.str
+    """JSON of xip_core.model.account.RunAccount; empty of a run that ended before accounts were kept."""
+    @_builtins.property
+    def run(self) -> Global___Run: ...
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+        reuse: _builtins.str = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "reuse", b"reuse", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRunResponse: _TypeAlias = ExplainRunResponse  # noqa: Y015
+
+@_typing.final
+class TileName(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    TILE_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.int
+    tile: _builtins.int
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.int = ...,
+        tile: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "tile", b"tile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileName: _TypeAlias = TileName  # noqa: Y015
+
+@_typing.final
+class GetTileRecordsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    TILES_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    @_builtins.property
+    def tiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileName]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        tiles: _abc.Iterable[Global___TileName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "tiles", b"tiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTileRecordsRequest: _TypeAlias = GetTileRecordsRequest  # noqa: Y015
+
+@_typing.final
+class TileAttempt(_message.Message):
+    """A failed try at a tile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SUSPECT_FIELD_NUMBER: _builtins.int
+    worker_id: _builtins.str
+    reason: _common_pb2.FailureReason.ValueType
+    message: _builtins.str
+    suspect: _builtins.bool
+    """The worker died of it or may have."""
+    def __init__(
+        self,
+        *,
+        worker_id: _builtins.str = ...,
+        reason: _common_pb2.FailureReason.ValueType = ...,
+        message: _builtins.str = ...,
+        suspect: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "suspect", b"suspect", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileAttempt: _TypeAlias = TileAttempt  # noqa: Y015
+
+@_typing.final
+class TileRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    TILE_BEGIN_FIELD_NUMBER: _builtins.int
+    TILE_END_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    CPU_LEVEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CELL_COUNT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.int
+    tile_begin: _builtins.int
+    """Reported together."""
+    tile_end: _builtins.int
+    epoch: _builtins.int
+    """0 where the scheduler gave them up."""
+    worker_id: _builtins.str
+    cpu_level: _builtins.str
+    version: _builtins.str
+    cell_count: _builtins.int
+    quarantined_count: _builtins.int
+    origin: _builtins.str
+    """The run they were computed in where that is another one."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileAttempt]:
+        """Tries of this run that failed before."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.int = ...,
+        tile_begin: _builtins.int = ...,
+        tile_end: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        worker_id: _builtins.str = ...,
+        cpu_level: _builtins.str = ...,
+        version: _builtins.str = ...,
+        cell_count: _builtins.int = ...,
+        quarantined_count: _builtins.int = ...,
+        origin: _builtins.str = ...,
+        attempts: _abc.Iterable[Global___TileAttempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cell_count", b"cell_count", "cpu_level", b"cpu_level", "epoch", b"epoch", "node_id", b"node_id", "origin", b"origin", "quarantined_count", b"quarantined_count", "tile_begin", b"tile_begin", "tile_end", b"tile_end", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TileRecord: _TypeAlias = TileRecord  # noqa: Y015
+
+@_typing.final
+class GetTileRecordsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___TileRecord]:
+        """In the order asked for; a tile that is not recorded is left out."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___TileRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTileRecordsResponse: _TypeAlias = GetTileRecordsResponse  # noqa: Y015

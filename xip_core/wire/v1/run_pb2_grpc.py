@@ -80,6 +80,16 @@ class RunServiceStub:
                 request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.SerializeToString,
                 response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.FromString,
                 _registered_method=True)
+        self.ExplainRun = channel.unary_unary(
+                '/xip.v1.RunService/ExplainRun',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunResponse.FromString,
+                _registered_method=True)
+        self.GetTileRecords = channel.unary_unary(
+                '/xip.v1.RunService/GetTileRecords',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -146,6 +156,20 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRun(self, request, context):
+        """What a run took over of which other one, and what it cost: of a live run so far, of a final one as a whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTileRecords(self, request, context):
+        """Who computed tiles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -193,6 +217,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.RetryRun,
                     request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.FromString,
                     response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.SerializeToString,
+            ),
+            'ExplainRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRun,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunResponse.SerializeToString,
+            ),
+            'GetTileRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTileRecords,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -438,6 +472,60 @@ class RunService:
             '/xip.v1.RunService/RetryRun',
             xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunRequest.SerializeToString,
             xip__core_dot_wire_dot_v1_dot_run__pb2.RetryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.RunService/ExplainRun',
+            xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_run__pb2.ExplainRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTileRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.RunService/GetTileRecords',
+            xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_run__pb2.GetTileRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

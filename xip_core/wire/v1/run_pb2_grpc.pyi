@@ -48,6 +48,10 @@ class RunServiceStub:
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.ResumeRunRequest, _run_pb2.ResumeRunResponse]
     RetryRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.RetryRunRequest, _run_pb2.RetryRunResponse]
     """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
+    ExplainRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.ExplainRunRequest, _run_pb2.ExplainRunResponse]
+    """What a run took over of which other one, and what it cost: of a live run so far, of a final one as a whole."""
+    GetTileRecords: _grpc.UnaryUnaryMultiCallable[_run_pb2.GetTileRecordsRequest, _run_pb2.GetTileRecordsResponse]
+    """Who computed tiles."""
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -69,6 +73,10 @@ class RunServiceAsyncStub(RunServiceStub):
     ResumeRun: _aio.UnaryUnaryMultiCallable[_run_pb2.ResumeRunRequest, _run_pb2.ResumeRunResponse]  # type: ignore[assignment]
     RetryRun: _aio.UnaryUnaryMultiCallable[_run_pb2.RetryRunRequest, _run_pb2.RetryRunResponse]  # type: ignore[assignment]
     """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
+    ExplainRun: _aio.UnaryUnaryMultiCallable[_run_pb2.ExplainRunRequest, _run_pb2.ExplainRunResponse]  # type: ignore[assignment]
+    """What a run took over of which other one, and what it cost: of a live run so far, of a final one as a whole."""
+    GetTileRecords: _aio.UnaryUnaryMultiCallable[_run_pb2.GetTileRecordsRequest, _run_pb2.GetTileRecordsResponse]  # type: ignore[assignment]
+    """Who computed tiles."""
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -141,5 +149,21 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.RetryRunResponse, _abc.Awaitable[_run_pb2.RetryRunResponse]]:
         """A new run that takes over what a final run has computed and computes the rest. Idempotent like SubmitRun."""
+
+    @_abc_1.abstractmethod
+    def ExplainRun(
+        self,
+        request: _run_pb2.ExplainRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.ExplainRunResponse, _abc.Awaitable[_run_pb2.ExplainRunResponse]]:
+        """What a run took over of which other one, and what it cost: of a live run so far, of a final one as a whole."""
+
+    @_abc_1.abstractmethod
+    def GetTileRecords(
+        self,
+        request: _run_pb2.GetTileRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.GetTileRecordsResponse, _abc.Awaitable[_run_pb2.GetTileRecordsResponse]]:
+        """Who computed tiles."""
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

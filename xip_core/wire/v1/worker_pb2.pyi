@@ -199,6 +199,10 @@ class TileResult(_message.Message):
     CELL_COUNT_FIELD_NUMBER: _builtins.int
     ELAPSED_NS_FIELD_NUMBER: _builtins.int
     QUARANTINE_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    FETCH_NS_FIELD_NUMBER: _builtins.int
+    FETCHED_FIELD_NUMBER: _builtins.int
+    PRUNED_COUNT_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     tile_begin: _builtins.int
     tile_end: _builtins.int
@@ -207,8 +211,20 @@ class TileResult(_message.Message):
     detail: _builtins.bytes
     cell_count: _builtins.int
     elapsed_ns: _builtins.int
+    fetch_ns: _builtins.int
+    """Of elapsed_ns: waiting for inputs from the scheduler."""
+    pruned_count: _builtins.int
+    """Of cell_count: not computed, because their scenario leaves their row alone."""
     @_builtins.property
     def quarantine(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Quarantine]: ...
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the market objects that the rows of a resolve tile need."""
+
+    @_builtins.property
+    def fetched(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fetched]:
+        """What was received for it, and so for every tile that finds it kept; most tiles receive nothing."""
+
     def __init__(
         self,
         *,
@@ -220,14 +236,46 @@ class TileResult(_message.Message):
         cell_count: _builtins.int = ...,
         elapsed_ns: _builtins.int = ...,
         quarantine: _abc.Iterable[_common_pb2.Quarantine] | None = ...,
+        objects: _abc.Iterable[_builtins.str] | None = ...,
+        fetch_ns: _builtins.int = ...,
+        fetched: _abc.Iterable[Global___Fetched] | None = ...,
+        pruned_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_count", b"cell_count", "detail", b"detail", "elapsed_ns", b"elapsed_ns", "epoch", b"epoch", "output", b"output", "quarantine", b"quarantine", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_count", b"cell_count", "detail", b"detail", "elapsed_ns", b"elapsed_ns", "epoch", b"epoch", "fetch_ns", b"fetch_ns", "fetched", b"fetched", "objects", b"objects", "output", b"output", "pruned_count", b"pruned_count", "quarantine", b"quarantine", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TileResult: _TypeAlias = TileResult  # noqa: Y015
+
+@_typing.final
+class Fetched(_message.Message):
+    """Bytes received from the scheduler."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"book", "market", "scenarios", "table", "plan" or "outputs"; "market delta" against a snapshot held before, ..."""
+    size_bytes: _builtins.int
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Fetched: _TypeAlias = Fetched  # noqa: Y015
 
 @_typing.final
 class TileFailure(_message.Message):

@@ -1,0 +1,121 @@
+"""The run the platform is built for, small: 100,000 mixed vanilla trades under 500 scenarios, VaR by desk.
+
+    python -m bench.bench_var [--trades 100000] [--scenarios 500] [--slots 2] [--json FILE]
+    python -m pytest bench/bench_var.py --benchmark-only
+
+A scheduler process and a worker process on loopback. The clock of a run goes from SubmitRun to its final state; books
+and markets are uploaded before, as a desk's are. In the order in which they are printed:
+
+    full        the run, nothing known before
+    tick        the same book a moment later, the quotes of one curve moved
+    one slot    the full run again on a worker of one slot, for the efficiency of two
+
+Memory is the sum over both processes of the largest resident sets; the client's is told apart. CPU is what the
+processes used during the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.bench_throughput import cpu_s, grid
+from bench.var_book import joint_scenarios, sample_market, vanilla_book
+from xip_core.client import connect_sync
+from xip_core.client.sync import SyncClient
+from xip_core.model.aggregates import Aggregate
+from xip_core.model.market import decode_snapshot, encode_snapshot
+from xip_core.model.run_spec import Detail
+from xip_core.model.scenario import Scenario, ScenarioMarket, Shift
+
+RUN_LIMIT_S = 600.0
+TICKED_CURVE = "GBP6M"
+AGGREGATES = (Aggregate(measure="var", by=("desk",), q=0.99),)
+
+
+def test_value_at_risk_by_desk(benchmark: Any) -> None:
+    figures: dict[str, Any] = {}
+
+    def measure() -> None:
+        figures.update(var_figures(100_000, 500, 2))
+
+    benchmark.pedantic(measure, rounds=1)
+    benchmark.extra_info.update(figures)
+
+
+def var_figures(trade_count: int, scenario_count: int, slot_count: int) -> dict[str, Any]:
+    """Figures by the name of the run."""
+    book, market, scenarios = vanilla_book(trade_count), sample_market(), joint_scenarios(scenario_count)
+    ticked = one_curve_tick(market)
+    figures: dict[str, Any] = {}
+    two_slots = grid(".", worker_count=1, slot_count=slot_count, profile="")
+    with two_slots as (address, processes), connect_sync(address) as client:
+        figures["full"] = measured(client, processes, "full", book, market, scenarios)
+        figures["tick"] = measured(client, processes, "tick", book, ticked, scenarios)
+    one_slot = grid(".", worker_count=1, slot_count=1, profile="")
+    with one_slot as (address, processes), connect_sync(address) as client:
+        figures["one slot"] = measured(client, processes, "one slot", book, market, scenarios)
+    figures["gain of slots"] = round(figures["one slot"]["elapsed_s"] / figures["full"]["elapsed_s"], 2)
+    figures["share of the tick"] = round(figures["tick"]["elapsed_s"] / figures["full"]["elapsed_s"], 3)
+    return figures
+
+
+def one_curve_tick(market: bytes) -> bytes:
+    """The market with the quotes of one curve a basis point higher."""
+    snapshot = decode_snapshot(market)
+    tick = Scenario(name="tick", shifts=(Shift(target="curve", name=TICKED_CURVE, shift_bps=1.0),))
+    quotes = snapshot.quotes | ScenarioMarket(snapshot).changed_quotes(tick)
+    return encode_snapshot(msgspec.structs.replace(snapshot, quotes=quotes))
+
+
+def measured(
+    client: SyncClient, processes: dict[str, int], name: str, book: bytes, market: bytes, scenarios: bytes
+) -> dict[str, Any]:
+    """One run: seconds, CPU and memory of each process, cells."""
+    before_s = {process: cpu_s(pid) for process, pid in processes.items()}
+    begin_s = time.perf_counter()
+    run = client.submit(
+        book, market, scenarios, ("pv",), request_id=name, aggregates=AGGREGATES, detail=Detail.NONE
+    )
+    submitted_s = time.perf_counter()
+    run = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)
+    end_s = time.perf_counter()
+    assert run.state.is_final, run.state
+    used_s = {process: round(cpu_s(pid) - before_s[process], 2) for process, pid in processes.items()}
+    return {
+        "state": run.state.label,
+        "cells": run.cell_count,
+        "cells_quarantined": run.cells_quarantined,
+        "elapsed_s": round(end_s - begin_s, 2),
+        "submitting_s": round(submitted_s - begin_s, 2),
+        "cpu_s": used_s,
+        "scheduler_share": round(used_s["scheduler"] / sum(used_s.values()), 4),
+        "peak_memory_mb": {process: peak_memory_mb(pid) for process, pid in processes.items()},
+        "tiles": {node.name: node.tile_count for node in run.nodes},
+    }
+
+
+def peak_memory_mb(pid: int) -> int:
+    """Largest resident set until now."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trades", type=int, default=100_000)
+    parser.add_argument("--scenarios", type=int, default=500)
+    parser.add_argument("--slots", type=int, default=2)
+    arguments = parser.parse_args()
+    print(json.dumps(var_figures(arguments.trades, arguments.scenarios, arguments.slots), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""
+A market as compiled resolving reads it: calendars, curves, currencies, indices and surfaces as C tables.
+
+A `PlainMarket` belongs to a layout and lives with its `MarketView`. What trades name is looked up once, when the first
+of them names it, and gets a number that stays; an entry is never changed once its number is known, so threads read it
+without a lock. Tables have a fixed room; what finds no more, or is no plain market object, has the number -1, and its
+trades are resolved in Python, where what is wrong is said.
+
+A **source** is where a point comes from: a log-linear curve (two factors around each day), one factor whatever the day
+(an FX rate), or anything else a day is looked up in (a zero-spread curve, an equity).
+
+Sizes: a calendar over CALENDAR_FIRST_DAY to CALENDAR_LAST_DAY is 550 kB; a process keeps those in use, up to 64.
+"""
+
+from libc.stdlib cimport calloc, free
+
+from xip_core.pricing.vanilla.records cimport (
+    A360,
+    A365F,
+    ACT_ACT_ISDA,
+    CALENDAR_FIRST_DAY,
+    CALENDAR_LAST_DAY,
+    CONSTANT_SOURCE,
+    FOLLOWING,
+    LINEAR_SOURCE,
+    LOOKED_UP_SOURCE,
+    MODIFIED_FOLLOWING,
+    MODIFIED_PRECEDING,
+    NL_365,
+    ONE,
+    PRECEDING,
+    THIRTY_360,
+    THIRTY_E_360,
+    THIRTY_E_360_ISDA,
+    THIRTY_U_360,
+    UNADJUSTED,
+)
+
+import functools
+import threading
+
+import numpy as np
+
+from xip_core.errors import CellError
+from xip_core.model.calendars import calendar as calendar_of
+from xip_core.model.dates import day_number, parse_tenor
+
+cdef enum:
+    CALENDARS_MAX = 64
+    SOURCES_MAX = 16384
+    CURRENCIES_MAX = 256
+    INDICES_MAX = 1024
+    SURFACES_MAX = 8192
+    BUSINESS_DAYS_MAX = 250         # of a lag: more leave the margin that calendars keep
+    TENOR_MONTHS_MAX = 24
+
+CONVENTIONS = {
+    "following": FOLLOWING,
+    "modified_following": MODIFIED_FOLLOWING,
+    "preceding": PRECEDING,
+    "modified_preceding": MODIFIED_PRECEDING,
+    "unadjusted": UNADJUSTED,
+}
+
+DAY_COUNTS = {
+    "A360": A360,
+    "A365F": A365F,
+    "30/360": THIRTY_360,
+    "30E/360": THIRTY_E_360,
+    "30E/360 ISDA": THIRTY_E_360_ISDA,
+    "30U/360": THIRTY_U_360,
+    "ACT/ACT ISDA": ACT_ACT_ISDA,
+    "NL/365": NL_365,
+    "1/1": ONE,
+}
+"""Those that need no coupon tenor; ACT/ACT ICMA is known of bonds alone, whose regular coupons are equal."""
+
+REFUSALS = (CellError, ValueError, OverflowError, KeyError)
+
+
+@functools.lru_cache(maxsize=CALENDARS_MAX)
+def business_days(names):
+    """How many business days lie before each day of the tables, and which they are; two int32 arrays."""
+    days = np.arange(CALENDAR_FIRST_DAY, CALENDAR_LAST_DAY + 2, dtype=np.int64)
+    is_open = calendar_of(names).is_business_day(days)
+    before = np.zeros(len(days) + 1, dtype=np.int32)
+    np.cumsum(is_open, out=before[1:])
+    return before, days[is_open].astype(np.int32)
+
+
+cdef class PlainMarket:
+    """Tables of one layout; see the module's head. Methods return the number of an entry, -1 where it is not plain."""
+
+    def __cinit__(self, object layout):
+        self.layout = layout
+        self.as_of_day = day_number(layout.as_of)
+        self.lock = threading.RLock()
+        self.calendars, self.sources, self.currencies, self.indices, self.surfaces = {}, {}, {}, {}, {}
+        self.source_names, self.source_objects, self.surface_objects, self.kept = [], [], [], []
+        self.calendar_tables = <calendar_table*> calloc(CALENDARS_MAX, sizeof(calendar_table))
+        self.source_tables = <source_table*> calloc(SOURCES_MAX, sizeof(source_table))
+        self.currency_tables = <currency_table*> calloc(CURRENCIES_MAX, sizeof(currency_table))
+        self.index_tables = <index_table*> calloc(INDICES_MAX, sizeof(index_table))
+        self.surface_tables = <surface_table*> calloc(SURFACES_MAX, sizeof(surface_table))
+        if not (self.calendar_tables and self.source_tables and self.currency_tables and self.index_tables and
+                self.surface_tables):
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.calendar_tables)
+        free(self.source_tables)
+        free(self.currency_tables)
+        free(self.index_tables)
+        free(self.surface_tables)
+
+    cdef void point_to(self, market_tables* market) noexcept:
+        """All tables but that of the sources, which has hints and so is each tile's own."""
+        market.as_of_day = self.as_of_day
+        market.calendar = self.calendar_tables
+        market.currency = self.currency_tables
+        market.index = self.index_tables
+        market.surface = self.surface_tables
+
+    cdef int calendar(self, object names) except -2:
+        found = self.calendars.get(names)
+        return found if found is not None else self._entered(self.calendars, names, self._new_calendar)
+
+    cdef int curve(self, object name) except -2:
+        key = ("curve", name)
+        found = self.sources.get(key)
+        return found if found is not None else self._entered(self.sources, key, self._new_curve)
+
+    cdef int hazard(self, object name) except -2:
+        key = ("hazard", name)
+        found = self.sources.get(key)
+        return found if found is not None else self._entered(self.sources, key, self._new_hazard)
+
+    cdef int forward(self, object kind, object name) except -2:
+        key = (kind, name)
+        found = self.sources.get(key)
+        return found if found is not None else self._entered(self.sources, key, self._new_forward)
+
+    cdef int currency(self, object name) except -2:
+        found = self.currencies.get(name)
+        return found if found is not None else self._entered(self.currencies, name, self._new_currency)
+
+    cdef int index(self, object name) except -2:
+        found = self.indices.get(name)
+        return found if found is not None else self._entered(self.indices, name, self._new_index)
+
+    cdef int surface(self, object name) except -2:
+        found = self.surfaces.get(name)
+        return found if found is not None else self._entered(self.surfaces, name, self._new_surface)
+
+    cdef int pair_surface(self, object bought, object sold) except -2:
+        """Volatility of a rate or its inverse; -1 where it is a smile."""
+        key = (bought, sold)
+        found = self.surfaces.get(key)
+        return found if found is not None else self._entered(self.surfaces, key, self._new_pair_surface)
+
+    def _entered(self, dict numbers, object key, object make):
+        """The number of a new entry, kept under *key*."""
+        with self.lock:
+            found = numbers.get(key)
+            if found is None:
+                try:
+                    found = make(key)
+                except REFUSALS:
+                    found = -1
+                numbers[key] = found
+            return found
+
+    def _kept(self, values, dtype):
+        array = np.ascontiguousarray(values, dtype=dtype)
+        self.kept.append(array)
+        return array
+
+    def _new_calendar(self, names):
+        cdef const int32_t[::1] before, days
+        cdef int number = sum(place >= 0 for place in self.calendars.values())
+        if number >= CALENDARS_MAX:
+            return -1
+        arrays = business_days(names)
+        self.kept.append(arrays)
+        before, days = arrays
+        self.calendar_tables[number].before = &before[0]
+        self.calendar_tables[number].open = &days[0]
+        return number
+
+    def _add_source(self, kind, key, begin, knot_days, objects):
+        cdef const int32_t[::1] knots
+        cdef int number = len(self.source_names)
+        if number >= SOURCES_MAX:
+            return -1
+        self.source_tables[number].kind = kind
+        self.source_tables[number].begin = begin
+        if kind == LINEAR_SOURCE:
+            knots = self._kept(knot_days, np.int32)
+            self.source_tables[number].knot = &knots[0]
+            self.source_tables[number].knot_count = len(knot_days)
+        self.source_names.append(key)
+        self.source_objects.append(objects)
+        return number
+
+    def _new_curve(self, key):
+        _, name = key
+        tomorrow = self.layout.log_discount_of_day(name, self.as_of_day + 1)
+        slot = self.layout.curves[name]
+        is_linear = not slot.reference and not slot.interpolator and slot.knot_days
+        kind = LINEAR_SOURCE if is_linear else LOOKED_UP_SOURCE
+        return self._add_source(kind, key, slot.begin, slot.knot_days, self.layout.objects_of(tomorrow))
+
+    def _new_hazard(self, key):
+        _, name = key
+        tomorrow = self.layout.log_survival_of_day(name, self.as_of_day + 1)
+        slot = self.layout.hazards[name]
+        return self._add_source(LINEAR_SOURCE, key, slot.begin, slot.knot_days, self.layout.objects_of(tomorrow))
+
+    def _new_forward(self, key):
+        kind, name = key
+        of_kind = self.layout.equities if kind == "equity" else self.layout.commodities
+        return self._add_source(LOOKED_UP_SOURCE, key, 0, (), ()) if name in of_kind else -1
+
+    def _new_currency(self, name):
+        cdef int number = len(self.currencies)
+        cdef int fx = -1
+        curve = self.curve(self.layout.discount_curve(name))
+        refs = self.layout.log_fx(name)
+        if refs:
+            ((factor, weight),) = refs
+            if weight != 1.0:
+                return -1
+            fx = self._add_source(CONSTANT_SOURCE, ("fx", name), factor, (), self.layout.objects_of(refs))
+        if curve < 0 or number >= CURRENCIES_MAX or (refs and fx < 0):
+            return -1
+        self.currency_tables[number].curve = curve
+        self.currency_tables[number].fx = fx
+        surface = f"swaption_volatility/{name}"
+        has_smile = surface in self.layout.swaption_smiles
+        self.currency_tables[number].swaption_surface = -1 if has_smile else self.surface(surface)
+        return number
+
+    def _new_index(self, name):
+        cdef int number = len(self.indices)
+        cdef const int32_t[::1] fixing_days
+        cdef const double[::1] fixings
+        cdef index_table* entry = self.index_tables + number
+        index = self.layout.indices[name]
+        months, days = parse_tenor(index.tenor)
+        curve = self.curve(index.curve)
+        calendar, value_calendar = self.calendar(index.calendar), self.calendar(index.value_calendar or index.calendar)
+        is_far = abs(index.settlement_days) > BUSINESS_DAYS_MAX or 31 * months + days > 31 * TENOR_MONTHS_MAX
+        if number >= INDICES_MAX or is_far or min(curve, calendar, value_calendar) < 0:
+            return -1
+        entry.curve, entry.calendar, entry.value_calendar = curve, calendar, value_calendar
+        entry.settlement_days, entry.tenor_months, entry.tenor_days = index.settlement_days, months, days
+        entry.day_count, entry.convention = DAY_COUNTS[index.day_count], CONVENTIONS[index.convention]
+        entry.end_of_month, entry.is_par, entry.is_overnight = index.end_of_month, index.is_par, index.is_overnight
+        entry.cap_surface = self.surface(f"cap_volatility/{name}")
+        published = sorted((day_number(date), value) for date, value in self.layout.fixings_of(name).items())
+        entry.fixing_count = len(published)
+        if published:
+            fixing_days = self._kept([day for day, _ in published], np.int32)
+            fixings = self._kept([value for _, value in published], np.float64)
+            entry.fixing_day, entry.fixing = &fixing_days[0], &fixings[0]
+        return number
+
+    def _new_surface(self, name):
+        """By its object name; volatilities that follow from a smile, or with slopes between strikes, are not plain."""
+        layout = self.layout
+        if name in layout.smiles or name in layout.swaption_smiles:
+            return -1
+        if name in layout.terms:
+            term = layout.terms[name]
+            return self._add_surface(term.begin, term.knot_days, (0.0,), False, True)
+        grid = layout.grids[name]
+        if grid.has_slopes:
+            return -1
+        return self._add_surface(grid.begin, grid.row_days, grid.columns, grid.is_normal, grid.is_total_variance)
+
+    def _new_pair_surface(self, key):
+        bought, sold = key
+        names = [f"fx_volatility/{bought}{sold}", f"fx_volatility/{sold}{bought}"]
+        if any(name in self.layout.smiles for name in names):
+            return -1
+        return next((self.surface(name) for name in names if name in self.layout.terms), -1)
+
+    def _add_surface(self, begin, row_days, columns, is_normal, is_total_variance):
+        cdef const int32_t[::1] rows = self._kept(row_days, np.int32)
+        cdef const double[::1] nodes = self._kept(columns, np.float64)
+        cdef int number = len(self.surface_objects)
+        cdef surface_table* entry = self.surface_tables + number
+        if number >= SURFACES_MAX or not len(rows) or not len(nodes):
+            return -1
+        entry.begin, entry.row_count, entry.column_count = begin, len(rows), len(nodes)
+        entry.is_normal, entry.is_total_variance = is_normal, is_total_variance
+        entry.row_day, entry.column = &rows[0], &nodes[0]
+        self.surface_objects.append(self.layout.objects_of(((begin, 1.0),)))
+        return number
+
+    def look_up(self, int source, int day, market):
+        """The use of the point of a looked-up source, in the numbering of the tile's TileMarket.
+
+        Raises:
+            CellError: there is none.
+        """
+        kind, name = self.source_names[source]
+        if kind == "curve":
+            return market.discounts(name)[day]
+        return market.equity_forward(name, day) if kind == "equity" else market.commodity_forward(name, day)
