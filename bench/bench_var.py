@@ -29,12 +29,14 @@ from bench.bench_throughput import cpu_s, grid
 from bench.var_book import joint_scenarios, sample_market, vanilla_book
 from xip_core.client import connect_sync
 from xip_core.client.sync import SyncClient
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.market import decode_snapshot, encode_snapshot
+from xip_core.model.run_spec import Detail
 from xip_core.model.scenario import Scenario, ScenarioMarket, Shift
 
 RUN_LIMIT_S = 600.0
-TICKED_CURVE = "GBP-LIBOR-6M"
-AGGREGATES = ('var by=desk q=0.99',)
+TICKED_CURVE = "GBP6M"
+AGGREGATES = (Aggregate(measure="var", by=("desk",), q=0.99),)
 
 
 def test_value_at_risk_by_desk(benchmark: Any) -> None:
@@ -79,7 +81,7 @@ def measured(
     before_s = {process: cpu_s(pid) for process, pid in processes.items()}
     begin_s = time.perf_counter()
     run = client.submit(
-        book, market, scenarios, ("pv",), request_id=name, aggregates=AGGREGATES, detail="none"
+        book, market, scenarios, ("pv",), request_id=name, aggregates=AGGREGATES, detail=Detail.NONE
     )
     submitted_s = time.perf_counter()
     run = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)

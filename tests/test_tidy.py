@@ -30,13 +30,16 @@ CORE_IMPORTS_ALLOWED = {
     "kernels": {"errors"},
     "graph": {"errors", "model", "kernels", "risk"},  # kernels' declarations, as data; how many scenarios a rule needs
     "risk": {"errors", "model", "kernels"},  # pure functions over arrays
+    "scenarios": {"errors", "model", "kernels"},  # pure: data in, a scenario set out
     "pricing": {"errors", "model", "graph", "kernels", "risk"},
-    "readers": {"errors", "model"},
+    "readers": {"errors", "model", "scenarios"},
     "samples": {"errors", "model", "graph", "pricing", "readers"},  # the builder refuses rows that do not resolve
     "wire": {"errors", "model", "graph"},
-    "client": {"errors", "model", "graph", "wire", "risk"},
-    "cli": {"errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "risk", "samples"},
-}
+    "client": {"errors", "model", "graph", "wire", "risk", "scenarios"},
+    "cli": {
+        "errors", "model", "graph", "wire", "client", "kernels", "pricing", "readers", "risk", "samples", "scenarios",
+    },
+}  # fmt: skip
 SCHEDULER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire"}
 WORKER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire", "pricing", "kernels"}
 

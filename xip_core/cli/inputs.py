@@ -39,6 +39,16 @@ def read_inputs(options: RunOptions) -> RunInputs:
         RequestError: a sample that does not exist.
         click.UsageError: a source that is none.
     """
+    inputs = _read(options)
+    if not options.has_ladders:
+        return inputs
+    from xip_core.cli.ladders import wanted_ladders
+
+    content = _content(options.sensitivities) if options.sensitivities else None
+    return msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
+
+
+def _read(options: RunOptions) -> RunInputs:
     if options.source is not None:
         return _sample(options.source, options.scenarios)
     if options.ore is not None:
@@ -64,7 +74,7 @@ def read_market_of(source: str) -> bytes:
         from xip_core.readers.ore_directory import read_market
 
         return read_market(path)
-    return _content(path)
+    return content_of(path)
 
 
 def _sample(source: str, scenarios: Path | None) -> RunInputs:
@@ -87,18 +97,18 @@ def _ore(directory: Path, scenarios: Path | None) -> RunInputs:
 def _files(book: Path, market: Path, scenarios: Path | None) -> RunInputs:
     from xip_core.readers.book_table import read_book
 
-    return RunInputs(book.name, read_book(book), _content(market), _scenarios(scenarios))
+    return RunInputs(book.name, read_book(book), content_of(market), _scenarios(scenarios))
 
 
 def _scenarios(path: Path | None) -> bytes:
     if path is not None:
-        return _content(path)
+        return content_of(path)
     from xip_core.model.scenario import base_only, encode_scenarios
 
     return encode_scenarios(base_only())
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """The bytes of *path*, unpacked where its name ends in .gz."""
     try:
         content = path.read_bytes()

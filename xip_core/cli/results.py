@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("run_id", metavar="RUN")
 @scheduler_option
 @click.option("--trades", is_flag=True, help="List every trade.")
-@output_option("table", "json", "csv")
+@output_option("table", "json", "csv", "crif")
 @click.pass_context
 def command(context: click.Context, run_id: str, scheduler: str | None, trades: bool, output: str) -> None:
     """

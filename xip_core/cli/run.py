@@ -43,6 +43,8 @@ class RunOptions:
     aggregate: tuple[str, ...]
     detail: str
     risk_class: tuple[str, ...]
+    ladder: tuple[str, ...]
+    sensitivities: Path | None
     since: str
     is_reusing: bool
     trades: bool
@@ -67,8 +69,21 @@ class RunOptions:
             raise click.UsageError("--trades lists numbers of trades, which --detail none leaves where they are")
         if self.since and (self.local or not self.is_reusing):
             raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
+        if self.has_ladders and (self.scenarios is not None or self.risk_class):
+            raise click.UsageError("--ladder and --sensitivities stand in place of --scenarios and their --risk-class")
+        if self.output == "crif" and not self.has_ladders:
+            raise click.UsageError("--output crif is of ladders: give --ladder or --sensitivities")
         self.measure_names()
         self.aggregates()
+
+    @property
+    def has_ladders(self) -> bool:
+        return bool(self.ladder) or self.sensitivities is not None
+
+    @property
+    def travelling_detail(self) -> str:
+        """What of single trades is needed here: of ladders nothing beside the base, unless trades are listed."""
+        return "base" if self.has_ladders and not self.trades and self.detail == "all" else self.detail
 
     def measure_names(self) -> tuple[str, ...]:
         """
@@ -86,19 +101,20 @@ class RunOptions:
                     raise click.BadParameter(f"{name!r} is not one of {', '.join(MEASURES)}", param_hint="--measures")
         return names
 
-
     def aggregates(self) -> tuple[Aggregate, ...]:
         """
         Raises:
             click.BadParameter: one that makes no sense, or two of one name.
         """
-        if not self.aggregate:
+        if not self.aggregate and not self.has_ladders:
             return ()
         from xip_core.errors import RequestError
-        from xip_core.model.aggregates import check_aggregates, parse_aggregate
+        from xip_core.model.aggregates import Aggregate, check_aggregates, parse_aggregate
 
         try:
             parsed = tuple(parse_aggregate(text) for text in self.aggregate)
+            if self.has_ladders and all(item.measure != "ladder" for item in parsed):
+                parsed += (Aggregate(measure="ladder"),)
             check_aggregates(parsed)
         except RequestError as error:
             raise click.BadParameter(str(error), param_hint="--aggregate") from None
@@ -114,7 +130,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--local", is_flag=True, help="Start a scheduler and a worker for this run and stop them afterwards.")
 @scheduler_option
 @click.option("--trades", is_flag=True, help="List every trade.")
-@output_option("table", "json", "csv")
+@output_option("table", "json", "csv", "crif")
 @click.option("--ore", type=_DIRECTORY, metavar="DIRECTORY", help="Price the portfolio.xml of an ORE directory.")
 @click.option("--book", type=_FILE, metavar="FILE", help="Trades: .jsonl or .csv, also .gz.")
 @click.option("--market", type=_FILE, metavar="FILE", help="Market snapshot, with --book: .json, also .gz.")
@@ -135,6 +151,13 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="What of the numbers of single trades travels here; sums are complete whatever is chosen.",
 )
+@click.option(
+    "--ladder",
+    multiple=True,
+    metavar="TEXT",
+    help='Sensitivities in place of scenarios, such as "par name=EUR* tenors=1Y,5Y,10Y"; repeatable.',
+)
+@click.option("--sensitivities", type=_FILE, metavar="FILE", help="Ladders as a file: .json, also .gz.")
 @click.option("--risk-class", multiple=True, metavar="CLASS", help="Apply shifts of this class alone; repeatable.")
 @submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
@@ -150,6 +173,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
     xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
     xipctl run sample:cross-asset --local --detail none --aggregate "var by=currency q=0.99"
+    xipctl run sample:cross-asset --local --ladder par --ladder "vega unit=percent" --output crif
     """
     options = RunOptions(**values)
     options.check()

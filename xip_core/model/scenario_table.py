@@ -7,7 +7,7 @@ A table has one row per quote (or per tenor of a curve) and one column per scena
     factor      quote * size         1 changes nothing
 
 Its columns are the scenarios [first, first + count) of the set it is in. The sizes are kept as little-endian float64,
-row by row; JSON has them as base64, so 500 scenarios of 1,000 quotes are 5.3 MB where named shifts are 70 MB
+row by row; JSON has them as base64, so 500 scenarios of 1,000 quotes are 5.4 MB where named shifts are 81 MB
 (bench/bench_scenarios.py), and a tile reads its columns without looking at the others.
 
 Beside quotes a table shifts curves after they are calibrated, row by row at a tenor of one object::

@@ -25,12 +25,12 @@ from xip_core.graph.plan import Node, Plan
 from xip_core.model.aggregates import QUANTILE_RULES, SHORTFALL_RULES, Aggregate, scenarios_of
 from xip_core.model.sensitivity import Expansion
 from xip_core.pricing.evaluate import expansion_of, scenario_names
-from xip_core.pricing.ladders import combine, ladder_rows
 from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.pricing.vectors import Floats, read_vector, vector_block
 from xip_core.risk.contributions import component_es, component_var, incremental_var
 from xip_core.risk.hierarchy import group_leaves, sum_leaves
+from xip_core.risk.ladder import combine, ladder_rows
 from xip_core.risk.measures import expected_shortfall, value_at_risk
 from xip_core.risk.quantiles import QuantileRule, ShortfallRule
 from xip_core.risk.worst import worst_scenarios

@@ -83,7 +83,7 @@ def read_ore_market(
         fx_indices=fx_indices,
         curves=curves,
         discount_curves=discount_curves,
-        fx_spots=tuple(_fx_spots(todays, base_currency)),
+        fx_spots=tuple(_fx_spots(todays, conventions, base_currency)),
         equities=tuple(_equities(surfaces, todays, curve_names)),
         commodities=tuple(
             surfaces.commodity(name, config) for name, config in todays.pairs("CommodityCurves", "CommodityCurve")
@@ -232,12 +232,24 @@ def _fx_indices(conventions: Element, currencies: set[str]) -> Iterator[FxIndex]
             )
 
 
-def _fx_spots(todays: _TodaysMarket, base_currency: str) -> Iterator[FxSpot]:
+def _fx_spots(todays: _TodaysMarket, conventions: Element, base_currency: str) -> Iterator[FxSpot]:
     for pair, _ in todays.pairs("FxSpots", "FxSpot", "pair"):
         foreign, domestic = pair[:3], pair[3:]
         if base_currency in (foreign, domestic):  # crosses follow from the pairs with the base currency
-            quote = f"FX/RATE/{foreign}/{domestic}"
-            yield FxSpot(foreign_currency=foreign, domestic_currency=domestic, quote=quote)
+            spot = FxSpot(foreign_currency=foreign, domestic_currency=domestic, quote=f"FX/RATE/{foreign}/{domestic}")
+            yield _delivered(spot, conventions)
+
+
+def _delivered(spot: FxSpot, conventions: Element) -> FxSpot:
+    """With the days to delivery of the pair's convention; those of published rates ("FX-ECB-EUR-USD") are others."""
+    for element in conventions.findall("FX"):
+        pair = (text_of(element, "SourceCurrency"), text_of(element, "TargetCurrency"))
+        days = int(text_of(element, "SpotDays", "0"))
+        if pair != (spot.foreign_currency, spot.domestic_currency) or text_of(element, "Id").startswith("FX-"):
+            continue
+        calendars = [part.strip() for part in text_of(element, "AdvanceCalendar", "NullCalendar").split(",")]
+        return msgspec.structs.replace(spot, spot_days=days, calendar=",".join(calendars)) if days else spot
+    return spot
 
 
 def _equities(surfaces: SurfaceReader, todays: _TodaysMarket, curves: set[str]) -> Iterator[EquityDefinition]:

@@ -1,0 +1,180 @@
+"""xipctl scenarios: make scenario sets from files, and show what a set holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from xip_core.cli.options import output_option
+
+if TYPE_CHECKING:
+    from xip_core.model.scenario import ScenarioSet
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_written = click.Path(dir_okay=False, path_type=Path)
+_out = click.option("--out", "-o", required=True, type=_written, help="File to write.")
+_market = click.option("--market", help="Check the set against a snapshot, an ORE directory or sample:NAME.")
+
+
+@click.group("scenarios")
+def command() -> None:
+    """Make scenario sets from files, and show what a set holds.
+
+    The sets are what `xipctl run --scenarios` takes. See docs/scenarios.md.
+    """
+
+
+@command.command("historical")
+@click.argument("history", type=_file)
+@click.option("--horizon", default=1, show_default=True, help="Days: rows, or business days of --calendar.")
+@click.option("--calendar", default="", help="Calendar of the horizon, such as TARGET or US; none counts rows.")
+@click.option("--return", "returns", multiple=True, help="PATTERN=absolute|relative|log; the first that fits counts.")
+@click.option("--only", multiple=True, help="Pattern of the quotes to take.")
+@click.option("--without", multiple=True, help="Pattern of quotes to leave out.")
+@click.option("--since", help="First day a move may end on.")
+@click.option("--until", help="Last day a move may end on.")
+@click.option("--separate", is_flag=True, help="Moves do not overlap.")
+@click.option("--gaps", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
+@click.option(
+    "--missing",
+    type=click.Choice(["refuse", "skip", "unmoved", "previous"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about a quote without a number.",
+)
+@click.option("--scale", default=1.0, show_default=True, help="Of every return; 3.1623 makes ten days of one.")
+@click.option("--followers", is_flag=True, help="Spots take FX points and equity forward prices along.")
+@_market
+@_out
+def historical(history: Path, returns: tuple[str, ...], out: Path, market: str | None, **fields: Any) -> None:
+    """Moves of the quotes of HISTORY, a CSV of dates and quotes, done to today."""
+    from xip_core.readers.history_table import read_history
+    from xip_core.scenarios.historical import Horizon
+    from xip_core.scenarios.historical import historical as made
+
+    horizon = Horizon(
+        days=fields["horizon"],
+        calendar=fields["calendar"],
+        is_overlapping=not fields["separate"],
+        since=_date(fields["since"], "--since"),
+        until=_date(fields["until"], "--until"),
+        gaps=fields["gaps"],
+    )
+    series = read_history(history).restricted(fields["only"], fields["without"])
+    kinds = [_kind(text) for text in returns] or [("*", "relative")]
+    scenarios = made(
+        series,
+        horizon,
+        cast(Any, kinds),
+        fields["missing"],
+        fields["scale"],
+        moves_followers=fields["followers"],
+    )
+    _write(scenarios, out, market)
+
+
+@command.command("grid")
+@click.argument("axes", nargs=-1, required=True)
+@_market
+@_out
+def grid(axes: tuple[str, ...], out: Path, market: str | None) -> None:
+    """Every combination of AXES, each 'TARGET NAME KIND SIZES'.
+
+    Such as 'equity ACME relative -0.2:0.2:0.1' and 'equity_volatility ACME absolute -0.05,0,0.05'.
+    """
+    from xip_core.scenarios.grids import grid as made
+    from xip_core.scenarios.grids import parse_axis
+
+    _write(made([parse_axis(text) for text in axes]), out, market)
+
+
+@command.command("stress")
+@click.argument("pack", type=_file)
+@_market
+@_out
+def stress(pack: Path, out: Path, market: str | None) -> None:
+    """The stresses of PACK, a CSV with a line a shift."""
+    from xip_core.readers.ore_files import read_bytes
+    from xip_core.scenarios.packs import parse_pack
+
+    _write(parse_pack(read_bytes(pack).decode("utf-8-sig", errors="replace")), out, market)
+
+
+@command.command("montecarlo")
+@click.argument("factors", type=_file)
+@click.argument("correlation", type=_file)
+@click.option("--count", required=True, type=int, help="Scenarios; powers of two are the most even.")
+@click.option("--seed", required=True, type=int, help="0 to 2^32 - 1.")
+@click.option("--horizon-years", required=True, type=float, help="0.04 is ten business days.")
+@click.option("--market", required=True, help="Snapshot, ORE directory or sample:NAME whose quotes the factors move.")
+@_out
+def montecarlo(
+    factors: Path, correlation: Path, count: int, seed: int, horizon_years: float, market: str, out: Path
+) -> None:
+    """Draws of FACTORS under CORRELATION, both CSV, by scrambled Sobol points."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.model.market import decode_snapshot
+    from xip_core.model.scenario import ScenarioMarket
+    from xip_core.readers.factor_table import read_correlation, read_factors
+    from xip_core.scenarios.draws import monte_carlo
+
+    drawn = read_factors(factors)
+    matrix = read_correlation(correlation, drawn)
+    of_market = ScenarioMarket(decode_snapshot(read_market_of(market)))
+    _write(monte_carlo(drawn, matrix, count, seed, horizon_years, of_market), out, None)
+
+
+@command.command("show")
+@click.argument("scenarios", type=_file)
+@click.option("--market", help="Snapshot, ORE directory or sample:NAME: say what the set touches there.")
+@output_option("table", "json")
+def show(scenarios: Path, market: str | None, output: str) -> None:
+    """Count what a set holds; with --market, what each scenario touches there."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.cli.scenario_screen import contents_of, print_contents
+    from xip_core.model.market import decode_snapshot
+    from xip_core.model.scenario import ScenarioMarket, decode_scenarios
+    from xip_core.readers.ore_files import read_bytes
+    from xip_core.scenarios.contents import touched
+
+    encoded = read_bytes(scenarios)
+    decoded = decode_scenarios(encoded)
+    of_market = ScenarioMarket(decode_snapshot(read_market_of(market))) if market is not None else None
+    contents = contents_of(decoded, len(encoded), touched(decoded, of_market) if of_market is not None else None)
+    if output == "json":
+        from xip_core.cli.data import print_json
+
+        print_json(contents)
+    else:
+        print_contents(scenarios.name, contents)
+
+
+def _write(scenarios: ScenarioSet, out: Path, market: str | None) -> None:
+    """Write the set, after it was found to fit *market*."""
+    from xip_core.model.scenario import ScenarioMarket, encode_scenarios
+
+    if market is not None:
+        from xip_core.cli.inputs import read_market_of
+        from xip_core.model.market import decode_snapshot
+
+        ScenarioMarket(decode_snapshot(read_market_of(market))).check(scenarios)
+    encoded = encode_scenarios(scenarios)
+    out.write_bytes(encoded)
+    click.echo(f"{out}: {len(scenarios.scenarios)} scenarios with the base, {len(encoded):,} bytes")
+
+
+def _kind(text: str) -> tuple[str, str]:
+    pattern, equals, kind = text.rpartition("=")
+    if not equals or kind not in ("absolute", "relative", "log"):
+        raise click.UsageError(f"--return must look like 'EUR.*=absolute', got {text!r}")
+    return pattern, kind
+
+
+def _date(text: str | None, option: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise click.UsageError(f"{option} must be a date like 2024-01-31, got {text!r}") from None
