@@ -18,7 +18,6 @@ from xip_core.client.heads import snapshot_head
 from xip_core.client.requests import detail_of, signature_and_table
 from xip_core.client.sent import SentBlobs, ticked
 from xip_core.errors import RequestError, UnavailableError
-from xip_core.graph.plan import decode_plan
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
@@ -459,9 +458,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        from xip_core.client.table_results import TableResults
-
-        return TableResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_table_results(self, run)
 
     async def table_results(self, run_id: str) -> TableResults:
         """
@@ -470,11 +467,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        results = await self.empty_table_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.table_results(self, run_id)
 
     async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
         """
@@ -483,9 +476,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        from xip_core.client.suitability_results import SuitabilityResults
-
-        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_suitability_results(self, run)
 
     async def suitability_results(self, run_id: str) -> SuitabilityResults:
         """
@@ -494,11 +485,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        results = await self.empty_suitability_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.suitability_results(self, run_id)
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
