@@ -44,7 +44,7 @@ def read_inputs(options: RunOptions) -> RunInputs:
         return inputs
     from xip_core.cli.ladders import wanted_ladders
 
-    content = _content(options.sensitivities) if options.sensitivities else None
+    content = content_of(options.sensitivities) if options.sensitivities else None
     return msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
 
 

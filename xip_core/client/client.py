@@ -13,7 +13,8 @@ import msgspec
 
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
-from xip_core.errors import IntegrityError, RequestError, UnavailableError
+from xip_core.client.sent import SentBlobs, ticked
+from xip_core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
@@ -57,6 +58,7 @@ class Client:
 
     def __init__(self, address: str, patience: Patience | None = None) -> None:
         self._connection = Connection(parse_addresses(address), patience or Patience())
+        self._sent = SentBlobs()
 
     def __enter__(self) -> SyncClient:
         from xip_core.client.sync import SyncClient
@@ -84,7 +86,10 @@ class Client:
     # ---- blobs ------------------------------------------------------------------------------------------------------
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
-        """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
+        """
+        Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob
+        sent before where that is much less.
+        """
         digests = tuple(digest_of(blob) for blob in blobs)
         by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
@@ -93,13 +98,40 @@ class Client:
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
+        for digest, blob in by_digest.items():
+            self._sent.keep(digest, blob)
         return digests
 
+    async def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        """
+        The uploaded market with other values of *quotes*, to be submitted; `submit` sends only the difference.
+
+        Raises:
+            RequestError: UNKNOWN_QUOTE, the market has no such one.
+        """
+        market = self._sent.find(market_digest)
+        if market is None:
+            market = await self.blob(market_digest)
+            self._sent.keep(market_digest, market)
+        return await asyncio.to_thread(ticked, market, quotes)
+
     async def _upload_one(self, digest: str, blob: bytes) -> None:
+        found = await asyncio.to_thread(self._sent.delta_of, blob)
+        if found is not None:
+            try:
+                await self._upload_bytes(digest, found[1], found[0])
+                return
+            except (NotFoundError, IntegrityError, RequestError):
+                pass  # it does not know the base any more, or no deltas at all: the whole blob says what is wrong
+        await self._upload_bytes(digest, blob)
+
+    async def _upload_bytes(self, digest: str, content: bytes, base_digest: str = "") -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
-            pieces = convert.chunks(blob)
-            head = convert.digest_to_wire(digest)
-            yield blob_pb2.UploadRequest(digest=head, size_bytes=len(blob), chunk=next(pieces))
+            pieces = convert.chunks(content)
+            head, base = convert.digest_to_wire(digest), convert.digest_to_wire(base_digest)
+            yield blob_pb2.UploadRequest(
+                digest=head, size_bytes=len(content), chunk=next(pieces), base_digest=base
+            )
             for piece in pieces:
                 yield blob_pb2.UploadRequest(chunk=piece)
 
