@@ -158,7 +158,7 @@ def test_vectors_in_scenario_blocks_and_sums_of_row_blocks_give_the_same_tables(
     one_tile = tables_of(*evaluated())
     monkeypatch.setattr(cost, "REDUCED_CELLS_OF_ONE_TILE", 0)
     monkeypatch.setattr(cost, "SUMMED_ROW_BLOCKS", 1)
-    monkeypatch.setattr(cost, "RESOLVE_TILE_S_MIN", 0.0)
+    monkeypatch.setattr(cost, "VALUE_TILE_S_WORTH", 0.0)
     plan, inputs = a_run(good_book(), *ASKED)
     (reduce,) = [node for node in plan.nodes if node.kernel == "reduce"]
     assert reduce.tile_count > 1
