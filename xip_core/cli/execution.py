@@ -22,6 +22,7 @@ from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import RequestError
 from xip_core.model.run_spec import MEASURES, Priority
+from xip_core.model.sensitivity_head import is_sensitivity_set
 
 if TYPE_CHECKING:
     from xip_core.cli.progress import RunProgress
@@ -41,9 +42,19 @@ class Outcome(msgspec.Struct, frozen=True):
     run: Run
     exit_code: int
     summary: summaries.Summary | None = None
+    inputs: RunInputs | None = None
+    results: Results | None = None
 
     def print(self, output: str) -> None:
-        if self.summary is not None:
+        if self.summary is not None and self.inputs is not None and self._prints_ladders(output):
+            from xip_core.cli.ladders import ladder_records, print_crif, print_ladders_csv
+
+            records = ladder_records(self.summary, self.inputs, self.results)
+            if output == "csv":
+                print_ladders_csv(records)
+            else:
+                print_crif(records, self.inputs, self.run.run_id)
+        elif self.summary is not None:
             print_summary_as(self.summary, output)
         elif output == "json":
             from xip_core.cli.data import print_json
@@ -51,6 +62,11 @@ class Outcome(msgspec.Struct, frozen=True):
             print_json({"run_id": self.run.run_id})
         else:
             click.echo(self.run.run_id)
+
+    def _prints_ladders(self, output: str) -> bool:
+        """As data; the screen and JSON have them among the other tables."""
+        assert self.inputs is not None
+        return output in ("csv", "crif") and is_sensitivity_set(self.inputs.scenarios)
 
 
 class Followed(msgspec.Struct):
@@ -81,6 +97,8 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
     async with connect(address) as client:
         run = await submit(client, inputs, options)
         submitted_at_s = time.monotonic()
+        if options.since and options.output == "table":
+            await _show_reuse(client, run.run_id)
         if options.detach:
             return Outcome(run, exit_code=0)
         try:
@@ -97,7 +115,15 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
             first_block_s=block_at_s - begun_at_s if block_at_s else None,
         )
         summary = await summarise(client, followed, inputs, timing)
-        return Outcome(followed.run, exit_code_of(followed.run.state), summary)
+        return Outcome(followed.run, exit_code_of(followed.run.state), summary, inputs, followed.results)
+
+
+async def _show_reuse(client: Client, run_id: str) -> None:
+    from xip_core.cli.screen_explain import print_reuse
+
+    reuse = (await client.explain(run_id)).reuse
+    if reuse is not None:
+        print_reuse(reuse)
 
 
 async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, lists_trades: bool) -> Outcome:
@@ -116,7 +142,8 @@ async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, l
     followed = await follow(client, run, progress, empty_results(inputs) if lists_trades else None)
     final = followed.run
     timing = summaries.Timing(final.finished_at_s - final.submitted_at_s, first_lease_s(final))
-    return Outcome(final, exit_code_of(final.state), await summarise(client, followed, inputs, timing))
+    summary = await summarise(client, followed, inputs, timing)
+    return Outcome(final, exit_code_of(final.state), summary, inputs, followed.results)
 
 
 def first_lease_s(run: Run) -> float | None:
@@ -136,7 +163,7 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
         aggregates=options.aggregates(),
-        detail=options.detail,
+        detail=options.travelling_detail,
         risk_classes=options.risk_class,
         since=options.since,
         is_reusing=options.is_reusing,

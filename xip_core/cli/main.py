@@ -27,6 +27,7 @@ EXIT_INTERRUPTED = 130
 
 COMMANDS = {
     "run": "Price a book: a sample, tables or an ORE directory.",
+    "plan": "Show what a run would be, without running it.",
     "runs": "List runs, newest first.",
     "watch": "Follow a run until it is final.",
     "results": "Print the numbers of a run.",
@@ -34,6 +35,8 @@ COMMANDS = {
     "pause": "Stop leasing work of a run; what runs is finished.",
     "resume": "Go on with a paused run.",
     "retry": "Compute what a final run lacks, in a new run.",
+    "explain": "Where the time of a run went, and what it took over.",
+    "lineage": "Everything one number rests on.",
     "repro": "Write the inputs of one cell, and evaluate it here.",
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",

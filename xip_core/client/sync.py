@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
+from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
@@ -23,9 +24,11 @@ from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from xip_core.client.graph import Graph
     from xip_core.client.results import Results
     from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.table_results import TableResults
+    from xip_core.client.tables import AggregateTable
 
 Value = TypeVar("Value")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -200,12 +203,46 @@ class SyncClient:
         )
 
     @_documented
+    def submit_graph(
+        self,
+        graph: Graph,
+        *,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        return self._wait(
+            self._client.submit_graph(
+                graph,
+                request_id=request_id,
+                name=name,
+                tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
+            )
+        )
+
+    @_documented
     def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         return self._wait(self._client.submit_spec(spec, request_id))
 
     @_documented
     def run(self, run_id: str) -> Run:
         return self._wait(self._client.run(run_id))
+
+    @_documented
+    def explain(self, run_id: str) -> Explanation:
+        return self._wait(self._client.explain(run_id))
+
+    @_documented
+    def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        return self._wait(self._client.tile_records(run_id, tiles))
 
     @_documented
     def quarantine(self, run_id: str) -> tuple[Quarantine, ...]:
@@ -246,6 +283,10 @@ class SyncClient:
     @_documented
     def results(self, run_id: str) -> Results:
         return self._wait(self._client.results(run_id))
+
+    @_documented
+    def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        return self._wait(self._client.tables(run_id))
 
     @_documented
     def table_results(self, run_id: str) -> TableResults:

@@ -57,6 +57,8 @@ class AggregateTable(msgspec.Struct, frozen=True, eq=False):
                 return list(self._pnl_records(scenarios))
             case "worst":
                 return list(self._worst_records(scenarios))
+            case "ladder":
+                return list(self._ladder_records())
             case _:
                 return [
                     {
@@ -78,6 +80,15 @@ class AggregateTable(msgspec.Struct, frozen=True, eq=False):
         for row, key in enumerate(self.keys):
             for position, pnl in zip(positions, self.columns["pnl"][row].tolist(), strict=True):
                 yield {**self._labels(key), "scenario": _name(scenarios, position), "pnl": pnl, **self._rows(row)}
+
+    def _ladder_records(self) -> Iterator[dict[str, Any]]:
+        """A record a sensitivity; `xip_core.risk.ladder` says what its fields are."""
+        named = msgspec.json.decode(self.columns["sensitivity"].tobytes())
+        used = self.columns["used"]
+        for row, key in enumerate(self.keys):
+            for at, (what, value) in enumerate(zip(named, self.columns["value"][row].tolist(), strict=True)):
+                counts = {"rows_used": int(used[row, at]), "rows_expected": int(self.rows_expected[row])}
+                yield {**self._labels(key), **what, "value": value, **counts}
 
     def _worst_records(self, scenarios: Sequence[str]) -> Iterator[dict[str, Any]]:
         drivers, driver_pnl = self.columns["driver"], self.columns["driver_pnl"]

@@ -56,7 +56,12 @@ def read_sources(
     found: list[ReadSource] = []
     row_begin = 0
     for work, name in zip(works, names, strict=True):
-        found.append(reader.read(work, name, row_begin))
+        try:
+            found.append(reader.read(work, name, row_begin))
+        except RequestError as error:
+            if not name:
+                raise
+            raise RequestError(error.reason, f"node {name!r}: {error}") from None
         row_begin += found[-1].book.row_count
         if row_begin > ROW_COUNT_MAX:
             sentence = f"the books of a run must have at most {ROW_COUNT_MAX} rows, got {row_begin} or more"

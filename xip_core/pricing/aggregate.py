@@ -7,7 +7,7 @@ it takes P&Ls (K, S) without the base and gives named columns.
 
 Every table has `aggregate` (JSON: what was asked for), `key` (JSON: the labels of each row), `rows_expected`, and
 `rows_used`, the smallest number of rows used under any of its scenarios: a number is of the whole group where they are
-equal. Columns: docs/graph.md.
+equal, and not there (NaN) where no row was used. Columns: docs/graph.md.
 
 A weighted sum of vectors (theta, the P&L between two days) is a vector again: `combine_tile`.
 """
@@ -25,12 +25,12 @@ from xip_core.graph.plan import Node, Plan
 from xip_core.model.aggregates import QUANTILE_RULES, SHORTFALL_RULES, Aggregate, scenarios_of
 from xip_core.model.sensitivity import Expansion
 from xip_core.pricing.evaluate import expansion_of, scenario_names
-from xip_core.pricing.ladders import combine, ladder_rows
 from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.pricing.vectors import Floats, read_vector, vector_block
 from xip_core.risk.contributions import component_es, component_var, incremental_var
 from xip_core.risk.hierarchy import group_leaves, sum_leaves
+from xip_core.risk.ladder import combine, ladder_rows
 from xip_core.risk.measures import expected_shortfall, value_at_risk
 from xip_core.risk.quantiles import QuantileRule, ShortfallRule
 from xip_core.risk.worst import worst_scenarios
@@ -125,7 +125,13 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
     }
     if aggregate.measure == "ladder":
         return table | _ladder(rows, used, expansion_of(source, data))
-    return table | KERNELS[aggregate.measure](rows, aggregate)
+    numbers = KERNELS[aggregate.measure](rows, aggregate)
+    if aggregate.measure != "worst":
+        empty = table["rows_used"] == 0
+        for values in numbers.values():
+            if values.dtype == np.float64:
+                values[empty] = np.nan  # of no trade there is no number, not even 0
+    return table | numbers
 
 
 def _ladder(rows: Rows, used: npt.NDArray[np.int64], expansion: Expansion) -> Columns:

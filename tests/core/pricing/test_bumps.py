@@ -17,11 +17,11 @@ from xip_core.model.market_instruments import Pillar
 from xip_core.model.sensitivity import CrossGamma, Expansion, Kind, Ladder, SensitivitySet, expand
 from xip_core.pricing.bumps import bump_tile
 from xip_core.pricing.calibrate import calibrator_of, decode_failures
-from xip_core.pricing.ladders import LadderRow, combine, ladder_rows
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import decode_rows, resolve_rows
 from xip_core.pricing.tile_market import MarketView
 from xip_core.pricing.value import row_values
+from xip_core.risk.ladder import LadderRow, combine, ladder_rows
 
 Floats = np.ndarray
 

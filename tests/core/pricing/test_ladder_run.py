@@ -19,12 +19,12 @@ from xip_core.model.run_spec import RiskWork, RunSpec
 from xip_core.model.scenario import base_only, encode_scenarios
 from xip_core.model.sensitivity import CrossGamma, Ladder, SensitivitySet, encode_sensitivities, expand
 from xip_core.pricing.bumps import bump_tile
-from xip_core.pricing.ladders import LadderRow, combine, ladder_rows
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import decode_rows, resolve_rows
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView
 from xip_core.pricing.value import row_values
+from xip_core.risk.ladder import LadderRow, combine, ladder_rows
 
 WANTED = SensitivitySet(
     ladders=(

@@ -26,7 +26,6 @@ from xip_core.model.market import Snapshot
 from xip_core.model.sensitivity import Expansion, SensitivitySet, expand
 from xip_core.model.trade import Trade
 from xip_core.pricing.bumps import bump_tile
-from xip_core.pricing.ladders import LadderRow, combine, ladder_rows
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import json_value, resolve_rows
 from xip_core.pricing.simulated_market import simulated_snapshot
@@ -34,6 +33,7 @@ from xip_core.pricing.tile_market import MarketView
 from xip_core.pricing.value import row_values
 from xip_core.readers.ore_portfolio import read_portfolio
 from xip_core.readers.ore_simulation import read_sensitivities, read_simulation_grid
+from xip_core.risk.ladder import LadderRow, combine, ladder_rows
 
 pytestmark = needs_ore
 
