@@ -5,6 +5,9 @@ factors that its row's program names. So where a scenario's column equals the ba
 any row of the tile names, the numbers of the base are the tile's numbers: the bytes are the same with pruning and
 without it. A factor that failed to calibrate is NaN and so differs; zeros of two signs differ as well.
 
+Of several scenarios that are alike in these factors (corners of cross gammas, a rate this tile does not know beside one
+it does) the first is computed and the others copy it.
+
 What is left is evaluated on a market of its own: the base in front, then the scenarios that differ; factors nobody
 names are NaN there, so that a name forgotten here would show as a cell without a number.
 
@@ -34,7 +37,7 @@ class PrunedValues(msgspec.Struct, frozen=True):
 
     Attributes:
         values: float64 (R, 1 + S) with the base in front, or (R, S) where the scenarios begin with the base.
-        pruned_count: scenarios among the S that were copied from the base.
+        pruned_count: scenarios among the S that were copied, from the base or from their like.
     """
 
     values: Floats
@@ -79,17 +82,35 @@ def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool
     differs = differing_scenarios(market, base, factors)
     if has_base:
         differs[0] = True
-        if differs.all():
-            return PrunedValues(row_values(columns, market), 0)
     chosen = np.flatnonzero(differs)
     first = 1 if has_base else 0  # of the chosen ones that stand behind the base
-    narrowed = np.full((len(market), 1 + len(chosen) - first), np.nan)
+    seen = market[factors[:, None], chosen[first:]]
+    kept, same_as = distinct_scenarios(seen)
+    narrowed = np.full((len(market), 1 + len(kept)), np.nan)
     narrowed[factors, 0] = base[factors, 0]
-    narrowed[factors, 1:] = market[factors[:, None], chosen[first:]]
+    narrowed[factors, 1:] = seen[:, kept]
     found = row_values(columns, narrowed)
-    if len(chosen) == len(differs):
+    if len(kept) == len(differs) - first:
         return PrunedValues(found, 0)
     values = np.empty((len(found), len(differs) + 1 - first))
     values[:] = found[:, :1]
-    values[:, chosen[first:] + 1 - first] = found[:, 1:]
-    return PrunedValues(values, len(differs) - len(chosen))
+    values[:, chosen[first:] + 1 - first] = found[:, 1 + same_as]
+    return PrunedValues(values, len(differs) - first - len(kept))
+
+
+def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """
+    Scenarios that differ in any bit from all before them, and for each scenario the place of its like among these.
+
+    Args:
+        seen: float64 (used factors, S).
+    """
+    places: dict[bytes, int] = {}
+    kept, same_as = [], []
+    for at, column in enumerate(np.ascontiguousarray(seen.T)):
+        key = column.tobytes()
+        place = places.setdefault(key, len(places))
+        if place == len(kept):
+            kept.append(at)
+        same_as.append(place)
+    return np.array(kept, dtype=np.int64), np.array(same_as, dtype=np.int64)
