@@ -89,6 +89,8 @@ OPERATION_VERSIONS = {
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
+SUITABILITY_OPERATION = "suitability"
+
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
 _CALIBRATION_KERNELS = (

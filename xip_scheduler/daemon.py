@@ -113,7 +113,7 @@ class Scheduler:
         core = self.core
         self._journal.view = core.run
         queries = CoreQueries(
-            core.run, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
+            core.run, core.account, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
         )
         signatures = KernelSignatures()
         self._admission = Admission(self.driver, settings.live_runs_max, settings.tenant_live_runs_max)

@@ -143,7 +143,7 @@ class Journal:
                     batch.paused.append((action.run_id, action.is_paused, action.who))
                     changed[action.run_id] = None
                 case RecordRunState():
-                    batch.finished.append(self._finished(action, wall_clock_s))
+                    self._finish(batch, action, wall_clock_s)
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
                     changed[action.run_id] = None
         if self._introduced and records:
@@ -154,9 +154,11 @@ class Journal:
             _drop_void(orders)
         return orders
 
-    def _finished(self, action: RecordRunState, wall_clock_s: float) -> FinishedRun:
+    def _finish(self, batch: Batch, action: RecordRunState, wall_clock_s: float) -> None:
         view = self.view(action.run_id)
-        return FinishedRun(
+        if view is not None and view.account is not None:
+            batch.notes.append((action.run_id, "account", msgspec.json.encode(view.account).decode()))
+        finished = FinishedRun(
             run_id=action.run_id,
             state=int(action.state),
             message=action.message,
@@ -165,6 +167,7 @@ class Journal:
             epoch_last=view.epoch_last if view else 0,
             first_lease_after_s=view.first_lease_after_s if view else 0.0,
         )
+        batch.finished.append(finished)
 
     def _accept(self, batch: Batch, action: PersistRun) -> None:
         self.remember(action.run_id, action.plan, action.plan_digest)

@@ -97,6 +97,8 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
     async with connect(address) as client:
         run = await submit(client, inputs, options)
         submitted_at_s = time.monotonic()
+        if options.since and options.output == "table":
+            await _show_reuse(client, run.run_id)
         if options.detach:
             return Outcome(run, exit_code=0)
         try:
@@ -114,6 +116,14 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
         )
         summary = await summarise(client, followed, inputs, timing)
         return Outcome(followed.run, exit_code_of(followed.run.state), summary, inputs, followed.results)
+
+
+async def _show_reuse(client: Client, run_id: str) -> None:
+    from xip_core.cli.screen_explain import print_reuse
+
+    reuse = (await client.explain(run_id)).reuse
+    if reuse is not None:
+        print_reuse(reuse)
 
 
 async def fetch_outcome(client: Client, run_id: str, progress: RunProgress, *, lists_trades: bool) -> Outcome:

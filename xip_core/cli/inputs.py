@@ -74,7 +74,7 @@ def read_market_of(source: str) -> bytes:
         from xip_core.readers.ore_directory import read_market
 
         return read_market(path)
-    return _content(path)
+    return content_of(path)
 
 
 def _sample(source: str, scenarios: Path | None) -> RunInputs:
@@ -97,18 +97,18 @@ def _ore(directory: Path, scenarios: Path | None) -> RunInputs:
 def _files(book: Path, market: Path, scenarios: Path | None) -> RunInputs:
     from xip_core.readers.book_table import read_book
 
-    return RunInputs(book.name, read_book(book), _content(market), _scenarios(scenarios))
+    return RunInputs(book.name, read_book(book), content_of(market), _scenarios(scenarios))
 
 
 def _scenarios(path: Path | None) -> bytes:
     if path is not None:
-        return _content(path)
+        return content_of(path)
     from xip_core.model.scenario import base_only, encode_scenarios
 
     return encode_scenarios(base_only())
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """The bytes of *path*, unpacked where its name ends in .gz."""
     try:
         content = path.read_bytes()

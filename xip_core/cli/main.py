@@ -34,12 +34,15 @@ COMMANDS = {
     "pause": "Stop leasing work of a run; what runs is finished.",
     "resume": "Go on with a paused run.",
     "retry": "Compute what a final run lacks, in a new run.",
+    "explain": "Where the time of a run went, and what it took over.",
+    "lineage": "Everything one number rests on.",
     "repro": "Write the inputs of one cell, and evaluate it here.",
     "workers": "List the attached workers.",
     "store": "Check the data directory of a stopped scheduler.",
     "kernels": "List the pricing kernels, or describe one.",
     "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
+    "suitability": "Judge client portfolios by the limits of their profiles.",
     "scenarios": "Make scenario sets from files, and show what a set holds.",
 }
 """Command to one line of help; the command lives in the module of its name."""

@@ -13,19 +13,32 @@ import msgspec
 
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
-from xip_core.errors import IntegrityError, RequestError, UnavailableError
+from xip_core.client.sent import SentBlobs, ticked
+from xip_core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Detail, KernelSignature, KernelWork, Priority, RiskWork, RunSpec
+from xip_core.model.run_spec import (
+    MEASURES,
+    Detail,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    RiskWork,
+    RunSpec,
+    SuitabilityWork,
+)
 from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
+from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
 from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from xip_core.client.results import Results
+    from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
 
@@ -45,6 +58,7 @@ class Client:
 
     def __init__(self, address: str, patience: Patience | None = None) -> None:
         self._connection = Connection(parse_addresses(address), patience or Patience())
+        self._sent = SentBlobs()
 
     def __enter__(self) -> SyncClient:
         from xip_core.client.sync import SyncClient
@@ -72,7 +86,10 @@ class Client:
     # ---- blobs ------------------------------------------------------------------------------------------------------
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
-        """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
+        """
+        Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob
+        sent before where that is much less.
+        """
         digests = tuple(digest_of(blob) for blob in blobs)
         by_digest = dict(zip(digests, blobs, strict=True))
         request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
@@ -81,13 +98,40 @@ class Client:
         await asyncio.gather(
             *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
         )
+        for digest, blob in by_digest.items():
+            self._sent.keep(digest, blob)
         return digests
 
+    async def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        """
+        The uploaded market with other values of *quotes*, to be submitted; `submit` sends only the difference.
+
+        Raises:
+            RequestError: UNKNOWN_QUOTE, the market has no such one.
+        """
+        market = self._sent.find(market_digest)
+        if market is None:
+            market = await self.blob(market_digest)
+            self._sent.keep(market_digest, market)
+        return await asyncio.to_thread(ticked, market, quotes)
+
     async def _upload_one(self, digest: str, blob: bytes) -> None:
+        found = await asyncio.to_thread(self._sent.delta_of, blob)
+        if found is not None:
+            try:
+                await self._upload_bytes(digest, found[1], found[0])
+                return
+            except (NotFoundError, IntegrityError, RequestError):
+                pass  # it does not know the base any more, or no deltas at all: the whole blob says what is wrong
+        await self._upload_bytes(digest, blob)
+
+    async def _upload_bytes(self, digest: str, content: bytes, base_digest: str = "") -> None:
         async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
-            pieces = convert.chunks(blob)
-            head = convert.digest_to_wire(digest)
-            yield blob_pb2.UploadRequest(digest=head, size_bytes=len(blob), chunk=next(pieces))
+            pieces = convert.chunks(content)
+            head, base = convert.digest_to_wire(digest), convert.digest_to_wire(base_digest)
+            yield blob_pb2.UploadRequest(
+                digest=head, size_bytes=len(content), chunk=next(pieces), base_digest=base
+            )
             for piece in pieces:
                 yield blob_pb2.UploadRequest(chunk=piece)
 
@@ -207,6 +251,55 @@ class Client:
         spec = RunSpec(name or kernel, work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
+    async def submit_suitability(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        *,
+        instruments: bytes,
+        clients: bytes,
+        profiles: bytes,
+        span_years: float,
+        stress: str,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        """
+        Upload what the scheduler lacks and submit clients to be judged; `suitability_results` has their verdicts.
+
+        Args:
+            book: the instruments, one a row, worth what a unit is.
+            instruments, profiles: as `xip_core.model.suitability` encodes them.
+            clients: as `xip_core.model.clients` encodes them.
+            span_years: of a market scenario. stress: pattern for the names of the scenarios of the stress pack.
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
+
+        Raises:
+            RequestError: what the planner refuses (`xip_core.graph.suitability`).
+        """
+        head = snapshot_head(market)
+        digests = await self.upload(book, market, scenarios, instruments, clients, profiles)
+        work = SuitabilityWork(
+            book_digest=digests[0],
+            market_digest=digests[1],
+            scenarios_digest=digests[2],
+            base_currency=head.base_currency,
+            as_of=head.as_of,
+            instruments_digest=digests[3],
+            clients_digest=digests[4],
+            profiles_digest=digests[5],
+            span_years=span_years,
+            stress=stress,
+        )
+        spec = RunSpec(name or "suitability", work, tenant, priority, deadline_after_s, since, is_reusing)
+        return await self.submit_spec(spec, request_id)
+
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         """Submit a run whose blobs are uploaded, or a probe that has none."""
         request = run_pb2.SubmitRunRequest(
@@ -309,6 +402,26 @@ class Client:
         answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.RetryRun(request, timeout=call_s))
         return msgspec.structs.replace(convert.run_from_wire(answer.run), is_repeated=not answer.created)
 
+    # ---- lineage and explain -----------------------------------------------------------------------------------------
+
+    async def explain(self, run_id: str) -> Explanation:
+        """What the run took over of which other one and why not more, and where its time went; live, so far."""
+        request = run_pb2.ExplainRunRequest(run_id=run_id)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.ExplainRun(request, timeout=call_s))
+        return explanation_from_wire(answer)
+
+    async def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        """
+        Who computed *tiles*, (node_id, tile) each, in their order; those that are not recorded yet are left out.
+
+        Raises:
+            RequestError: TOO_MANY_TILES, more than 1,000.
+        """
+        names = [run_pb2.TileName(node_id=node_id, tile=tile) for node_id, tile in tiles]
+        request = run_pb2.GetTileRecordsRequest(run_id=run_id, tiles=names)
+        answer = await self._connection.unary(lambda stubs, call_s: stubs.runs.GetTileRecords(request, timeout=call_s))
+        return tile_records_from_wire(answer)
+
     # ---- results ----------------------------------------------------------------------------------------------------
 
     async def stream_results(self, run_id: str, cursor: int = 0) -> AsyncGenerator[ResultBlock, None]:
@@ -375,6 +488,30 @@ class Client:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
         results = await self.empty_table_results(await self.run(run_id))
+        async for block in self.stream_results(run_id):
+            results.add(block)
+        results.add_quarantine(await self.quarantine(run_id))
+        return results
+
+    async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
+        """
+        Columns for the clients of *run*, to be filled with the blocks of its stream.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        from xip_core.client.suitability_results import SuitabilityResults
+
+        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+
+    async def suitability_results(self, run_id: str) -> SuitabilityResults:
+        """
+        All verdicts of a suitability run, waiting for its end; see `SuitabilityResults.to_numpy`.
+
+        Raises:
+            RequestError: NO_TABLE, the run judges no clients.
+        """
+        results = await self.empty_suitability_results(await self.run(run_id))
         async for block in self.stream_results(run_id):
             results.add(block)
         results.add_quarantine(await self.quarantine(run_id))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from xip_core.client.client import Client
 from xip_core.errors import RequestError
+from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from xip_core.client.results import Results
+    from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.table_results import TableResults
 
 Value = TypeVar("Value")
@@ -83,6 +85,10 @@ class SyncClient:
     @_documented
     def blob(self, digest: str) -> bytes:
         return self._wait(self._client.blob(digest))
+
+    @_documented
+    def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        return self._wait(self._client.tick(market_digest, quotes))
 
     @_documented
     def submit(
@@ -159,12 +165,60 @@ class SyncClient:
         )
 
     @_documented
+    def submit_suitability(
+        self,
+        book: bytes,
+        market: bytes,
+        scenarios: bytes,
+        *,
+        instruments: bytes,
+        clients: bytes,
+        profiles: bytes,
+        span_years: float,
+        stress: str,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        return self._wait(
+            self._client.submit_suitability(
+                book,
+                market,
+                scenarios,
+                instruments=instruments,
+                clients=clients,
+                profiles=profiles,
+                span_years=span_years,
+                stress=stress,
+                request_id=request_id,
+                name=name,
+                tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
+            )
+        )
+
+    @_documented
     def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         return self._wait(self._client.submit_spec(spec, request_id))
 
     @_documented
     def run(self, run_id: str) -> Run:
         return self._wait(self._client.run(run_id))
+
+    @_documented
+    def explain(self, run_id: str) -> Explanation:
+        return self._wait(self._client.explain(run_id))
+
+    @_documented
+    def tile_records(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> tuple[TileRecord, ...]:
+        return self._wait(self._client.tile_records(run_id, tiles))
 
     @_documented
     def quarantine(self, run_id: str) -> tuple[Quarantine, ...]:
@@ -209,6 +263,10 @@ class SyncClient:
     @_documented
     def table_results(self, run_id: str) -> TableResults:
         return self._wait(self._client.table_results(run_id))
+
+    @_documented
+    def suitability_results(self, run_id: str) -> SuitabilityResults:
+        return self._wait(self._client.suitability_results(run_id))
 
     @_documented
     def workers(self) -> tuple[WorkerInfo, ...]:

@@ -112,6 +112,24 @@ AGGREGATE_S_PER_CELL = 20e-9
 
 PROBE_NOOP_S = 1e-6
 
+CLIENT_S = 0.5e-6
+CLIENT_S_PER_POSITION_CELL = 0.25e-9
+CLIENT_S_PER_CELL = 3.5e-9
+CLIENT_TILE_S_MAX = 30e-3
+CLIENTS_PER_TILE_MAX = 4096
+"""A client is judged in 4.6 us over 500 scenarios; its numbers and verdict are 111 B, so a tile of 4,096 is 450 kB."""
+
+
+def client_s(scenario_count: int, position_count: float) -> float:
+    """Seconds to judge a client with *position_count* positions."""
+    return CLIENT_S + scenario_count * (CLIENT_S_PER_CELL + CLIENT_S_PER_POSITION_CELL * position_count)
+
+
+def clients_per_tile(seconds: float) -> int:
+    """Clients of a tile that take *seconds* each."""
+    return max(1, min(CLIENTS_PER_TILE_MAX, int(CLIENT_TILE_S_MAX / seconds)))
+
+
 KERNEL_TILE_S_MAX = 30e-3
 KERNEL_TILES_WANTED = 16
 KERNEL_TILE_S_WORTH = 2e-3

@@ -63,6 +63,7 @@ class NodeKind(enum.StrEnum):
     AGGREGATE = "aggregate"
     PROBE = "probe"
     KERNEL = "kernel"
+    SUITABILITY = "suitability"
 
 
 class InputRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,6 +114,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
         groups: int32 little-endian leaf group of each of *rows*, positions in `Plan.groups` (value nodes).
         aggregate: what an aggregate node makes of its inputs, None elsewhere.
         weights: of an aggregate node that combines vectors, one an input.
+        row_begin: number of the first row of a node that has no *rows* because they follow each other (clients).
     """
 
     node_id: int
@@ -135,6 +137,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: bytes = b""
     aggregate: Aggregate | None = None
     weights: tuple[float, ...] = ()
+    row_begin: int = 0
 
     @property
     def scenario_block_count(self) -> int:
@@ -218,11 +221,29 @@ class Groups(msgspec.Struct, frozen=True):
 _NO_SOURCE = Source()
 
 
+class ClientInputs(msgspec.Struct, frozen=True):
+    """What clients are judged by, beside the vectors of their instruments (`model.run_spec.SuitabilityWork`).
+
+    Attributes:
+        stress: positions of the scenarios of the stress pack.
+    """
+
+    instruments_digest: str
+    clients_digest: str
+    profiles_digest: str
+    span_years: float
+    stress: tuple[int, ...]
+
+    @property
+    def input_digests(self) -> tuple[str, ...]:
+        return (self.instruments_digest, self.clients_digest, self.profiles_digest)
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The graph of one run and everything a worker needs to evaluate any tile of it. Digests are hex.
 
     *cell_count* covers every row of every source's book, quarantined ones included; of a probe it is the number of
-    tiles, of a kernel over a table rows x *outputs*.
+    tiles, of a kernel over a table rows x *outputs*; where clients are judged each is one more.
     """
 
     nodes: tuple[Node, ...]
@@ -234,6 +255,7 @@ class Plan(msgspec.Struct, frozen=True):
     table_digest: str = ""
     outputs: tuple[str, ...] = ()
     plan_version: int = PLAN_VERSION
+    clients: ClientInputs | None = None
 
     @property
     def first_source(self) -> Source:
@@ -268,6 +290,7 @@ class Plan(msgspec.Struct, frozen=True):
     def input_digests(self) -> tuple[str, ...]:
         """Every blob the plan was made of and is computed from, each once."""
         named = [digest for source in self.sources for digest in source.input_digests]
+        named += self.clients.input_digests if self.clients is not None else ()
         return tuple(dict.fromkeys([*named, *([self.table_digest] if self.table_digest else [])]))
 
     def source_of(self, node: Node) -> Source:

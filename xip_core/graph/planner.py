@@ -27,8 +27,9 @@ from xip_core.graph.kernel_table import plan_kernel
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.graph.request import check_request
 from xip_core.graph.risk_graph import RiskGraph, Table, plan_graph
+from xip_core.graph.suitability import plan_suitability
 from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
-from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 
 Blob = Callable[[str], bytes]
 
@@ -57,6 +58,8 @@ def plan_run(spec: RunSpec, blob: Blob, announced: Mapping[str, KernelSignature]
             plan = _plan_risk(spec.work, blob)
         case KernelWork():
             plan = plan_kernel(spec.work, blob, announced)
+        case SuitabilityWork():
+            plan = plan_suitability(spec.work, blob)
     plan.check()
     return plan
 

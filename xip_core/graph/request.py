@@ -15,7 +15,7 @@ import math
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import check_aggregates
 from xip_core.model.risk_class import RISK_CLASSES
-from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 
 PROBE_KERNELS = ("probe.noop", "probe.spin")
 
@@ -46,6 +46,8 @@ def check_request(spec: RunSpec) -> None:
         case KernelWork():
             if not spec.work.table_digest:
                 raise RequestError("BLOB_MISSING", "table_digest must name an uploaded blob, got ''")
+        case SuitabilityWork():
+            _check_risk(spec.work.source)
 
 
 def canonical_measures(measures: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,14 +8,17 @@ stored and every difference has a name:
     value       operation and kernels, lines and groups of its rows, measures, definitions, scenarios,
                 quotes of the market objects that its rows need, of their parents, and of these' parents
     kernel      operation and kernels, the table
+    suitability operation and kernels, clients, instruments, profiles, stress pack, and that its vector is the same
     the others  operation and kernels, groups, the planner's quarantine, and that all inputs are the same
 
 **Why objects are enough.** A changed quote reaches the objects that name it and all that are built on them
 (`ScenarioMarket.reached_by`, from definitions alone). An object that is not reached has the quotes and parents it had,
-and so under each scenario, for a shift changes a quote by what that quote is, or scales it with a spot that belongs to
-the same object. Workers tell which objects the rows of a resolve tile read (`pricing.needed_objects`), from the factors
-in the resolved columns themselves. A value tile that reads none of the reached ones has equal bytes, though the
-calibrate tile beside it has not: so a value tile may be the same where its input is not, and only there.
+and so under each scenario: a shift changes a quote by what that quote is, or scales it with a spot that belongs to the
+same object. But for one kind: a shift of volatilities by moneyness finds its quotes by the spot, so what it finds in
+one of the markets alone is reached too (`_aimed_elsewhere`). Workers tell which objects the rows of a resolve tile read
+(`pricing.needed_objects`), from the factors in the resolved columns themselves. A value tile that reads none of the
+reached ones has equal bytes, though the calibrate tile beside it has not: so a value tile may be the same where its
+input is not, and only there.
 
 **Where it ends.** Definitions that differ in anything (a pillar, a fixing, the date) move factors of the whole market,
 so nothing but tables and aggregates of tables is the same. Tiles are compared under equal numbers: a trade amended in
@@ -35,9 +38,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.errors import RequestError
 from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
 from xip_core.model.market import Snapshot, decode_snapshot
-from xip_core.model.scenario import ScenarioMarket
+from xip_core.model.scenario import ScenarioMarket, ScenarioSet, Shift, decode_scenarios
+from xip_core.model.sensitivity_head import is_sensitivity_set
 
 Flags = npt.NDArray[np.bool_]
 Intervals = tuple[tuple[int, int], ...]
@@ -54,6 +59,7 @@ MARKET = "needs market objects that changed"
 UNKNOWN = "nobody told which market objects it needs"
 INPUTS = "an input is computed anew"
 TABLE = "table changed"
+CLIENTS = "clients, their instruments, limits or the stress pack changed"
 MISSING = "the earlier run has no result"
 
 
@@ -71,7 +77,7 @@ class MarketChange(msgspec.Struct, frozen=True):
     Attributes:
         definitions: names of the fields that differ, quotes apart; then *objects* is every one of the new snapshot.
         quotes: by name.
-        objects: those reached by the quotes, sorted.
+        objects: those reached by the quotes, and by shifts that find other quotes than before; sorted.
     """
 
     definitions: tuple[str, ...] = ()
@@ -110,8 +116,8 @@ TileObjects = Mapping[tuple[int, int], tuple[str, ...]]
 """Market objects that the rows of a resolve tile need, by (node id, tile) of the earlier run."""
 
 
-def market_change(before: Snapshot, after: Snapshot) -> MarketChange:
-    """What differs, and which objects of *after* it reaches."""
+def market_change(before: Snapshot, after: Snapshot, scenarios: ScenarioSet | None = None) -> MarketChange:
+    """What differs, and which objects of *after* it reaches, under the base and under *scenarios*."""
     definitions = tuple(
         name
         for name in after.__struct_fields__
@@ -121,8 +127,29 @@ def market_change(before: Snapshot, after: Snapshot) -> MarketChange:
     names = sorted(before.quotes.keys() | after.quotes.keys())
     pairs = ((name, before.quotes.get(name), after.quotes.get(name)) for name in names)
     quotes = tuple(QuoteChange(*pair) for pair in pairs if not _is_same_quote(*pair[1:]))
-    reached = market.object_names() if definitions else market.reached_by(change.name for change in quotes)
+    if definitions:
+        return MarketChange(definitions, quotes, tuple(sorted(market.object_names())))
+    changed = [change.name for change in quotes]
+    if changed and scenarios is not None:
+        changed += _aimed_elsewhere(ScenarioMarket(before), market, scenarios)
+    reached = market.reached_by(changed)
     return MarketChange(definitions, quotes, tuple(sorted(reached)))
+
+
+def _aimed_elsewhere(before: ScenarioMarket, after: ScenarioMarket, scenarios: ScenarioSet) -> list[str]:
+    """Quotes that a shift finds in one of the markets and not in the other, though their definitions are the same."""
+    shifts = (shift for scenario in scenarios.scenarios for shift in scenario.shifts if shift.has_strikes)
+    found: set[str] = set()
+    for shift in {shift.aim: shift for shift in shifts}.values():
+        found |= set(_quotes_of(before, shift)) ^ set(_quotes_of(after, shift))
+    return sorted(found)
+
+
+def _quotes_of(market: ScenarioMarket, shift: Shift) -> tuple[str, ...]:
+    try:
+        return market.quotes_of(shift)
+    except RequestError:  # it names nothing in this market
+        return ()
 
 
 def _is_same_quote(before: float | str | None, after: float | str | None) -> bool:
@@ -166,7 +193,7 @@ def source_of(plan: Plan, node: Node) -> SourceFacts:
 class _Comparing:
     def __init__(self, old: Plan, new: Plan, blob: Callable[[str], bytes], objects: TileObjects) -> None:
         self._old, self._new, self._blob, self._objects = old, new, blob, objects
-        self._changes: dict[tuple[str, str], MarketChange] = {}
+        self._changes: dict[tuple[str, str, str], MarketChange] = {}
         self._lines: dict[str, list[bytes]] = {}
         self._same: list[Flags] = []
 
@@ -205,7 +232,7 @@ class _Comparing:
 
     def _compare_of_source(self, old: Node, node: Node, same: Flags, reasons: dict[str, int]) -> None:
         before, after = source_of(self._old, old), source_of(self._new, node)
-        change = self._change(before.market, after.market)
+        change = self._change(before.market, after.market, after.scenarios)
         if change.definitions:
             reasons[DEFINITIONS] = node.tile_count
         elif node.kind is not NodeKind.RESOLVE and (before.scenarios, before.shifting) != (
@@ -268,6 +295,9 @@ class _Comparing:
 
     def _compare_sums(self, old: Node, node: Node, same: Flags, reasons: dict[str, int]) -> None:
         """Sums and aggregates are the same where all that they add is."""
+        if node.kind is NodeKind.SUITABILITY and self._old.clients != self._new.clients:
+            reasons[CLIENTS] = node.tile_count
+            return
         facts = [(_groups(plan), plan.quarantine) for plan in (self._old, self._new)]
         if facts[0] != facts[1] or old.tile_count != node.tile_count:
             reasons[ROWS] = node.tile_count
@@ -288,17 +318,22 @@ class _Comparing:
         """Inputs but for how many tiles they have, and for sums whatever they are."""
         is_sum = node.kind not in (NodeKind.RESOLVE, NodeKind.CALIBRATE, NodeKind.VALUE)
         return tuple(
-            (ref.node_id, ref.divisor, ref.modulus > 0, () if is_sum else _shape(plan.nodes[ref.node_id]))
+            (ref.node_id, ref.divisor, ref.modulus > 0, ref.stride, ref.rows)
+            if is_sum
+            else (ref.node_id, ref.divisor, ref.modulus > 0, _shape(plan.nodes[ref.node_id]))
             for ref in node.inputs
         )
 
-    def _change(self, before: str, after: str) -> MarketChange:
+    def _change(self, before: str, after: str, scenarios: str) -> MarketChange:
         if before == after:
             return MarketChange()
-        change = self._changes.get((before, after))
+        change = self._changes.get((before, after, scenarios))
         if change is None:
-            snapshots = [decode_snapshot(self._blob(digest)) for digest in (before, after)]
-            change = self._changes[before, after] = market_change(*snapshots)
+            old, new = (decode_snapshot(self._blob(digest)) for digest in (before, after))
+            content = self._blob(scenarios)  # what ladders bump they find by definitions alone
+            shifts = None if is_sensitivity_set(content) else decode_scenarios(content)
+            change = market_change(old, new, shifts)
+            self._changes[before, after, scenarios] = change
         return change
 
     def _lines_of(self, digest: str) -> list[bytes]:

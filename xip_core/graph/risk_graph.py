@@ -46,12 +46,14 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class RiskGraph(msgspec.Struct, frozen=True):
-    """What a request comes down to; its parts were checked one by one."""
+    """What a request comes down to; its parts were checked one by one. *keys* tell leaf groups apart beside those that
+    tables go by."""
 
     works: tuple[RiskWork, ...]
     names: tuple[str, ...]
     combinations: tuple[Combination, ...] = ()
     tables: tuple[Table, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
@@ -62,7 +64,7 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
         RequestError: as `planner.plan_run`.
     """
     mentioned = [key for table in graph.tables for key in table.aggregate.by]
-    keys = tuple(dict.fromkeys((ASSET_CLASS, *mentioned)))
+    keys = tuple(dict.fromkeys((ASSET_CLASS, *graph.keys, *mentioned)))
     sources = read_sources(graph.works, graph.names, keys, blob)
     groups, group_of_leaf = _leaf_groups(keys, sources)
     builder = _Builder(sources, group_of_leaf, len(groups.labels))

@@ -45,6 +45,34 @@ cdef Market read_market(Held market):
     return read
 
 
+cdef Py_ssize_t first_descent(const int32_t* begin, Py_ssize_t run_count) noexcept nogil:
+    """The first place whose successor is smaller; *run_count* where there is none."""
+    cdef Py_ssize_t i
+    cdef int32_t descends = 0
+    for i in range(run_count):
+        descends |= begin[i] > begin[i + 1]
+    if not descends:
+        return run_count
+    for i in range(run_count):
+        if begin[i] > begin[i + 1]:
+            return i
+    return run_count
+
+
+cdef Py_ssize_t first_outside(const int32_t* factor, Py_ssize_t count, Py_ssize_t factor_count) noexcept nogil:
+    """The first place with a factor outside [0, factor_count); *count* where there is none."""
+    cdef Py_ssize_t i
+    cdef int32_t is_outside = 0, end = <int32_t> min(factor_count, <Py_ssize_t> 2147483647)
+    for i in range(count):
+        is_outside |= (factor[i] < 0) | (factor[i] >= end)
+    if not is_outside:
+        return count
+    for i in range(count):
+        if factor[i] < 0 or factor[i] >= end:
+            return i
+    return count
+
+
 cdef Sparse read_sparse(Held begin, Held factor, Held weight, Py_ssize_t factor_count, str name) except *:
     """Check that every run and every factor lies inside its array, so that loops need not."""
     cdef Sparse read
@@ -56,12 +84,14 @@ cdef Sparse read_sparse(Held begin, Held factor, Held weight, Py_ssize_t factor_
         raise ValueError(f"{name}_weight must have one value per factor, {pair_count}, got {weight.size()}")
     if run_count < 0 or read.begin[0] != 0 or read.begin[run_count] != pair_count:
         raise ValueError(f"{name}_begin must run from 0 to the count of factors, {pair_count}")
-    for i in range(run_count):
-        if read.begin[i] > read.begin[i + 1]:
-            raise ValueError(f"{name}_begin must not decrease, it does after place {i}")
-    for i in range(pair_count):
-        if read.factor[i] < 0 or read.factor[i] >= factor_count:
-            raise ValueError(f"{name}_factor must lie in [0, {factor_count}), got {read.factor[i]} at place {i}")
+    with nogil:
+        i = first_descent(read.begin, run_count)
+    if i < run_count:
+        raise ValueError(f"{name}_begin must not decrease, it does after place {i}")
+    with nogil:
+        i = first_outside(read.factor, pair_count, factor_count)
+    if i < pair_count:
+        raise ValueError(f"{name}_factor must lie in [0, {factor_count}), got {read.factor[i]} at place {i}")
     return read
 
 

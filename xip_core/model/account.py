@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import msgspec
 
+from xip_core.model.result import Run
+
 
 class QuoteTick(msgspec.Struct, frozen=True):
     """A quote that changed since the earlier run; None where it is not there."""
@@ -120,3 +122,47 @@ class RunAccount(msgspec.Struct, frozen=True):
     duplicated_count: int = 0
     nodes: tuple[NodeAccount, ...] = ()
     traffic: tuple[WorkerTraffic, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """
+    Attributes:
+        reuse: None where no other run was compared.
+        account: None of a run that ended before accounts were kept, or whose scheduler restarted after its end.
+    """
+
+    run: Run
+    reuse: Reuse | None = None
+    account: RunAccount | None = None
+
+
+class Attempted(msgspec.Struct, frozen=True):
+    """A failed try at a tile; *is_suspect*: the worker died of it or may have."""
+
+    worker_id: str
+    reason: str
+    message: str
+    is_suspect: bool = False
+
+
+class TileRecord(msgspec.Struct, frozen=True):
+    """Who computed tiles [tile_begin, tile_end) of a node.
+
+    Attributes:
+        epoch: 0 where the scheduler gave them up; then *worker_id* is "".
+        cpu_level, version: of the worker; "" where an older scheduler did not write them down.
+        origin: the run they were computed in where that is another one, "" else; then *epoch* is of that run.
+        attempts: tries of this run that failed before.
+    """
+
+    node_id: int
+    tile_begin: int
+    tile_end: int
+    epoch: int
+    worker_id: str
+    cpu_level: str
+    version: str
+    cell_count: int
+    quarantined_count: int
+    origin: str = ""
+    attempts: tuple[Attempted, ...] = ()

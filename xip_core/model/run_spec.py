@@ -93,6 +93,44 @@ class KernelWork(msgspec.Struct, frozen=True):
     signature: KernelSignature | None = None
 
 
+class SuitabilityWork(msgspec.Struct, frozen=True):
+    """Clients judged by the risk of what they hold (docs/suitability.md).
+
+    Attributes:
+        book_digest: of the instruments, one a row.
+        as_of: ISO 8601 date; must equal the snapshot's.
+        instruments_digest, clients_digest, profiles_digest: blobs as `model.suitability` and `model.clients` encode
+            them.
+        span_years: of a market scenario.
+        stress: pattern with * and ? for the names of the scenarios that are the stress pack; all others but the base
+            are market scenarios.
+    """
+
+    book_digest: str
+    market_digest: str
+    scenarios_digest: str
+    base_currency: str
+    as_of: str
+    instruments_digest: str
+    clients_digest: str
+    profiles_digest: str
+    span_years: float
+    stress: str
+
+    @property
+    def source(self) -> RiskWork:
+        """The instruments' risk; nothing of it travels to clients."""
+        return RiskWork(
+            book_digest=self.book_digest,
+            market_digest=self.market_digest,
+            scenarios_digest=self.scenarios_digest,
+            measures=("pv",),
+            base_currency=self.base_currency,
+            as_of=self.as_of,
+            detail=Detail.NONE,
+        )
+
+
 class Priority(enum.IntEnum):
     """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
 
@@ -113,7 +151,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     """
 
     name: str
-    work: RiskWork | ProbeWork | KernelWork
+    work: RiskWork | ProbeWork | KernelWork | SuitabilityWork
     tenant: str = ""
     priority: Priority = Priority.INTERACTIVE
     deadline_after_s: float = 0.0

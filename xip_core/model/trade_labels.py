@@ -2,8 +2,8 @@
 
 One pass of a JSON decoder over the line, 2 us for a swap; terms are not looked at. Two things follow from it:
 
-* **hierarchy**: the labels that sums go by. A key is `desk`, `book`, `counterparty`, `currency`, `asset_class` or the
-  name of a tag; `label_of` has its value;
+* **hierarchy**: the labels that sums go by. A key is `desk`, `book`, `counterparty`, `currency`, `asset_class`,
+  `trade` (its id) or the name of a tag; `label_of` has its value;
 * **dependency**: currencies and underlyings as one text. Rows that are neighbours by it need the same few curves and
   surfaces, so a tile of them does.
 
@@ -19,7 +19,8 @@ from xip_core.model.trade import ASSET_CLASS_OF, decode_head
 from xip_core.model.unreadable import UNREADABLE
 
 ASSET_CLASS = "asset_class"
-FIXED_KEYS = (ASSET_CLASS, "book", "counterparty", "currency", "desk")
+TRADE = "trade"
+FIXED_KEYS = (ASSET_CLASS, "book", "counterparty", "currency", "desk", TRADE)
 """Keys every trade may have; any other key is that of a tag."""
 
 
@@ -95,6 +96,8 @@ def label_of(labels: TradeLabels, key: str) -> str:
         case "currency":
             leg = labels.legs[0] if labels.legs else labels.leg
             return labels.currency or labels.sold_currency or leg.currency
+        case "trade":
+            return labels.id
         case "asset_class":
             return ASSET_CLASS_OF.get(labels.type, "")
         case _:
@@ -109,4 +112,6 @@ def dependency_of(names: MarketNames) -> str:
     return " ".join(sorted(paid - {""})) + "/" + " ".join(sorted(read - {""}))
 
 
-__all__ = ["ASSET_CLASS", "FIXED_KEYS", "MarketNames", "TradeLabels", "decode_labels", "dependency_of", "label_of"]
+__all__ = [
+    "ASSET_CLASS", "FIXED_KEYS", "TRADE", "MarketNames", "TradeLabels", "decode_labels", "dependency_of", "label_of",
+]  # fmt: skip

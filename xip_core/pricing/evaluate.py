@@ -67,6 +67,10 @@ def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: I
             from xip_core.pricing.aggregate import aggregate_tile
 
             return aggregate_tile(plan, node, tile, data)
+        case NodeKind.SUITABILITY:
+            from xip_core.pricing.suitability_tile import suitability_tile
+
+            return suitability_tile(plan, node, tile, data)
         case NodeKind.PROBE:
             return _probe(plan)
         case NodeKind.KERNEL:
@@ -175,7 +179,24 @@ def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     resolved = data.output(ref.node_id, _needed(ref.tile_needed(tile)))
     block = market_block(node, tile, data)
     poll()
-    return value_tile(plan.source_of(node), tile_rows(node, tile), tile_groups(node, tile), resolved, block)
+    source, rows = plan.source_of(node), tile_rows(node, tile)
+    at_base = _at_base(source, rows, resolved, block, data) if resolved and block.base else None
+    return value_tile(source, rows, tile_groups(node, tile), resolved, block, at_base)
+
+
+def _at_base(
+    source: Source, rows: npt.NDArray[np.int32], resolved: Columns, block: MarketBlock, data: TileData
+) -> Columns:
+    """What the tiles of the same rows share. Rows that were refused when they were resolved are empty, so the statuses
+    are part of the key: elsewhere the same rows may have been resolved."""
+    from xip_core.pricing.pruning import rows_at_base
+
+    book_rows = rows - np.int32(source.row_begin)
+    statuses = resolved["row_status"].tobytes()
+    key = ("at base", source.book_digest, book_rows.tobytes(), statuses, source.market_digest)
+    base = np.ascontiguousarray(block.base["market"][:, :1])
+    with np.errstate(all="ignore"):  # what is not finite is found and named in the value tile
+        return cast(Columns, data.memo(key, lambda: rows_at_base(resolved, base)))
 
 
 def market_block(node: Node, tile: int, data: TileData) -> MarketBlock:

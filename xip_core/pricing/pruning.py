@@ -8,8 +8,9 @@ without it. A factor that failed to calibrate is NaN and so differs; zeros of tw
 Of several scenarios that are alike in these factors (corners of cross gammas, a rate this tile does not know beside one
 it does) the first is computed and the others copy it.
 
-What is left is evaluated on a market of its own: the base in front, then the scenarios that differ; factors nobody
-names are NaN there, so that a name forgotten here would show as a cell without a number.
+What is left is evaluated on a market of its own, without the scenarios that are copied; factors nobody names are NaN
+there, so that a name forgotten here would show as a cell without a number. The base stands apart: 65 columns would be
+a block of 64 and one of a single column, which costs as much as the other.
 
 Cost: reading the named factors of all scenarios once, some 60 rows of the market for a tile of swaps in one currency,
 against as many multiplications for each of its rows. Planners put rows of one currency and underlying next to each
@@ -69,7 +70,22 @@ def differing_scenarios(market: Floats, base: Floats, factors: npt.NDArray[np.in
     return differs
 
 
-def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool) -> PrunedValues:
+def rows_at_base(columns: Columns, base: Floats) -> Columns:
+    """
+    What every block of scenarios needs of the same rows: the factors they name, and their values under the base.
+
+    Args:
+        columns: of a resolve tile (program.py). base: float64 (F, 1).
+
+    Returns:
+        `factors` i8 (n,), `values` f8 (R, 1).
+    """
+    return {"factors": used_factors(columns, len(base)), "values": row_values(columns, base)}
+
+
+def pruned_values(
+    columns: Columns, market: Floats, base: Floats, has_base: bool, at_base: Columns | None = None
+) -> PrunedValues:
     """
     PVs of every row under the base and every scenario, computed where they may differ from the base's.
 
@@ -77,25 +93,21 @@ def pruned_values(columns: Columns, market: Floats, base: Floats, has_base: bool
         columns: of a resolve tile (program.py).
         market: float64 (F, S), the scenarios. base: float64 (F, 1).
         has_base: whether the first scenario is the base.
+        at_base: `rows_at_base` of the same rows, where it is known.
     """
-    factors = used_factors(columns, len(market))
+    at_base = at_base or rows_at_base(columns, base)
+    factors, of_base = at_base["factors"], at_base["values"]
     differs = differing_scenarios(market, base, factors)
-    if has_base:
-        differs[0] = True
     chosen = np.flatnonzero(differs)
-    first = 1 if has_base else 0  # of the chosen ones that stand behind the base
-    seen = market[factors[:, None], chosen[first:]]
-    kept, same_as = distinct_scenarios(seen)
-    narrowed = np.full((len(market), 1 + len(kept)), np.nan)
-    narrowed[factors, 0] = base[factors, 0]
-    narrowed[factors, 1:] = seen[:, kept]
-    found = row_values(columns, narrowed)
-    if len(kept) == len(differs) - first:
-        return PrunedValues(found, 0)
-    values = np.empty((len(found), len(differs) + 1 - first))
-    values[:] = found[:, :1]
-    values[:, chosen[first:] + 1 - first] = found[:, 1 + same_as]
-    return PrunedValues(values, len(differs) - first - len(kept))
+    kept, same_as = distinct_scenarios(market[factors[:, None], chosen])
+    if len(kept) == len(differs):
+        found = row_values(columns, market)
+    else:
+        found = np.repeat(of_base, len(differs), axis=1)
+        if len(chosen):
+            found[:, chosen] = row_values(columns, _only(market, factors, chosen[kept]))[:, same_as]
+    pruned_count = len(differs) - len(kept) - has_base  # the base is nobody's copy
+    return PrunedValues(found if has_base else np.concatenate((of_base, found), axis=1), int(pruned_count))
 
 
 def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -108,9 +120,15 @@ def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray
     places: dict[bytes, int] = {}
     kept, same_as = [], []
     for at, column in enumerate(np.ascontiguousarray(seen.T)):
-        key = column.tobytes()
-        place = places.setdefault(key, len(places))
+        place = places.setdefault(column.tobytes(), len(places))
         if place == len(kept):
             kept.append(at)
         same_as.append(place)
     return np.array(kept, dtype=np.int64), np.array(same_as, dtype=np.int64)
+
+
+def _only(market: Floats, factors: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Floats:
+    """The market of the scenarios *chosen*, NaN but in *factors*."""
+    narrowed = np.full((len(market), len(chosen)), np.nan)
+    narrowed[factors] = market[factors[:, None], chosen]
+    return narrowed

@@ -80,6 +80,7 @@ def value_tile(
     groups: npt.NDArray[np.int32],
     resolved: Columns,
     block: MarketBlock,
+    at_base: Columns | None = None,
 ) -> TileValue:
     """
     Value the rows of a resolve tile under a block of scenarios.
@@ -88,12 +89,13 @@ def value_tile(
         rows: the plan's row numbers, (R,).
         groups: their leaf groups, (R,).
         resolved: columns of the resolve tile; none at all if that tile was given up.
+        at_base: `pruning.rows_at_base` of these rows, where it is known.
     """
     if not resolved or not block.calibrated or not block.base:
         return _given_up(source, rows, groups, block)
     base_market = np.ascontiguousarray(block.base["market"][:, :1])
     with np.errstate(all="ignore"):  # what is not finite is found and named below
-        found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base)
+        found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base, at_base)
         values = found.values
         measures = _measures(source, resolved, block, base_market, values[:, 0]) if block.has_base else {}
         cells = CellStatuses(resolved, block, values)

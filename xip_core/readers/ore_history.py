@@ -25,13 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.errors import InputError, RequestError
-from xip_core.model.dates import date_of, day_number, join_days, parse_tenor, split_days
 from xip_core.model.market import FxSpot, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, DiscountFactors, Pillar, RateIndex
 from xip_core.model.scenario import ScenarioSet
 from xip_core.model.scenario_table import ShiftTable, TableTarget, shift_table
 from xip_core.readers.ore_files import read_lines, read_xml
 from xip_core.readers.ore_indices import rate_index
+from xip_core.readers.ore_tenors import moved_date, words
 from xip_core.scenarios.historical import History, Horizon, historical
 
 Floats = npt.NDArray[np.float64]
@@ -103,10 +103,10 @@ def read_ore_tenors(path: Path) -> OreTenors:
     market = read_xml(path).find("Market")
     if market is None:
         raise InputError("must have an element Market", str(path))
-    curves = _words(market.findtext("YieldCurves/Configuration/Tenors"))
+    curves = words(market.findtext("YieldCurves/Configuration/Tenors"))
     if not curves:
         raise InputError("must have YieldCurves/Configuration/Tenors", str(path))
-    return OreTenors(curves, _words(market.findtext("DefaultCurves/Tenors")))
+    return OreTenors(curves, words(market.findtext("DefaultCurves/Tenors")))
 
 
 def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapshot: Snapshot) -> OreScenarios:
@@ -175,7 +175,7 @@ def ore_scenario_market(
             if not np.isfinite(value):
                 raise RequestError("BAD_HISTORY", f"{text} must have a number on {as_of}, got none")
             factors[text] = value
-            date = _moved(as_of, _tenor(tenors.curves, key))
+            date = moved_date(as_of, _tenor(tenors.curves, key))
             pillars.setdefault((key.kind, key.name), []).append(Pillar(date.isoformat(), text))
     discounted = [name for kind, name in pillars if kind == "DiscountCurve"]
     indices = tuple(index for kind, name in pillars if kind == "IndexCurve" for index in _index(name))
@@ -232,13 +232,6 @@ def _tenor(tenors: Sequence[str], key: _Key) -> str:
     return tenors[key.position]
 
 
-def _moved(date: dt.date, tenor: str) -> dt.date:
-    """*date* and a tenor, without a calendar."""
-    months, days = parse_tenor(tenor)
-    month, day_of_month = split_days(np.array([day_number(date)]))
-    return date_of(int(join_days(month + months, day_of_month)[0]) + days)
-
-
 def _date(text: str, path: Path, number: int) -> dt.date:
     """30/12/2019 or 2019-12-30."""
     cell = text.strip()
@@ -258,7 +251,3 @@ def _number(text: str, key: str, path: Path, number: int) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"{key} must be a number, got {text!r}", str(path), number) from None
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import Aggregate
-from xip_core.model.run_spec import Detail, KernelSignature, KernelWork, Priority, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import (
+    Detail,
+    KernelSignature,
+    KernelWork,
+    Priority,
+    ProbeWork,
+    RiskWork,
+    RunSpec,
+    SuitabilityWork,
+)
 from xip_core.wire.digests import digest_from_wire, digest_to_wire
 from xip_core.wire.v1 import common_pb2, run_pb2
 
@@ -44,6 +53,8 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 signature=kernel_signature_to_wire(work.signature) if work.signature is not None else None,
             )
         )
+    elif isinstance(work, SuitabilityWork):
+        message.suitability.CopyFrom(suitability_to_wire(work))
     else:
         message.probe.CopyFrom(
             run_pb2.ProbeWork(
@@ -61,9 +72,9 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
     The request as sent; its content is judged by the planner.
 
     Raises:
-        RequestError: EMPTY_REQUEST, none of risk, probe and kernel; BAD_DIGEST.
+        RequestError: EMPTY_REQUEST, none of risk, probe, kernel and suitability; BAD_DIGEST.
     """
-    work: RiskWork | ProbeWork | KernelWork
+    work: RiskWork | ProbeWork | KernelWork | SuitabilityWork
     match message.WhichOneof("work"):
         case "risk":
             risk = message.risk
@@ -90,8 +101,10 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
                 rows_per_tile=kernel.rows_per_tile,
                 signature=kernel_signature_from_wire(kernel.signature) if kernel.HasField("signature") else None,
             )
+        case "suitability":
+            work = suitability_from_wire(message.suitability)
         case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe or kernel work, got none")
+            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe, kernel or suitability work, got none")
     return RunSpec(
         name=message.name,
         tenant=message.tenant,
@@ -123,6 +136,37 @@ def _detail_from_wire(number: int) -> Detail:
         return _DETAIL_OF_WIRE[run_pb2.Detail.ValueType(number)]
     except KeyError:
         raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got number {number}") from None
+
+
+def suitability_to_wire(work: SuitabilityWork) -> run_pb2.SuitabilityWork:
+    return run_pb2.SuitabilityWork(
+        book_digest=digest_to_wire(work.book_digest),
+        market_digest=digest_to_wire(work.market_digest),
+        scenarios_digest=digest_to_wire(work.scenarios_digest),
+        base_currency=work.base_currency,
+        as_of=work.as_of,
+        instruments_digest=digest_to_wire(work.instruments_digest),
+        clients_digest=digest_to_wire(work.clients_digest),
+        profiles_digest=digest_to_wire(work.profiles_digest),
+        span_years=work.span_years,
+        stress=work.stress,
+    )
+
+
+def suitability_from_wire(message: run_pb2.SuitabilityWork) -> SuitabilityWork:
+    """As sent; `graph.suitability.plan_suitability` judges it."""
+    return SuitabilityWork(
+        book_digest=digest_from_wire(message.book_digest),
+        market_digest=digest_from_wire(message.market_digest),
+        scenarios_digest=digest_from_wire(message.scenarios_digest),
+        base_currency=message.base_currency,
+        as_of=message.as_of,
+        instruments_digest=digest_from_wire(message.instruments_digest),
+        clients_digest=digest_from_wire(message.clients_digest),
+        profiles_digest=digest_from_wire(message.profiles_digest),
+        span_years=message.span_years,
+        stress=message.stress,
+    )
 
 
 def aggregate_to_wire(aggregate: Aggregate) -> run_pb2.Aggregate:

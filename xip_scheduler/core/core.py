@@ -21,7 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xip_core.model.account import RunAccount
 from xip_scheduler.core import granting, invariants, kernels, poison, reclaim, results, runs, tail, workers
+from xip_scheduler.core.accounts import account_of
 from xip_scheduler.core.actions import Action
 from xip_scheduler.core.breakers import BreakerView
 from xip_scheduler.core.estimates import Estimates, lateness
@@ -195,6 +197,14 @@ class Core:
         """The run now; of the last final ones their last view; None for the store to answer."""
         live = self._state.runs.get(run_id)
         return self._view(live) if live else self._state.finished.get(run_id)
+
+    def account(self, run_id: RunId) -> RunAccount | None:
+        """Where the time of a live run went so far; of the last final ones, of the whole run."""
+        live = self._state.runs.get(run_id)
+        if live is not None:
+            return account_of(live, self._now_s)
+        view = self._state.finished.get(run_id)
+        return None if view is None else view.account
 
     def breakers(self) -> list[BreakerView]:
         """Kernel versions that are guarded or stopped."""

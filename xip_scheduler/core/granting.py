@@ -80,6 +80,10 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
     state.open_lease(lease)
     if run.first_lease_s is None:
         run.first_lease_s = now_s
+    run.last_lease_s = now_s
+    times = lease.node.times
+    if times.begin_s is None:
+        times.begin_s = now_s
     run.epoch_last = lease.epoch
     state.queue.served(run, lease.work_s)
     state.counters.leases_granted += 1

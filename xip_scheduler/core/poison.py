@@ -99,6 +99,8 @@ def fail_tile(
     retry = run.histories.get((node.node_id, tile))
     if retry is None:
         retry = run.histories[node.node_id, tile] = Retry(run, node, tile)
+    run.retried_count += 1
+    node.times.wasted_s += node.cost.tile_s
     attempt = Attempt(lease.worker.worker_id, int(reason), message, is_suspect)
     _record(state, retry, attempt, actions)
     retry.suspected_under = lease.epoch if is_suspect else Epoch(0)

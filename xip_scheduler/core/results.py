@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
+from xip_scheduler.core.accounts import account_of, add_inputs
 from xip_scheduler.core.actions import Action, RecordFailedTiles, RecordRunState, RecordTiles, RevokeLease
 from xip_scheduler.core.breakers import tile_computed
 from xip_scheduler.core.events import TilesReported
@@ -34,6 +35,8 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     if worker.is_silent:
         state.hear(worker, now_s)
     if not lease.is_open(begin, end) or not node.done.add_new(begin, end):
+        node.times.wasted_s += event.elapsed_ns * 1e-9
+        lease.run.duplicated_count += 1
         _refuse_decided(state, lease, begin, end, actions)
         return
     tile_count = end - begin
@@ -43,6 +46,13 @@ def tiles_reported(state: SchedulerState, event: TilesReported, now_s: float, ac
     quarantined_count = _quarantined_cells(run.plan, event) if event.quarantined else 0
     run.cells_quarantined += quarantined_count
     worker.tiles_done += tile_count
+    times = node.times
+    times.end_s = now_s
+    times.elapsed_ns += event.elapsed_ns
+    if event.elapsed_ns > times.slow_ns * tile_count:
+        times.keep_slow(event.elapsed_ns // tile_count, begin, event.worker_id)
+    if event.fetch_ns or event.pruned_count:
+        add_inputs(run, times, event)
     state.counters.tiles_recorded += tile_count
     if not lease.is_isolated:  # a child's start and the search for a row say nothing about a tile
         lease.pace.report(tile_count, event.elapsed_ns)
@@ -179,4 +189,4 @@ def close_run(
     state: SchedulerState, run: LiveRun, final: RunState, message: str, actions: list[Action], who: str = ""
 ) -> None:
     actions.append(RecordRunState(run.run_id, final, message, who))
-    state.finish(run, view_run(run, final, message))
+    state.finish(run, view_run(run, final, message, account=account_of(run)))

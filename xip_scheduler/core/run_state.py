@@ -27,6 +27,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
+from xip_scheduler.core.accounts import NodeTimes, Traffic
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
@@ -139,6 +140,7 @@ class NodeState:
         depth: length of the longest chain of inputs.
         leased_count: tiles in live leases that are not decided.
         reused_count: tiles that were taken over when the run began.
+        times: where the time of its tiles went (`accounts`).
         suspects: tiles that are leased isolated, decided ones among them; None while there never was one.
     """
 
@@ -160,6 +162,7 @@ class NodeState:
         "suspects",
         "tile_count",
         "tiles_per_lease",
+        "times",
     )
 
     def __init__(self, plan_node: Node, cost: TileCost, done: IntervalSet, failed: IntervalSet) -> None:
@@ -177,6 +180,8 @@ class NodeState:
         self.depth = 0
         self.leased_count = 0
         self.reused_count = 0
+        self.times = NodeTimes()
+        self.times.count_before = done.count - failed.count
         self.suspects: IntervalSet | None = None
         self._ready_begin = self._ready_end = 0  # what was found ready last; a ready tile stays ready
 
@@ -197,7 +202,7 @@ class NodeState:
 
     @property
     def carries_cells(self) -> bool:
-        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL)
+        return self.plan_node.kind in (NodeKind.VALUE, NodeKind.PROBE, NodeKind.KERNEL, NodeKind.SUITABILITY)
 
     def ready_head(self) -> tuple[int, int]:
         """The first ready tiles of what is pending; empty when there are none within reach."""
@@ -242,7 +247,8 @@ class LiveRun:
         retries: failed tiles waiting for another worker, by (node id, tile).
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
-        submitted_s, first_lease_s: scheduler clock.
+        submitted_s, first_lease_s, last_lease_s: scheduler clock.
+        retried_count, duplicated_count, traffic: for its account (`accounts`).
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
@@ -260,6 +266,7 @@ class LiveRun:
         "cells_quarantined",
         "deadline_after_s",
         "deadline_s",
+        "duplicated_count",
         "duplicated_s",
         "epoch_last",
         "first_lease_s",
@@ -267,6 +274,7 @@ class LiveRun:
         "histories",
         "is_paused",
         "is_queued",
+        "last_lease_s",
         "message",
         "name",
         "nodes",
@@ -275,6 +283,7 @@ class LiveRun:
         "plan_digest",
         "priority",
         "reclaimed_epoch",
+        "retried_count",
         "retries",
         "retry_of",
         "reuse_of",
@@ -283,6 +292,7 @@ class LiveRun:
         "submitted_at_s",
         "submitted_s",
         "tenant",
+        "traffic",
         "turns",
         "waits_for",
     )
@@ -319,6 +329,10 @@ class LiveRun:
         self.epoch_last = 0
         self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
+        self.last_lease_s = 0.0
+        self.retried_count = 0
+        self.duplicated_count = 0
+        self.traffic: Traffic = {}
         self.priority = priority
         self.deadline_after_s = deadline_after_s
         self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from xip_core.kernel_versions import Versions
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.leases import Worker
 from xip_scheduler.core.run_state import LiveRun
 from xip_scheduler.core.words import ConnectionId, Priority, RunId, RunState, WorkerId
@@ -38,6 +39,7 @@ class RunView(msgspec.Struct, frozen=True):
         eta_s: seconds until the run is final at its present share, 0 when unknown (`estimates`).
         retry_of: the run whose results it took over, "" for none.
         reuse_of: the run of another plan whose tiles it began with, "" for none.
+        account: of a run that is final.
         message: why a run failed or was cancelled, which sums are missing, or what a live one waits for.
     """
 
@@ -63,6 +65,7 @@ class RunView(msgspec.Struct, frozen=True):
     eta_s: float = 0.0
     retry_of: str = ""
     reuse_of: str = ""
+    account: RunAccount | None = None
 
 
 class WorkerView(msgspec.Struct, frozen=True):
@@ -88,7 +91,9 @@ class WorkerView(msgspec.Struct, frozen=True):
     drain_reason: str = ""
 
 
-def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) -> RunView:
+def view_run(
+    run: LiveRun, state: RunState, message: str, eta_s: float = 0.0, account: RunAccount | None = None
+) -> RunView:
     plan = run.plan
     return RunView(
         run_id=run.run_id,
@@ -128,6 +133,7 @@ def view_run(run: LiveRun, state: RunState, message: str, eta_s: float = 0.0) ->
         eta_s=eta_s,
         retry_of=run.retry_of,
         reuse_of=run.reuse_of,
+        account=account,
     )
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from xip_core.errors import FailureReason, RequestError
+from xip_core.model.account import RunAccount
+from xip_core.model.result import Run
+from xip_core.wire import convert
 from xip_core.wire.v1 import common_pb2, run_pb2
 from xip_scheduler.store.protocol import Attempt, StoredRecord
 from xip_scheduler.store.thread import StoreThread
@@ -12,6 +17,16 @@ from xip_scheduler.store.thread import StoreThread
 TILES_PER_CALL_MAX = 1_000
 ATTEMPTS_SHOWN = 16
 """Of one tile; the limits of a scheduler allow fewer."""
+
+
+async def explanation(store: StoreThread, run: Run, account: RunAccount | None) -> run_pb2.ExplainRunResponse:
+    """What is told of *run*; *account* where the core has one."""
+    notes = await store.notes(run.run_id)
+    return run_pb2.ExplainRunResponse(
+        run=convert.run_to_wire(run),
+        reuse=notes.get("reuse", ""),
+        account=notes.get("account", "") if account is None else msgspec.json.encode(account).decode(),
+    )
 
 
 async def tile_records(

@@ -25,6 +25,7 @@ import msgspec
 
 from xip_core.errors import NotFoundError, RequestError, StoreError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
+from xip_core.model.account import RunAccount
 from xip_core.model.result import Quarantine, Run
 from xip_core.model.run_spec import KernelSignature
 from xip_core.wire import convert
@@ -37,7 +38,7 @@ from xip_scheduler.logs import logger
 from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.callers import caller
 from xip_scheduler.rpc.changes import RunChanges
-from xip_scheduler.rpc.explaining import tile_records
+from xip_scheduler.rpc.explaining import explanation, tile_records
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.pages import page_token_of, run_key_of
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
@@ -78,6 +79,7 @@ class CoreQueries(msgspec.Struct, frozen=True):
     """What the service asks of the core, at a moment when all it knows is durable."""
 
     run: Callable[[RunId], RunView | None]
+    account: Callable[[RunId], RunAccount | None]
     live_run_count: Callable[[], int]
     live_run_count_of: Callable[[str], int]
     worker_count: Callable[[], int]
@@ -345,8 +347,8 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self, request: run_pb2.ExplainRunRequest, context: Context
     ) -> run_pb2.ExplainRunResponse:
         run = await self._run(request.run_id)
-        notes = await self._store.notes(request.run_id)
-        return run_pb2.ExplainRunResponse(run=convert.run_to_wire(run), reuse=notes.get("reuse", ""))
+        live = await self._driver.query(lambda: self._core.account(RunId(request.run_id)))
+        return await explanation(self._store, run, live)
 
     async def GetTileRecords(  # noqa: N802 - the name is the wire's
         self, request: run_pb2.GetTileRecordsRequest, context: Context

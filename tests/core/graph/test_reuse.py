@@ -16,8 +16,16 @@ from xip_core.graph.plan import NodeKind, Plan
 from xip_core.graph.planner import plan_run
 from xip_core.graph.reuse import Comparison, MarketChange, QuoteChange, compare, intervals_of, market_change
 from xip_core.model.market import Snapshot, decode_snapshot, encode_snapshot
+from xip_core.model.market_objects import market_objects
 from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
-from xip_core.model.scenario import ScenarioSet, decode_scenarios, encode_scenarios
+from xip_core.model.scenario import (
+    Scenario,
+    ScenarioMarket,
+    ScenarioSet,
+    Shift,
+    decode_scenarios,
+    encode_scenarios,
+)
 from xip_core.samples import load
 from xip_core.wire.convert import encode_block
 
@@ -45,10 +53,15 @@ class Runs:
         self._outcomes: dict[bytes, RunOutcome] = {}
 
     def plan(
-        self, book: bytes = BOOK, market: Snapshot = MARKET, scenarios: ScenarioSet = SCENARIOS, measures=MEASURES
+        self,
+        book: bytes = BOOK,
+        market: Snapshot = MARKET,
+        scenarios: ScenarioSet = SCENARIOS,
+        measures: tuple[str, ...] = MEASURES,
     ) -> Plan:
-        digests = map(self.blobs.put, (book, encode_snapshot(market), encode_scenarios(scenarios)))
-        work = RiskWork(*digests, measures, market.base_currency, market.as_of.isoformat())
+        put, as_of = self.blobs.put, market.as_of.isoformat()
+        digests = put(book), put(encode_snapshot(market)), put(encode_scenarios(scenarios))
+        work = RiskWork(*digests, measures, market.base_currency, as_of)
         return plan_run(RunSpec("a run", work), self.blobs.get)
 
     def outcome(self, plan: Plan) -> RunOutcome:
@@ -212,6 +225,19 @@ def test_a_quote_removed_is_a_change_and_equal_nans_are_none() -> None:
     removed = market_change(a_snapshot({"X": float("nan")}), a_snapshot({"X": float("nan"), "EURUSD": None}))
     assert [(quote.name, quote.after) for quote in removed.quotes] == [("EURUSD", None)]
     assert market_change(a_snapshot(), a_snapshot()) == MarketChange()
+
+
+def test_a_spot_that_moves_a_shift_by_moneyness_to_other_strikes_reaches_the_volatilities() -> None:
+    name = "COMDTY_WTI_USD"
+    surface = f"commodity_volatility/{name}"
+    market = ScenarioMarket(MARKET)
+    shift = Shift(target="commodity_volatility", name=name, shift_absolute=0.01, moneyness_until=1.0)
+    spot = market_objects(MARKET)[f"commodity/{name}"].quotes[0].quote
+    scenarios = ScenarioSet(scenarios=(Scenario(name="base"), Scenario(name="low", shifts=(shift,))))
+    new = ticked({spot: float(MARKET.quotes[spot]) * 3.0})
+    assert set(market.quotes_of(shift)) != set(ScenarioMarket(new).quotes_of(shift)), "the story has its point"
+    assert surface not in market_change(MARKET, new).objects
+    assert surface in market_change(MARKET, new, scenarios).objects
 
 
 def test_intervals_are_runs_of_flags() -> None:

@@ -155,7 +155,9 @@ def test_a_run_has_the_same_bytes_and_counts_without_pruning(monkeypatch: pytest
     plan, inputs = a_run(good_book())
     pruned = evaluate_all(plan, inputs)
 
-    def all_computed(columns: Columns, market: Floats, base: Floats, has_base: bool) -> PrunedValues:
+    def all_computed(
+        columns: Columns, market: Floats, base: Floats, has_base: bool, at_base: Columns
+    ) -> PrunedValues:
         whole = market if has_base else np.concatenate((base, market), axis=1)
         return PrunedValues(row_values(columns, whole), 0)
 

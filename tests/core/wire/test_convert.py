@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
 from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, Run, RunState, WorkerInfo
-from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec
+from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 from xip_core.wire import convert
 from xip_core.wire.v1 import common_pb2, run_pb2
 
@@ -162,6 +162,7 @@ def test_a_run_of_an_unknown_state_is_refused():
         RiskWork(DIGEST, DIGEST, DIGEST, ("pv", "delta"), "EUR", "2016-02-05"),
         ProbeWork("probe.spin", 100, 0.01, 3),
         KernelWork("black.european", DIGEST, ("pv",), 100),
+        SuitabilityWork(DIGEST, DIGEST, DIGEST, "EUR", "2016-02-05", DIGEST, DIGEST, DIGEST, 0.04, "stress *"),
         KernelWork("desk.twice", DIGEST, signature=KernelSignature("desk.twice", "3", ("x",), ("pv", "delta"), 1e-6)),
     ],
 )
@@ -171,7 +172,7 @@ def test_a_request_survives_the_wire(work):
 
 
 def test_a_request_without_work_is_refused():
-    with pytest.raises(RequestError, match="must have risk, probe or kernel work") as caught:
+    with pytest.raises(RequestError, match="must have risk, probe, kernel or suitability work") as caught:
         convert.run_spec_from_wire(run_pb2.RunSpec(name="n"))
     assert caught.value.reason == "EMPTY_REQUEST"
 

@@ -281,6 +281,60 @@ class KernelWork(_message.Message):
 Global___KernelWork: _TypeAlias = KernelWork  # noqa: Y015
 
 @_typing.final
+class SuitabilityWork(_message.Message):
+    """Clients judged by the risk of what they hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_DIGEST_FIELD_NUMBER: _builtins.int
+    MARKET_DIGEST_FIELD_NUMBER: _builtins.int
+    SCENARIOS_DIGEST_FIELD_NUMBER: _builtins.int
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    INSTRUMENTS_DIGEST_FIELD_NUMBER: _builtins.int
+    CLIENTS_DIGEST_FIELD_NUMBER: _builtins.int
+    PROFILES_DIGEST_FIELD_NUMBER: _builtins.int
+    SPAN_YEARS_FIELD_NUMBER: _builtins.int
+    STRESS_FIELD_NUMBER: _builtins.int
+    book_digest: _builtins.bytes
+    """The instruments, one a row, and what values them; as in RiskWork."""
+    market_digest: _builtins.bytes
+    scenarios_digest: _builtins.bytes
+    base_currency: _builtins.str
+    as_of: _builtins.str
+    instruments_digest: _builtins.bytes
+    """JSON: what the rules need of each instrument beside its risk."""
+    clients_digest: _builtins.bytes
+    """MessagePack: clients and their positions."""
+    profiles_digest: _builtins.bytes
+    """JSON: limits by profile."""
+    span_years: _builtins.float
+    """Of a market scenario."""
+    stress: _builtins.str
+    """Pattern for the names of the scenarios that are the stress pack."""
+    def __init__(
+        self,
+        *,
+        book_digest: _builtins.bytes = ...,
+        market_digest: _builtins.bytes = ...,
+        scenarios_digest: _builtins.bytes = ...,
+        base_currency: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        instruments_digest: _builtins.bytes = ...,
+        clients_digest: _builtins.bytes = ...,
+        profiles_digest: _builtins.bytes = ...,
+        span_years: _builtins.float = ...,
+        stress: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base_currency", b"base_currency", "book_digest", b"book_digest", "clients_digest", b"clients_digest", "instruments_digest", b"instruments_digest", "market_digest", b"market_digest", "profiles_digest", b"profiles_digest", "scenarios_digest", b"scenarios_digest", "span_years", b"span_years", "stress", b"stress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuitabilityWork: _TypeAlias = SuitabilityWork  # noqa: Y015
+
+@_typing.final
 class RunSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -289,6 +343,7 @@ class RunSpec(_message.Message):
     RISK_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     KERNEL_FIELD_NUMBER: _builtins.int
+    SUITABILITY_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
@@ -310,6 +365,8 @@ class RunSpec(_message.Message):
     def probe(self) -> Global___ProbeWork: ...
     @_builtins.property
     def kernel(self) -> Global___KernelWork: ...
+    @_builtins.property
+    def suitability(self) -> Global___SuitabilityWork: ...
     def __init__(
         self,
         *,
@@ -318,16 +375,17 @@ class RunSpec(_message.Message):
         risk: Global___RiskWork | None = ...,
         probe: Global___ProbeWork | None = ...,
         kernel: Global___KernelWork | None = ...,
+        suitability: Global___SuitabilityWork | None = ...,
         priority: Global___Priority.ValueType = ...,
         deadline_after_s: _builtins.float = ...,
         since: _builtins.str = ...,
         no_reuse: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "suitability", b"suitability", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "suitability", b"suitability", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel", "suitability"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 

@@ -1,0 +1,162 @@
+"""What `xipctl explain`, `xipctl run --since` and `xipctl lineage` show to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xip_core.cli.screen import DIGEST_LENGTH, _count, _escape, _show, _table, console, short_duration
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xip_core.cli.explained import Explained
+    from xip_core.cli.lineage_of import Lineage
+    from xip_core.model.account import Reuse
+
+NAMES_SHOWN = 8
+
+
+def print_reuse(reuse: Reuse) -> None:
+    """What a run took over of another, what changed, and why the rest is computed."""
+    out = console()
+    other = _escape(reuse.run_id)
+    if reuse.refusal:
+        out.print(f"[yellow]nothing taken over[/] of run {other}: {_escape(reuse.refusal)}\n", soft_wrap=True)
+        return
+    share = reuse.tiles_reused / reuse.tile_count if reuse.tile_count else 0.0
+    out.print(f"[bold]{share:.0%}[/] of {_count(reuse.tile_count, 'tile')} taken over of run {other}")
+    if reuse.definitions:
+        out.print(f"  [yellow]market definitions changed:[/] {_escape(', '.join(reuse.definitions))}", soft_wrap=True)
+    for quote in reuse.quotes[:NAMES_SHOWN]:
+        before, after = ("none" if value is None else f"{value}" for value in (quote.before, quote.after))
+        change = f"{_escape(before)} [dim]→[/] {_escape(after)}"
+        out.print(f"  [dim]quote[/] {_escape(quote.name)}  {change}", soft_wrap=True)
+    if reuse.quote_count > NAMES_SHOWN:
+        out.print(f"  [dim]and {_count(reuse.quote_count - NAMES_SHOWN, 'more quote')}[/]")
+    if reuse.object_count:
+        more = f" and {reuse.object_count - NAMES_SHOWN:,} more" if reuse.object_count > NAMES_SHOWN else ""
+        names = ", ".join(reuse.objects[:NAMES_SHOWN])
+        out.print(f"  [dim]reaches {_count(reuse.object_count, 'object')}:[/] {_escape(names)}{more}", soft_wrap=True)
+    computed = [node for node in reuse.nodes if node.tiles_reused < node.tile_count]
+    if computed:
+        table = _table("computed", "tiles", "taken over", "why", left=1)
+        table.columns[-1].justify = "left"
+        for node in computed:
+            words = [f"{reason} ({count:,})" for reason, count in node.reasons]
+            why = ", ".join(words) if len(words) > 1 else node.reasons[0][0]
+            tiles = f"{node.tile_count - node.tiles_reused:,}"
+            table.add_row(_escape(node.name), tiles, f"{node.tiles_reused:,}", _escape(why))
+        _show(out, table)
+
+
+def print_explained(found: Explained) -> None:
+    out = console()
+    out.print(f"[bold]run {_escape(found.run_id)}[/]  {found.state} after {_seconds(found.wall_s)}{_against(found)}")
+    if not found.is_whole:
+        out.print("[yellow]the scheduler restarted meanwhile: times are of what was computed since[/]")
+    slot_s = found.compute_s + found.fetch_s + found.wasted_s
+    parts = (("compute", found.compute_s), ("data", found.fetch_s), ("wasted", found.wasted_s))
+    spent = " [dim]·[/] ".join(f"{name} {_seconds(value)} {_percent(value, slot_s)}" for name, value in parts)
+    idle = f"[dim]queue[/] {_seconds(found.queue_s)} [dim]· tail[/] {_seconds(found.tail_s)}"
+    out.print(f"{idle} [dim]· slots:[/] {spent}")
+    tries = f"{_count(found.retried_count, 'failed try').replace('trys', 'tries')}, {found.duplicated_count:,} twice"
+    out.print(
+        f"[dim]taken over[/] {_percent(found.tiles_reused, found.tile_count)} of {found.tile_count:,} tiles "
+        f"[dim]· pruned[/] {_percent(found.cells_pruned, found.cells_timed)} of {found.cells_timed:,} cells "
+        f"[dim]· retries[/] {tries}\n"
+    )
+    for table in (_path_table(found), _kernel_table(found), _tile_table(found), _cost_table(found), _traffic(found)):
+        if table.row_count:
+            _show(out, table)
+
+
+def _against(found: Explained) -> str:
+    words = f", about {short_duration(found.eta_s)} left" if found.eta_s is not None else ""
+    if found.late_s is None or found.deadline_s is None:
+        return words
+    margin = short_duration(abs(found.late_s))
+    late = f"[yellow]{margin} late[/]" if found.late_s > 0.0 else f"{margin} to spare"
+    return f"{words}, deadline after {short_duration(found.deadline_s)}: {late}"
+
+
+def _path_table(found: Explained) -> Table:
+    table = _table("critical path", "adds", "begins", "ends", "tiles", left=1)
+    if found.path:
+        table.add_row("[dim]queue[/]", _seconds(found.queue_s), "", "", "")
+    for step in found.path:
+        times = (_seconds(step.adds_s), _seconds(step.begin_s), _seconds(step.end_s))
+        table.add_row(_escape(step.node), *times, f"{step.tiles_timed:,}")
+    return table
+
+
+def _kernel_table(found: Explained) -> Table:
+    table = _table("kernel", "at", "compute", "ns a cell", left=2)
+    for cost in found.kernels:
+        per_cell = "" if cost.ns_per_cell is None else f"{cost.ns_per_cell:,.0f}"
+        table.add_row(f"{_escape(cost.kernel)}@{_escape(cost.version)}", cost.kind, _seconds(cost.compute_s), per_cell)
+    return table
+
+
+def _tile_table(found: Explained) -> Table:
+    table = _table("slowest tiles", "tile", "time", "rows", "worker", left=1)
+    table.columns[-1].justify = table.columns[-2].justify = "left"
+    for slow in found.slowest:
+        rows = ", ".join(str(row) for row in slow.rows)
+        rows += f" and {slow.row_count - len(slow.rows):,} more" if slow.row_count > len(slow.rows) else ""
+        table.add_row(_escape(slow.node), str(slow.tile), _seconds(slow.elapsed_s), rows, _escape(slow.worker_id))
+    return table
+
+
+def _cost_table(found: Explained) -> Table:
+    table = _table("cost", "rows", "core-seconds", "wasted", "share", left=1)
+    total_s = sum(cost.core_s for cost in found.costs)
+    for cost in found.costs if total_s else ():
+        numbers = (f"{cost.row_count:,}", f"{cost.core_s:,.3f}", f"{cost.wasted_s:,.3f}")
+        table.add_row(_escape(cost.label), *numbers, _percent(cost.core_s, total_s))
+    return table
+
+
+def _traffic(found: Explained) -> Table:
+    table = _table("received by worker", "kind", "bytes", "times", left=2)
+    for worker_id, kinds in found.received.items():
+        for kind, (size_bytes, count) in kinds.items():
+            table.add_row(_escape(worker_id), _escape(kind), f"{size_bytes:,}", f"{count:,}")
+    return table
+
+
+def print_lineage(lineage: Lineage) -> None:
+    out = console()
+    out.print(f"[bold]{_escape(lineage.cell)}[/]  row {lineage.row} [dim]of run[/] {_escape(lineage.run_id)}")
+    out.print(f"[dim]{_digests(lineage.digests)}[/]", soft_wrap=True)
+    for origin, digests in lineage.origins.items():
+        told = _digests(digests) if digests else "not kept any more"
+        out.print(f"[dim]tiles of run {_escape(origin)} read {told}[/]", soft_wrap=True)
+    if lineage.reason:
+        out.print(f"[yellow]{_escape(lineage.reason)}[/]  {_escape(lineage.message)}", soft_wrap=True)
+    out.print()
+    table = _table("node", "tile", "state", "worker", "cpu", "version", "epoch", "computed in", left=1)
+    for position in (2, 3, 7):
+        table.columns[position].justify = "left"
+    for tile in lineage.tiles:
+        origin = _escape(tile.origin or lineage.run_id) if tile.state == "computed" else ""
+        who = (_escape(tile.worker_id), _escape(tile.cpu_level), _escape(tile.version), str(tile.epoch or ""))
+        table.add_row(_escape(tile.node), str(tile.tile), tile.state, *who, origin)
+    _show(out, table)
+    for tile in lineage.tiles:
+        for attempt in tile.attempts:
+            what = f"{_escape(tile.node)} tile {tile.tile}: {attempt.reason} on {_escape(attempt.worker_id)}"
+            out.print(f"[yellow]try[/]  {what}  [dim]{_escape(attempt.message)}[/]", soft_wrap=True)
+    kernels = ", ".join(f"{name}@{version}" for name, version in lineage.kernels.items())
+    out.print(f"[dim]kernels {_escape(kernels)}[/]", soft_wrap=True)
+
+
+def _digests(digests: dict[str, str]) -> str:
+    return " · ".join(f"{name} {digest[:DIGEST_LENGTH]}" for name, digest in digests.items() if digest)
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:,.1f} ms" if value < 1.0 else f"{value:,.2f} s"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "0%"
