@@ -29,6 +29,7 @@ from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
+from xip_core.pricing.calibrate_again import KnownBlock, known_blocks_of, reached_since
 from xip_core.pricing.calibrate_inflation import InflationBuilder
 from xip_core.pricing.calibrate_versions import BlockVersions
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
@@ -108,7 +109,11 @@ def calibrate_tile(
     calibrator = calibrator_of(snapshot, layout)
     scenario_market = calibrator.scenario_market
     block = (scenarios, scenario_begin, scenario_end, risk_classes)
-    market, failures = calibrator.calibrate_block(scenario_market.quote_matrix(*block))
+    changed, blocks = scenario_market.quote_matrix(*block), known_blocks_of(layout)
+    known = blocks.find(*block)
+    market, failures = calibrator.calibrate_block(changed, known)
+    kept = KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures)
+    blocks.keep(kept, scenario_begin, scenario_end, risk_classes)
     shift_curves(layout, market, scenario_market.object_shifts(*block))
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
@@ -163,8 +168,15 @@ class Calibrator:
         """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
         return self.calibrate_block(matrix_of(changed, self._snapshot.quotes))
 
-    def calibrate_block(self, changed: QuoteMatrix) -> tuple[Floats, dict[tuple[str, int], Failure]]:
-        """Market matrix (F, S) of the scenarios of a block, and failures by (object, column)."""
+    def calibrate_block(
+        self, changed: QuoteMatrix, known: KnownBlock | None = None
+    ) -> tuple[Floats, dict[tuple[str, int], Failure]]:
+        """Market matrix (F, S) of the scenarios of a block, and failures by (object, column).
+
+        Args:
+            known: the same scenarios of another snapshot with the same definitions; saves time and decides no number.
+        """
+        reached = None if known is None else reached_since(known, self._snapshot.quotes, changed, self.scenario_market)
         base, _ = self.base_market()
         market = np.repeat(base[:, None], changed.values.shape[1], axis=1)
         failures: dict[tuple[str, int], Failure] = {}
@@ -174,6 +186,10 @@ class Calibrator:
             poll()
             found = versions.of(name)
             begin, end = self._layout.ranges[name]
+            if known is not None and reached is not None and name not in reached:
+                market[begin:end] = known.market[begin:end]
+                failures |= {key: failure for key, failure in known.failures.items() if key[0] == name}
+                continue
             if name in self._base_failures:
                 failures |= {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
             if not len(found.columns):
