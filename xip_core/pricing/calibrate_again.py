@@ -44,6 +44,14 @@ class KnownBlock(msgspec.Struct, frozen=True):
     failures: Failures
 
 
+class KnownBase(msgspec.Struct, frozen=True):
+    """The base market of a snapshot, (F,), and its failures by object."""
+
+    quotes: Mapping[str, float | str]
+    market: Floats
+    failures: Mapping[str, Failure]
+
+
 BlockKey = tuple[int, int, int, tuple[str, ...]]
 
 
@@ -79,8 +87,7 @@ def reached_since(
     known: KnownBlock, quotes: Mapping[str, float | str], changed: QuoteMatrix, market: ScenarioMarket
 ) -> frozenset[str]:
     """Objects that are other than in *known*, in the base or in a scenario."""
-    names = {name for name, value in quotes.items() if not _is_same(known.quotes.get(name), value)}
-    names.update(known.quotes.keys() - quotes.keys())
+    names = changed_quotes(known.quotes, quotes)
     rows = {name: row for row, name in enumerate(changed.quotes)}
     rows_before = {name: row for row, name in enumerate(known.changed.quotes)}
     names.update(rows.keys() ^ rows_before.keys())
@@ -91,6 +98,12 @@ def reached_since(
         is_same = (ours.view(np.int64) == theirs.view(np.int64)).all(axis=1)
         names.update(name for name, same in zip(both, is_same.tolist(), strict=True) if not same)
     return market.reached_by(names)
+
+
+def changed_quotes(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> set[str]:
+    """Names with another value, or in one of the snapshots alone."""
+    changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
+    return changed | (before.keys() - after.keys())
 
 
 def _is_same(before: float | str | None, after: float | str) -> bool:
