@@ -16,8 +16,8 @@ from xip_core.client.blobs import download, upload
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
 from xip_core.client.heads import snapshot_head
 from xip_core.client.requests import detail_of, signature_and_table
+from xip_core.client.sent import SentBlobs, ticked
 from xip_core.errors import RequestError, UnavailableError
-from xip_core.graph.plan import decode_plan
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
@@ -61,6 +61,7 @@ class Client:
 
     def __init__(self, address: str, patience: Patience | None = None) -> None:
         self._connection = Connection(parse_addresses(address), patience or Patience())
+        self._sent = SentBlobs()
 
     def __enter__(self) -> SyncClient:
         from xip_core.client.sync import SyncClient
@@ -88,8 +89,24 @@ class Client:
     # ---- blobs ------------------------------------------------------------------------------------------------------
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
-        """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        return await upload(self._connection, blobs)
+        """
+        Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob
+        sent before where that is much less.
+        """
+        return await upload(self._connection, blobs, self._sent)
+
+    async def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        """
+        The uploaded market with other values of *quotes*, to be submitted; `submit` sends only the difference.
+
+        Raises:
+            RequestError: UNKNOWN_QUOTE, the market has no such one.
+        """
+        market = self._sent.find(market_digest)
+        if market is None:
+            market = await self.blob(market_digest)
+            self._sent.keep(market_digest, market)
+        return await asyncio.to_thread(ticked, market, quotes)
 
     async def blob(self, digest: str) -> bytes:
         """
@@ -138,9 +155,6 @@ class Client:
                 `PENDING` in `Results`.
             risk_classes: apply shifts of quotes of these alone; () applies all.
             since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
-
-        Raises:
-            RequestError: what the planner refuses (`xip_core.graph.planner`).
         """
         asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
         head = snapshot_head(market)
@@ -441,9 +455,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        from xip_core.client.table_results import TableResults
-
-        return TableResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_table_results(self, run)
 
     async def table_results(self, run_id: str) -> TableResults:
         """
@@ -452,11 +464,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        results = await self.empty_table_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.table_results(self, run_id)
 
     async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
         """
@@ -465,9 +473,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        from xip_core.client.suitability_results import SuitabilityResults
-
-        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_suitability_results(self, run)
 
     async def suitability_results(self, run_id: str) -> SuitabilityResults:
         """
@@ -476,11 +482,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        results = await self.empty_suitability_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.suitability_results(self, run_id)
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from xip_core.client.heads import scenario_names, trade_labels
 from xip_core.errors import RequestError
+from xip_core.graph.plan import decode_plan
 from xip_core.model.result import Run
 from xip_core.model.sensitivity_head import is_sensitivity_set
 
 if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.client.results import Results
+    from xip_core.client.suitability_results import SuitabilityResults
+    from xip_core.client.table_results import TableResults
     from xip_core.client.tables import AggregateTable
 
 
@@ -56,4 +59,36 @@ async def tables(client: Client, run_id: str) -> dict[str, AggregateTable]:
         if block.is_aggregate:
             table = table_of(block.columns)
             found[table.name] = table
+    return found
+
+
+async def empty_table_results(client: Client, run: Run) -> TableResults:
+    """Columns for the rows of *run*, a kernel over a table."""
+    from xip_core.client.table_results import TableResults
+
+    return TableResults(decode_plan(await client.blob(run.plan_digest)))
+
+
+async def table_results(client: Client, run_id: str) -> TableResults:
+    """All numbers of a kernel over a table."""
+    found = await empty_table_results(client, await client.run(run_id))
+    async for block in client.stream_results(run_id):
+        found.add(block)
+    found.add_quarantine(await client.quarantine(run_id))
+    return found
+
+
+async def empty_suitability_results(client: Client, run: Run) -> SuitabilityResults:
+    """Columns for the clients of *run*."""
+    from xip_core.client.suitability_results import SuitabilityResults
+
+    return SuitabilityResults(decode_plan(await client.blob(run.plan_digest)))
+
+
+async def suitability_results(client: Client, run_id: str) -> SuitabilityResults:
+    """All verdicts of a suitability run."""
+    found = await empty_suitability_results(client, await client.run(run_id))
+    async for block in client.stream_results(run_id):
+        found.add(block)
+    found.add_quarantine(await client.quarantine(run_id))
     return found

@@ -89,6 +89,10 @@ class SyncClient:
         return self._wait(self._client.blob(digest))
 
     @_documented
+    def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        return self._wait(self._client.tick(market_digest, quotes))
+
+    @_documented
     def submit(
         self,
         book: bytes,

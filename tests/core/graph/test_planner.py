@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_a_book_becomes_a_pair_of_nodes_per_group_between_calibrate_and_reduce()
 
 
 def test_a_value_tile_needs_its_rows_its_scenarios_and_the_base_market():
-    plan = a_plan(book=a_book_of("swap", 300), scenarios=some_scenarios(70))
+    plan = a_plan(book=a_book_of("swap", 3000), scenarios=some_scenarios(70))
     (value,) = nodes_of(plan, NodeKind.VALUE)
     rows, block, base = value.inputs
     assert plan.nodes[rows.node_id].kind == NodeKind.RESOLVE
@@ -183,13 +184,29 @@ def test_a_shift_that_names_nothing_is_refused():
     assert "'EURCHF' names nothing" in str(refused)
 
 
+def test_contradictory_shifts_are_refused():
+    scenarios = json.loads(some_scenarios(3)) | {"exclusive": True}
+    scenarios["scenarios"][2]["shifts"] *= 2
+    refused = refusal_of(scenarios=json.dumps(scenarios).encode())
+    assert refused.reason == "CONTRADICTORY_SHIFTS"
+    assert "scenario 2 's2' of an exclusive set must change" in str(refused)
+
+
+def test_a_table_of_shifts_that_names_nothing_is_refused():
+    scenarios = json.loads(some_scenarios(3))
+    table = {"kind": "absolute", "names": ["FX/EUR/CHF"], "first": 1, "count": 1, "sizes": "AAAAAAAA8D8="}
+    refused = refusal_of(scenarios=json.dumps(scenarios | {"tables": [table]}).encode())
+    assert refused.reason == "BAD_SCENARIO"
+    assert "row 0 of a table of quote shifts names nothing in the market: 'FX/EUR/CHF'" in str(refused)
+
+
 def test_an_empty_book_is_refused():
     assert refusal_of(book=b"").reason == "EMPTY_BOOK"
 
 
 def test_a_run_of_too_many_tiles_is_refused(monkeypatch):
     monkeypatch.setattr(risk_graph, "TILE_COUNT_MAX", 5)
-    refused = refusal_of(book=a_book_of("swap", 300), scenarios=some_scenarios(70))
+    refused = refusal_of(book=a_book_of("swap", 3000), scenarios=some_scenarios(70))
     assert refused.reason == "TOO_LARGE"
     assert "at most 5 tiles, got 20" in str(refused)
 
