@@ -98,6 +98,12 @@ class LoadingCache(Generic[K, V]):
             self.fulfil(key, value, size)
             return value
 
+    def peek(self, key: K) -> V | None:
+        """The value where it is held."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return None if entry is None else entry.value
+
     def find_or_claim(self, key: K) -> _Entry[V] | None:
         """The entry; or None, and then the caller must `fulfil` or `release` the key. Waits while another loads it."""
         while True:
@@ -172,6 +178,10 @@ class BlobCache:
             return content, len(content)
 
         return self._cache.get(digest, load)
+
+    def peek(self, digest: str) -> bytes | None:
+        """The blob where it is held; nobody waits or fetches."""
+        return self._cache.peek(digest)
 
 
 class OutputKey(msgspec.Struct, frozen=True, gc=False):

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
-from xip_core.errors import UnavailableError, XipError
+from xip_core.errors import IntegrityError, UnavailableError, XipError
+from xip_core.model.delta import apply_delta
 from xip_core.pricing.tile import TileCancelledError
 from xip_core.wire.status import RETRIED_CODES, error_of
 from xip_core.wire.v1 import blob_pb2
@@ -69,6 +70,23 @@ class Fetcher:
     def blob(self, digest: str, is_cancelled: Callable[[], bool]) -> bytes:
         """The content of a blob, not verified."""
         return self._wait(self._retried(f"blob {digest}", lambda stub: _download(stub, digest)), is_cancelled)
+
+    def blob_like(
+        self, digest: str, bases: Mapping[str, bytes], is_cancelled: Callable[[], bool]
+    ) -> tuple[bytes, int, bool]:
+        """
+        The content of a blob, not verified; the bytes received for it, and whether they were a delta against one of
+        *bases*, blobs by digest.
+        """
+        what = f"blob {digest}"
+        received, base_digest = self._wait(
+            self._retried(what, lambda stub: _download_like(stub, digest, list(bases))), is_cancelled
+        )
+        if not base_digest:
+            return received, len(received), False
+        if base_digest not in bases:
+            raise IntegrityError(f"{what}: came as a delta against {base_digest}, which was not offered")
+        return apply_delta(bases[base_digest], received, BLOB_BYTES_MAX), len(received), True
 
     def outputs(
         self, run_id: str, node_id: int, tile_begin: int, tile_end: int, is_cancelled: Callable[[], bool]
@@ -127,6 +145,20 @@ async def _download(stub: BlobServiceAsyncStub, digest: str) -> bytes:
         if len(content) > BLOB_BYTES_MAX:
             raise XipError(f"blob {digest}: must have at most {BLOB_BYTES_MAX} bytes, the scheduler sends more")
     return bytes(content)
+
+
+async def _download_like(stub: BlobServiceAsyncStub, digest: str, bases: list[str]) -> tuple[bytes, str]:
+    """Bytes of a blob or of a delta, and the digest of the base, "" for the blob itself."""
+    content = bytearray()
+    base_digest = ""
+    offered = [bytes.fromhex(base) for base in bases]
+    request = blob_pb2.DownloadRequest(digest=bytes.fromhex(digest), base_digests=offered)
+    async for response in stub.Download(request, timeout=CALL_DEADLINE_S):
+        base_digest = base_digest or response.base_digest.hex()
+        content += response.chunk
+        if len(content) > BLOB_BYTES_MAX:
+            raise XipError(f"blob {digest}: must have at most {BLOB_BYTES_MAX} bytes, the scheduler sends more")
+    return bytes(content), base_digest
 
 
 async def _download_outputs(

@@ -6,10 +6,11 @@ uses it to fetch neighbours in one stream. A reduce tile, which reads every tile
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from xip_core.errors import IntegrityError
-from xip_core.graph.plan import Plan, decode_plan
+from xip_core.graph.plan import Plan, decode_plan, digest_of
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import decode_block
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
@@ -23,6 +24,10 @@ PLANS_BYTES_MAX = 16 << 20
 
 LOOK_AHEAD_TILES_MAX = 4_096
 """Tiles of a lease looked at to find which inputs come next."""
+
+
+BASES_MAX = 2
+"""Blobs of a kind offered as bases: two days, or two desks, may take turns."""
 
 
 class WorkerInputs:
@@ -40,6 +45,7 @@ class WorkerInputs:
         self.outputs = OutputCache(outputs_bytes_max)
         self.memo = Memo()
         self.meter = FetchMeter()
+        self._last: dict[str, deque[str]] = {}
 
     def plan(self, digest: bytes, is_cancelled: IsCancelled) -> Plan:
         """
@@ -59,6 +65,15 @@ class WorkerInputs:
         """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
         if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
             self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
+
+    def held_of(self, kind: str) -> dict[str, bytes]:
+        """Blobs of the kind that were fetched last and are still held, by digest."""
+        held = ((digest, self.blobs.peek(digest)) for digest in list(self._last.get(kind, ())))
+        return {digest: content for digest, content in held if content is not None}
+
+    def remember(self, kind: str, digest: str) -> None:
+        """The blob will be a base for the next one of its kind."""
+        self._last.setdefault(kind, deque(maxlen=BASES_MAX)).append(digest)
 
     def _load_plan(self, digest: str, is_cancelled: IsCancelled) -> tuple[Plan, int]:
         def fetch(digest: str) -> bytes:
@@ -99,8 +114,18 @@ class LeaseData:
         return self._inputs.memo.get(key, make)
 
     def _fetch_blob(self, digest: str) -> bytes:
-        content = self._inputs.fetcher.blob(digest, self._is_cancelled)
-        self._inputs.meter.received(_kind_of(self._plan, digest), len(content))
+        inputs, kind = self._inputs, _kind_of(self._plan, digest)
+        bases = inputs.held_of(kind)
+        if bases:
+            content, received_bytes, is_delta = inputs.fetcher.blob_like(digest, bases, self._is_cancelled)
+        else:
+            content = inputs.fetcher.blob(digest, self._is_cancelled)
+            received_bytes, is_delta = len(content), False
+        if is_delta and digest_of(content) != digest:  # our base is sound, so the delta is not: the blob itself
+            content = inputs.fetcher.blob(digest, self._is_cancelled)
+            received_bytes, is_delta = received_bytes + len(content), False
+        inputs.meter.received(f"{kind} delta" if is_delta else kind, received_bytes)
+        inputs.remember(kind, digest)
         return content
 
     def _fetch_outputs(self, key: OutputKey, count: int) -> Iterator[tuple[int, Columns]]:

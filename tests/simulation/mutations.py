@@ -125,7 +125,7 @@ MUTATIONS = (
     Mutation("output stored under the wrong tile", JOURNAL + "_keep_payload", "action.tile_begin)", "action.tile_begin // 2)"),
     Mutation("given-up tiles stored as results", JOURNAL + "Journal._give_up", "action.tile_end,\n            0,", "action.tile_end,\n            1,"),
     Mutation("given-up tiles not stored", JOURNAL + "Journal._give_up", "batch.records.append(", "list().append("),
-    Mutation("final states not stored", JOURNAL + "Journal.sort", "batch.finished.append(self._finished(action, wall_clock_s))", "self._finished(action, wall_clock_s)"),
+    Mutation("final states not stored", JOURNAL + "Journal.sort", "self._finish(batch, action, wall_clock_s)", "pass"),
     # restore and store
     Mutation("restore forgets what failed", RESTORE + "_restored_run", "if interval.is_failed:", "if False:"),
     Mutation("restore forgets an interval", RESTORE + "_restored_run", "of_node.append((begin, end))", "of_node or of_node.append((begin, end))"),

@@ -127,6 +127,80 @@ def montecarlo(
     _write(monte_carlo(drawn, matrix, count, seed, horizon_years, of_market), out, None)
 
 
+@command.command("join")
+@click.argument("sets", nargs=-1, required=True, type=_file)
+@_market
+@_out
+def join(sets: tuple[Path, ...], out: Path, market: str | None) -> None:
+    """SETS as one: the base, then the scenarios of each; their names must differ."""
+    from xip_core.model.scenario import decode_scenarios
+    from xip_core.readers.ore_files import read_bytes
+    from xip_core.scenarios.joined import joined
+
+    _write(joined([decode_scenarios(read_bytes(path)) for path in sets]), out, market)
+
+
+@command.command("reduce")
+@click.argument("market")
+@click.argument("simulation", type=_file)
+@_out
+def reduce(market: str, simulation: Path, out: Path) -> None:
+    """Reduce MARKET to the tenors of SIMULATION, a simulation.xml of ORE: what its stresses and histories shift."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.model.market import decode_snapshot, encode_snapshot
+    from xip_core.pricing.simulated_market import simulated_snapshot
+    from xip_core.readers.ore_simulation import read_simulation_grid
+
+    reduced = simulated_snapshot(decode_snapshot(read_market_of(market)), read_simulation_grid(simulation))
+    out.write_bytes(encode_snapshot(reduced))
+    click.echo(f"{out}: {len(reduced.curves)} curves, {len(reduced.quotes)} quotes")
+
+
+@command.command("ore-stress")
+@click.argument("stresstest", type=_file)
+@click.option("--market", required=True, help="The reduced market.")
+@_out
+def ore_stress(stresstest: Path, market: str, out: Path) -> None:
+    """The stress tests of STRESSTEST, a stresstest.xml of ORE, on a reduced market."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.model.market import decode_snapshot
+    from xip_core.readers.ore_stress import read_ore_stresses
+
+    found = read_ore_stresses(stresstest, decode_snapshot(read_market_of(market)))
+    _write(found.scenarios, out, market)
+    _tell_unread(found.unread)
+
+
+@command.command("ore-history")
+@click.argument("history", type=_file)
+@click.argument("simulation", type=_file)
+@click.option("--market", required=True, help="The reduced market.")
+@click.option("--horizon", default=10, show_default=True, help="Business days of --calendar.")
+@click.option("--calendar", required=True, help="Such as US; pairs of dates that are not both there are left out.")
+@click.option("--since", help="First day a move may end on.")
+@click.option("--until", help="Last day a move may end on.")
+@_out
+def ore_history(history: Path, simulation: Path, market: str, out: Path, **fields: Any) -> None:
+    """Moves of HISTORY, a scenario file of ORE, done to a reduced market."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.model.market import decode_snapshot
+    from xip_core.readers.ore_history import ore_scenarios, read_ore_history
+    from xip_core.readers.ore_simulation import read_simulation_grid
+    from xip_core.scenarios.historical import Horizon
+
+    horizon = Horizon(
+        days=fields["horizon"],
+        calendar=fields["calendar"],
+        since=_date(fields["since"], "--since"),
+        until=_date(fields["until"], "--until"),
+        gaps="skip",
+    )
+    snapshot = decode_snapshot(read_market_of(market))
+    found = ore_scenarios(read_ore_history(history), horizon, read_simulation_grid(simulation), snapshot)
+    _write(found.scenarios, out, market)
+    _tell_unread(found.unread)
+
+
 @command.command("show")
 @click.argument("scenarios", type=_file)
 @click.option("--market", help="Snapshot, ORE directory or sample:NAME: say what the set touches there.")
@@ -164,6 +238,13 @@ def _write(scenarios: ScenarioSet, out: Path, market: str | None) -> None:
     encoded = encode_scenarios(scenarios)
     out.write_bytes(encoded)
     click.echo(f"{out}: {len(scenarios.scenarios)} scenarios with the base, {len(encoded):,} bytes")
+
+
+def _tell_unread(names: tuple[str, ...]) -> None:
+    """What of a file moves nothing in the market: on stderr, because a set was written all the same."""
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        click.echo(f"moves nothing in the market: {', '.join(names[:5])}{more}", err=True)
 
 
 def _kind(text: str) -> tuple[str, str]:

@@ -4,42 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from xip_core.client import collecting
+from xip_core.client.blobs import download, upload
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
-from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
-from xip_core.errors import IntegrityError, RequestError, UnavailableError
-from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.client.heads import snapshot_head
+from xip_core.client.requests import detail_of, signature_and_table
+from xip_core.client.sent import SentBlobs, ticked
+from xip_core.errors import RequestError, UnavailableError
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import (
     MEASURES,
     Detail,
-    KernelSignature,
+    GraphWork,
     KernelWork,
     Priority,
     RiskWork,
     RunSpec,
     SuitabilityWork,
 )
-from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
-from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
+from xip_core.wire.v1 import run_pb2, worker_pb2
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from xip_core.client.graph import Graph
     from xip_core.client.results import Results
     from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
+    from xip_core.client.tables import AggregateTable
 
 RUNS_PER_PAGE = 100
 WATCH_AGAIN_S = 0.05
@@ -57,6 +61,7 @@ class Client:
 
     def __init__(self, address: str, patience: Patience | None = None) -> None:
         self._connection = Connection(parse_addresses(address), patience or Patience())
+        self._sent = SentBlobs()
 
     def __enter__(self) -> SyncClient:
         from xip_core.client.sync import SyncClient
@@ -84,26 +89,24 @@ class Client:
     # ---- blobs ------------------------------------------------------------------------------------------------------
 
     async def upload(self, *blobs: bytes) -> tuple[str, ...]:
-        """Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent."""
-        digests = tuple(digest_of(blob) for blob in blobs)
-        by_digest = dict(zip(digests, blobs, strict=True))
-        request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
-        answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
-        missing = {convert.digest_from_wire(digest) for digest in answer.digests}
-        await asyncio.gather(
-            *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
-        )
-        return digests
+        """
+        Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob
+        sent before where that is much less.
+        """
+        return await upload(self._connection, blobs, self._sent)
 
-    async def _upload_one(self, digest: str, blob: bytes) -> None:
-        async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
-            pieces = convert.chunks(blob)
-            head = convert.digest_to_wire(digest)
-            yield blob_pb2.UploadRequest(digest=head, size_bytes=len(blob), chunk=next(pieces))
-            for piece in pieces:
-                yield blob_pb2.UploadRequest(chunk=piece)
+    async def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
+        """
+        The uploaded market with other values of *quotes*, to be submitted; `submit` sends only the difference.
 
-        await self._connection.unary(lambda stubs, call_s: stubs.blobs.Upload(requests(), timeout=call_s))
+        Raises:
+            RequestError: UNKNOWN_QUOTE, the market has no such one.
+        """
+        market = self._sent.find(market_digest)
+        if market is None:
+            market = await self.blob(market_digest)
+            self._sent.keep(market_digest, market)
+        return await asyncio.to_thread(ticked, market, quotes)
 
     async def blob(self, digest: str) -> bytes:
         """
@@ -112,17 +115,7 @@ class Client:
         Raises:
             IntegrityError: what came does not have this digest.
         """
-        request = blob_pb2.DownloadRequest(digest=convert.digest_to_wire(digest))
-
-        async def download(stubs: Stubs, call_s: float) -> bytes:
-            chunks = [response.chunk async for response in stubs.blobs.Download(request, timeout=call_s)]
-            return b"".join(chunks)
-
-        content = await self._connection.unary(download)
-        if digest_of(content) != digest:
-            got = f"{len(content)} bytes that have digest {digest_of(content)}"
-            raise IntegrityError(f"blob {digest} arrived with {got}")
-        return content
+        return await download(self._connection, digest)
 
     # ---- runs -------------------------------------------------------------------------------------------------------
 
@@ -162,9 +155,6 @@ class Client:
                 `PENDING` in `Results`.
             risk_classes: apply shifts of quotes of these alone; () applies all.
             since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
-
-        Raises:
-            RequestError: what the planner refuses (`xip_core.graph.planner`).
         """
         asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
         head = snapshot_head(market)
@@ -177,7 +167,7 @@ class Client:
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
             aggregates=asked,
-            detail=_detail(detail),
+            detail=detail_of(detail),
             risk_classes=(risk_classes,) if isinstance(risk_classes, str) else tuple(risk_classes),
         )
         spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
@@ -212,7 +202,7 @@ class Client:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
                 BAD_TILE_SIZE.
         """
-        signature, table = await asyncio.to_thread(_signature_and_table, kernel, columns)
+        signature, table = await asyncio.to_thread(signature_and_table, kernel, columns)
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
@@ -266,6 +256,33 @@ class Client:
             stress=stress,
         )
         spec = RunSpec(name or "suitability", work, tenant, priority, deadline_after_s, since, is_reusing)
+        return await self.submit_spec(spec, request_id)
+
+    async def submit_graph(
+        self,
+        graph: Graph,
+        *,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        """
+        Upload the blobs that a custom graph names, as far as the scheduler lacks them, and submit it as one run;
+        `tables` has its results.
+
+        Args:
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
+
+        Raises:
+            RequestError: what `xip_core.model.graph_spec.check_graph` and the planner refuse.
+        """
+        work = GraphWork(graph.spec())
+        await self.upload(*graph.blobs.values())
+        spec = RunSpec(name or "graph", work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
@@ -415,27 +432,21 @@ class Client:
 
     async def empty_results(self, run: Run) -> Results:
         """Tables for the trades and scenarios of *run*, to be filled with the blocks of its stream."""
-        from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
-
-        book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
-        market = await self.blob(run.market_digest) if is_sensitivity_set(scenarios) else b""
-        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios, market))
+        return await collecting.empty_results(self, run)
 
     async def results(self, run_id: str) -> Results:
         """
         All numbers of a run, waiting for its end; see `Results.to_numpy`.
 
         Raises:
-            RequestError: NO_TABLE, the run is a probe, or of a kernel over a table (`table_results`).
+            RequestError: NO_TABLE, the run is a probe, of a kernel over a table (`table_results`), or of a graph of
+                several books (`tables`).
         """
-        run = await self.run(run_id)
-        if not run.book_digest:
-            raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results by trade, it has no book")
-        results = await self.empty_results(run)
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.results(self, run_id)
+
+    async def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        """The aggregates of a run by name, waiting for its end; one that was given up is missing."""
+        return await collecting.tables(self, run_id)
 
     async def empty_table_results(self, run: Run) -> TableResults:
         """
@@ -444,9 +455,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        from xip_core.client.table_results import TableResults
-
-        return TableResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_table_results(self, run)
 
     async def table_results(self, run_id: str) -> TableResults:
         """
@@ -455,11 +464,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        results = await self.empty_table_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.table_results(self, run_id)
 
     async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
         """
@@ -468,9 +473,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        from xip_core.client.suitability_results import SuitabilityResults
-
-        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_suitability_results(self, run)
 
     async def suitability_results(self, run_id: str) -> SuitabilityResults:
         """
@@ -479,11 +482,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        results = await self.empty_suitability_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.suitability_results(self, run_id)
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
@@ -498,20 +497,3 @@ class Client:
     async def _list_workers(self) -> worker_pb2.ListWorkersResponse:
         request = worker_pb2.ListWorkersRequest()
         return await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
-
-
-def _detail(word: Detail | str) -> Detail:
-    try:
-        return Detail(word)
-    except ValueError:
-        raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got {word!r}") from None
-
-
-def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:
-    """What a request for a kernel over a table needs; imports numpy, and the package that has the kernel."""
-    from xip_core.graph.kernel_table import installed_signature
-    from xip_core.model.table import check_table_size, encode_table
-
-    table = encode_table(columns)
-    check_table_size(table)
-    return installed_signature(kernel), table

@@ -25,26 +25,20 @@ import numpy as np
 import numpy.typing as npt
 
 from xip_core.errors import InputError, RequestError
-from xip_core.model.dates import date_of, day_number, join_days, parse_tenor, split_days
 from xip_core.model.market import FxSpot, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, DiscountFactors, Pillar, RateIndex
 from xip_core.model.scenario import ScenarioSet
 from xip_core.model.scenario_table import ShiftTable, TableTarget, shift_table
-from xip_core.readers.ore_files import read_lines, read_xml
+from xip_core.model.simulation_grid import SimulationGrid
+from xip_core.readers.ore_files import read_lines
 from xip_core.readers.ore_indices import rate_index
+from xip_core.readers.ore_tenors import moved_date
 from xip_core.scenarios.historical import History, Horizon, historical
 
 Floats = npt.NDArray[np.float64]
 
 HEAD = ("Date", "Scenario", "Numeraire")
 CURVE_KINDS = ("DiscountCurve", "IndexCurve", "YieldCurve")
-
-
-class OreTenors(msgspec.Struct, frozen=True):
-    """What positions in keys mean, of simulation.xml."""
-
-    curves: tuple[str, ...]
-    hazards: tuple[str, ...] = ()
 
 
 class OreScenarios(msgspec.Struct, frozen=True):
@@ -93,23 +87,7 @@ def read_ore_history(path: Path) -> History:
     return History(tuple(dates), tuple(header[3:]), np.array(rows))
 
 
-def read_ore_tenors(path: Path) -> OreTenors:
-    """
-    Tenors of curves in a simulation.xml.
-
-    Raises:
-        InputError: the file is malformed or has no tenors.
-    """
-    market = read_xml(path).find("Market")
-    if market is None:
-        raise InputError("must have an element Market", str(path))
-    curves = _words(market.findtext("YieldCurves/Configuration/Tenors"))
-    if not curves:
-        raise InputError("must have YieldCurves/Configuration/Tenors", str(path))
-    return OreTenors(curves, _words(market.findtext("DefaultCurves/Tenors")))
-
-
-def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapshot: Snapshot) -> OreScenarios:
+def ore_scenarios(history: History, horizon: Horizon, grid: SimulationGrid, snapshot: Snapshot) -> OreScenarios:
     """
     Historical scenarios of the reduced market *snapshot*; a key without a number on either day stands still, as in ORE.
 
@@ -126,9 +104,9 @@ def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapsho
         target: TableTarget = "quote"
         name, tenor = "", ""
         if key.kind in CURVE_KINDS and key.name in known["curve"]:
-            target, name, tenor = "discount", key.name, _tenor(tenors.curves, key)
+            target, name, tenor = "discount", key.name, _tenor(grid.curves, key)
         elif key.kind == "SurvivalProbability" and key.name in known["hazard"]:
-            target, name, tenor = "survival", key.name, _tenor(tenors.hazards, key)
+            target, name, tenor = "survival", key.name, _tenor(grid.hazards, key)
         elif key.kind == "EquitySpot":
             name = known["equity"].get(key.name, "")
         elif key.kind == "FXSpot":
@@ -148,7 +126,7 @@ def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapsho
 def ore_scenario_market(
     history: History,
     as_of: dt.date,
-    tenors: OreTenors,
+    grid: SimulationGrid,
     base_currency: str,
     fx_spots: Sequence[FxSpot],
     quotes: Mapping[str, float],
@@ -175,7 +153,7 @@ def ore_scenario_market(
             if not np.isfinite(value):
                 raise RequestError("BAD_HISTORY", f"{text} must have a number on {as_of}, got none")
             factors[text] = value
-            date = _moved(as_of, _tenor(tenors.curves, key))
+            date = moved_date(as_of, _tenor(grid.curves, key))
             pillars.setdefault((key.kind, key.name), []).append(Pillar(date.isoformat(), text))
     discounted = [name for kind, name in pillars if kind == "DiscountCurve"]
     indices = tuple(index for kind, name in pillars if kind == "IndexCurve" for index in _index(name))
@@ -232,13 +210,6 @@ def _tenor(tenors: Sequence[str], key: _Key) -> str:
     return tenors[key.position]
 
 
-def _moved(date: dt.date, tenor: str) -> dt.date:
-    """*date* and a tenor, without a calendar."""
-    months, days = parse_tenor(tenor)
-    month, day_of_month = split_days(np.array([day_number(date)]))
-    return date_of(int(join_days(month + months, day_of_month)[0]) + days)
-
-
 def _date(text: str, path: Path, number: int) -> dt.date:
     """30/12/2019 or 2019-12-30."""
     cell = text.strip()
@@ -258,7 +229,3 @@ def _number(text: str, key: str, path: Path, number: int) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"{key} must be a number, got {text!r}", str(path), number) from None
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())

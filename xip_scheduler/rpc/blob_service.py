@@ -12,9 +12,10 @@ from typing import Any
 
 import grpc.aio
 
-from xip_core.errors import RequestError
+from xip_core.errors import IntegrityError, RequestError
 from xip_core.wire import convert
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc
+from xip_scheduler.rpc.deltas import Deltas
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.thread import StoreThread
 
@@ -41,6 +42,7 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
         self._store = store
         self._upload_size_limit_bytes = upload_size_limit_bytes
         self._uploads = asyncio.Semaphore(UPLOADS_MAX)
+        self._deltas = Deltas(blobs)
 
     async def FindMissing(  # noqa: N802 - the name is the wire's
         self, request: blob_pb2.FindMissingRequest, context: Context
@@ -66,6 +68,9 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
                     "MESSAGE_TOO_LARGE",
                     f"a blob must have at most {self._upload_size_limit_bytes} bytes, got {head.size_bytes}",
                 )
+            if head.base_digest:
+                await self._put_together(digest, head, requests)
+                return blob_pb2.UploadResponse(digest=convert.digest_to_wire(digest))
             with await asyncio.to_thread(self._blobs.writer, digest, head.size_bytes) as writer:
                 request: blob_pb2.UploadRequest | None = head
                 while request is not None:
@@ -74,10 +79,35 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
                 await asyncio.to_thread(writer.commit)
         return blob_pb2.UploadResponse(digest=convert.digest_to_wire(digest))
 
+    async def _put_together(
+        self, digest: str, head: blob_pb2.UploadRequest, requests: AsyncIterator[blob_pb2.UploadRequest]
+    ) -> None:
+        """Keep the blob that an uploaded delta makes of one that is here."""
+        pieces: list[bytes] = []
+        left_bytes = head.size_bytes
+        request: blob_pb2.UploadRequest | None = head
+        while request is not None:
+            pieces.append(request.chunk)
+            left_bytes -= len(request.chunk)
+            if left_bytes < 0:
+                raise IntegrityError(f"blob {digest}: the delta must have {head.size_bytes} bytes as announced")
+            request = await _next_request(requests)
+        base_digest, limit = _digest(head.base_digest), self._upload_size_limit_bytes
+        await asyncio.to_thread(self._deltas.keep_whole, digest, base_digest, b"".join(pieces), limit)
+
     async def Download(  # noqa: N802 - the name is the wire's
         self, request: blob_pb2.DownloadRequest, context: Context
     ) -> AsyncIterator[blob_pb2.DownloadResponse]:
-        chunks = self._blobs.chunks(_digest(request.digest))
+        digest = _digest(request.digest)
+        if request.base_digests:
+            found = await asyncio.to_thread(self._deltas.find, digest, [_digest(base) for base in request.base_digests])
+            if found is not None:
+                base = convert.digest_to_wire(found[0])
+                for piece in convert.chunks(found[1]):
+                    yield blob_pb2.DownloadResponse(chunk=piece, base_digest=base)
+                    base = b""
+                return
+        chunks = self._blobs.chunks(digest)
         while (chunk := await asyncio.to_thread(_next_chunk, chunks)) is not None:
             yield blob_pb2.DownloadResponse(chunk=chunk)
 

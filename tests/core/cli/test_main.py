@@ -39,7 +39,8 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name):
-    done = xipctl(*{"store": ("store", "verify")}.get(name, (name,)), "--help")
+    groups = {"store": ("store", "verify"), "scenarios": ("scenarios", "show")}
+    done = xipctl(*groups.get(name, (name,)), "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "--output" in done.stdout
 

@@ -108,6 +108,14 @@ def test_correlation_of_other_names_is_refused_with_its_file(capsys, folder):
     assert "must be named oil, acme" in err
 
 
+def test_sets_are_joined(capsys, folder):
+    assert called(capsys, "historical", "history.csv", "--only", "OIL", "-o", "set.json")[0] == 0
+    assert called(capsys, "stress", "pack.csv", "-o", "pack.json")[0] == 0
+    assert called(capsys, "join", "set.json", "pack.json", "--market", "market.json", "-o", "all.json")[0] == 0
+    names = [scenario.name for scenario in decode_scenarios((folder / "all.json").read_bytes()).scenarios]
+    assert (names[0], len(names), names[-1]) == ("base", 5, "crash")
+
+
 def test_show_counts_what_a_set_holds_and_touches(capsys, folder):
     assert called(capsys, "stress", "pack.csv", "-o", "pack.json")[0] == 0
     code, out, _ = called(capsys, "show", "pack.json", "--market", "market.json")
@@ -126,3 +134,30 @@ def test_show_has_a_line_for_each_table(capsys, folder):
     code, out, _ = called(capsys, "show", "set.json")
     assert code == 0
     assert "  quote  factor  1 rows  scenarios 1 to 3" in out
+
+
+SIMULATION = """<Simulation><Market><YieldCurves><Configuration><Tenors>1Y, 5Y</Tenors></Configuration></YieldCurves>
+</Market></Simulation>"""
+STRESS = """<StressTesting><StressTest id="up"><DiscountCurves><DiscountCurve ccy="EUR"><ShiftType>Absolute</ShiftType>
+<Shifts>0.01</Shifts><ShiftTenors>5Y</ShiftTenors></DiscountCurve><DiscountCurve ccy="GBP"/></DiscountCurves>
+</StressTest></StressTesting>"""
+ORE_HISTORY = """Date,Scenario,Numeraire,DiscountCurve/EUR/0,DiscountCurve/EUR/1,FXSpot/USDEUR/0,FXVolatility/USDEUR/0
+04/01/2016,1,1,0.99,0.95,0.9,0.1
+05/01/2016,1,1,0.98,0.96,0.9,0.1
+"""
+
+
+def test_files_of_ore_become_sets_on_a_reduced_market(capsys, folder):
+    for name, text in (("simulation.xml", SIMULATION), ("stress.xml", STRESS), ("ore.csv", ORE_HISTORY)):
+        (folder / name).write_text(text)
+    code, out, _ = called(capsys, "reduce", "market.json", "simulation.xml", "-o", "reduced.json")
+    assert (code, out.split(":")[0]) == (0, "reduced.json")
+    code, out, err = called(capsys, "ore-stress", "stress.xml", "--market", "reduced.json", "-o", "stress.json")
+    assert (code, err) == (0, "moves nothing in the market: up: DiscountCurve GBP\n")
+    (table,) = decode_scenarios((folder / "stress.json").read_bytes()).shift_tables
+    assert (table.target, table.names, table.tenors) == ("zero_rate", ("EUR",), ("5Y",))
+    options = ["--market", "reduced.json", "--calendar", "TARGET", "--horizon", "1"]
+    code, out, err = called(capsys, "ore-history", "ore.csv", "simulation.xml", *options, "-o", "history.json")
+    assert (code, err) == (0, "moves nothing in the market: FXVolatility/USDEUR/0\n")
+    targets = [table.target for table in decode_scenarios((folder / "history.json").read_bytes()).shift_tables]
+    assert targets == ["discount", "quote"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -181,6 +182,22 @@ def test_a_shift_that_names_nothing_is_refused():
     assert refused.reason == "BAD_SCENARIO"
     assert "'s1'" in str(refused)
     assert "'EURCHF' names nothing" in str(refused)
+
+
+def test_contradictory_shifts_are_refused():
+    scenarios = json.loads(some_scenarios(3)) | {"exclusive": True}
+    scenarios["scenarios"][2]["shifts"] *= 2
+    refused = refusal_of(scenarios=json.dumps(scenarios).encode())
+    assert refused.reason == "CONTRADICTORY_SHIFTS"
+    assert "scenario 2 's2' of an exclusive set must change" in str(refused)
+
+
+def test_a_table_of_shifts_that_names_nothing_is_refused():
+    scenarios = json.loads(some_scenarios(3))
+    table = {"kind": "absolute", "names": ["FX/EUR/CHF"], "first": 1, "count": 1, "sizes": "AAAAAAAA8D8="}
+    refused = refusal_of(scenarios=json.dumps(scenarios | {"tables": [table]}).encode())
+    assert refused.reason == "BAD_SCENARIO"
+    assert "row 0 of a table of quote shifts names nothing in the market: 'FX/EUR/CHF'" in str(refused)
 
 
 def test_an_empty_book_is_refused():

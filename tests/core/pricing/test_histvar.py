@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xip_core.model.market import FxSpot, Snapshot
-from xip_core.model.scenario import ScenarioMarket, ScenarioSet
-from xip_core.model.trade import Trade
-from xip_core.pricing.book import calculate
+from xip_core.graph.plan import digest_of
+from xip_core.model.market import FxSpot, Snapshot, encode_snapshot
+from xip_core.model.run_spec import RiskWork
+from xip_core.model.scenario import ScenarioMarket, ScenarioSet, encode_scenarios
+from xip_core.model.trade import Trade, encode_trade
+from xip_core.pricing.book import calculate_work
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.readers.ore_files import read_lines
@@ -27,9 +29,9 @@ from xip_core.readers.ore_history import (
     ore_scenario_market,
     ore_scenarios,
     read_ore_history,
-    read_ore_tenors,
 )
 from xip_core.readers.ore_portfolio import read_portfolio
+from xip_core.readers.ore_simulation import read_simulation_grid
 from xip_core.risk.measures import expected_shortfall, value_at_risk
 from xip_core.risk.quantiles import QuantileRule
 from xip_core.scenarios.historical import Horizon
@@ -68,13 +70,14 @@ def market() -> Snapshot:
     spot = FxSpot(
         foreign_currency="EUR", domestic_currency="USD", quote="FX/RATE/EUR/USD", spot_days=2, calendar="TARGET,US"
     )
-    tenors = read_ore_tenors(HISTVAR / "simulation.xml")
-    return ore_scenario_market(history(), AS_OF, tenors, "EUR", (spot,), spot_quotes(), fixings())
+    grid = read_simulation_grid(HISTVAR / "simulation.xml")
+    return ore_scenario_market(history(), AS_OF, grid, "EUR", (spot,), spot_quotes(), fixings())
 
 
 @functools.cache
 def scenarios() -> ScenarioSet:
-    found = ore_scenarios(history(), HORIZON, read_ore_tenors(HISTVAR / "simulation.xml"), market())
+    grid = read_simulation_grid(HISTVAR / "simulation.xml")
+    found = ore_scenarios(history(), HORIZON, grid, market())
     assert found.unread == ()
     return found.scenarios
 
@@ -87,9 +90,21 @@ def trades() -> tuple[Trade, ...]:
 
 
 @functools.cache
-def pnl() -> np.ndarray:
-    """(715,) of the book in EUR."""
-    pv = calculate(trades(), market(), scenarios(), ("pv",)).pv
+def pnl(risk_class: str = "") -> np.ndarray:
+    """(715,) of the book in EUR, as a run has it that asks for one risk class or for all."""
+    names = (encode_snapshot(market()), encode_scenarios(scenarios()), b"\n".join(map(encode_trade, trades())))
+    blobs = {digest_of(blob): blob for blob in names}
+    market_digest, scenarios_digest, book_digest = blobs
+    work = RiskWork(
+        book_digest=book_digest,
+        market_digest=market_digest,
+        scenarios_digest=scenarios_digest,
+        measures=("pv",),
+        base_currency="EUR",
+        as_of=AS_OF.isoformat(),
+        risk_classes=(risk_class,) if risk_class else (),
+    )
+    pv = calculate_work(work, blobs, tuple(trade.id for trade in trades())).pv
     return (pv[:, 1:] - pv[:, :1]).sum(axis=0)
 
 
@@ -137,6 +152,23 @@ def test_risk_classes_move_their_own_factors_alone():
     assert np.array_equal(fx[spot], whole[spot])
     assert np.array_equal(rates[is_curve], whole[is_curve])
     assert np.array_equal(rates[spot], np.full(716, whole[spot, 0]))
+
+
+def test_pnl_of_the_spot_alone_is_linear_in_it():
+    """The book holds 32.9 million dollars of present value, whatever they are worth."""
+    block = ScenarioMarket(market()).quote_matrix(scenarios(), 0, 716)
+    moves = 1.0 / block.values[0, 1:] - 1.0 / block.base[0]
+    dollars = pnl("FX")[0] / moves[0]
+    assert dollars == pytest.approx(32.9e6, rel=2e-3)
+    assert pnl("FX") == pytest.approx(dollars * moves, abs=1e-6)
+
+
+def test_risk_classes_make_the_whole_but_for_what_they_do_together():
+    """P&L of rates and of the spot, each alone, leave a cross term: that of dollars whose value moved."""
+    cross = pnl() - pnl("INTEREST_RATE") - pnl("FX")
+    assert np.abs(cross).max() < 0.02 * np.abs(pnl()).max()
+    assert np.abs(cross).max() > 1.0
+    assert np.array_equal(pnl("EQUITY"), np.zeros(715))
 
 
 def test_spot_ratios_are_those_of_the_file():
