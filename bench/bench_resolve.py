@@ -1,9 +1,14 @@
 """Resolving trades, compiled and in Python, in one run: `python -m pytest bench/bench_resolve.py --benchmark-only`.
 
-Tiles of 400 plain trades of one type from the sample, repeated. Microseconds a trade: `decode` of its line, `compiled`
-(`resolve_rows`), of that `unlocked` (schedules and terms, without the lock; columns come on top), `python`
-(`resolve_rows_in_python`). `gain` is what a second thread is worth, of decoding and resolving: 2 where neither the lock
-nor the memory is shared. `run_swap` is a run's tile: 400 swaps decoded, resolved and valued under 500 scenarios.
+Tiles of 400 plain trades of one type from the sample, repeated. Microseconds a trade:
+
+    decode      of its line
+    compiled    `resolve_rows`
+    unlocked    of that, schedules and terms, without the interpreter's lock; writing columns comes on top
+    python      `resolve_rows_in_python`
+
+`gain` is what a second thread is worth, of decoding and resolving: 2 where neither the lock nor the memory is shared.
+The last case is the work of a run: 400 swaps decoded, resolved and valued under 8 blocks of 64 scenarios.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def print_summary_csv(summary: Summary) -> None:
         print_csv(TRADE_COLUMNS, rows)
         return
     if summary.aggregates:
-        print_csv(AGGREGATE_COLUMNS, [line for table in summary.aggregates for line in _aggregate_lines(table)])
+        print_aggregates_csv(summary.aggregates)
         return
     rows = []
     for line in summary.asset_classes:
@@ -70,6 +70,10 @@ def print_summary_csv(summary: Summary) -> None:
         best = [line.best.scenario, line.best.pnl] if line.best else [None, None]
         rows.append([*head, *worst, *best])
     print_csv(TOTAL_COLUMNS, rows)
+
+
+def print_aggregates_csv(tables: Sequence[AggregateLines]) -> None:
+    print_csv(AGGREGATE_COLUMNS, [line for table in tables for line in _aggregate_lines(table)])
 
 
 def _aggregate_lines(table: AggregateLines) -> Iterator[tuple[object, ...]]:

@@ -16,7 +16,7 @@ import msgspec
 from xip_core.errors import InputError
 
 if TYPE_CHECKING:
-    from xip_core.cli.run import RunOptions
+    from xip_core.cli.request_options import RequestOptions
 
 SAMPLE_PREFIX = "sample:"
 
@@ -30,7 +30,7 @@ class RunInputs(msgspec.Struct, frozen=True):
     scenarios: bytes
 
 
-def read_inputs(options: RunOptions) -> RunInputs:
+def read_inputs(options: RequestOptions) -> RunInputs:
     """
     The blobs *options* name.
 
@@ -48,7 +48,7 @@ def read_inputs(options: RunOptions) -> RunInputs:
     return msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
 
 
-def _read(options: RunOptions) -> RunInputs:
+def _read(options: RequestOptions) -> RunInputs:
     if options.source is not None:
         return _sample(options.source, options.scenarios)
     if options.ore is not None:

@@ -27,6 +27,7 @@ EXIT_INTERRUPTED = 130
 
 COMMANDS = {
     "run": "Price a book: a sample, tables or an ORE directory.",
+    "plan": "Show what a run would be, without running it.",
     "runs": "List runs, newest first.",
     "watch": "Follow a run until it is final.",
     "results": "Print the numbers of a run.",

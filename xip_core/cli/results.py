@@ -10,6 +10,7 @@ from xip_core.cli.options import call, output_option, scheduler_option
 
 if TYPE_CHECKING:
     from xip_core.cli.execution import Outcome
+    from xip_core.cli.graph_run import TablesOutcome
     from xip_core.client.client import Client
 
 
@@ -26,14 +27,19 @@ def command(context: click.Context, run_id: str, scheduler: str | None, trades: 
     Those of a kernel over a table (xipctl evaluate) come as CSV, or as JSON.
     """
 
-    async def fetch(client: Client) -> Outcome | TableOutcome:
+    async def fetch(client: Client) -> Outcome | TableOutcome | TablesOutcome:
         from xip_core.cli.execution import fetch_outcome
         from xip_core.cli.progress import RunProgress
 
-        if (await client.run(run_id)).is_of_table:
+        run = await client.run(run_id)
+        if run.is_of_table:
             numbers = (await client.table_results(run_id)).to_numpy()
             return TableOutcome(await client.run(run_id), numbers)
         with RunProgress(is_quiet=output != "table") as progress:
+            if run.is_of_several:
+                from xip_core.cli.graph_run import fetch_tables
+
+                return await fetch_tables(client, run, progress)
             return await fetch_outcome(client, run_id, progress, lists_trades=trades)
 
     from xip_core.cli.table_output import TableOutcome

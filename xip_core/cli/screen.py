@@ -6,6 +6,7 @@ Rich is imported by the functions that need it: 0.1 s that JSON and CSV do witho
 from __future__ import annotations
 
 import datetime as dt
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from xip_core.cli.summary import AggregateLines, Extreme, QuarantineLine, Summary, TradeLine
+    from xip_core.graph.outline import NodeOutline, Outline
     from xip_core.kernels.declarations import Kernel
     from xip_core.model.result import BreakerInfo, Run, WorkerInfo
     from xip_core.pricing.fit_report import CalibrationReport, ObjectFit
@@ -37,14 +39,14 @@ def print_summary(summary: Summary) -> None:
     """The whole result of a run, as `xipctl run` and `xipctl results` show it."""
     out = console()
     if summary.trades is not None:
-        _show(out, _trade_table(summary.trades, summary.base_currency))
+        show(out, _trade_table(summary.trades, summary.base_currency))
     out.print(_headline(summary))
     if summary.asset_classes:
-        _show(out, _totals_table(summary))
+        show(out, _totals_table(summary))
         if summary.asset_classes[-1].worst is not None:
-            _show(out, _scenario_table(summary))
+            show(out, _scenario_table(summary))
     for aggregate in summary.aggregates:
-        _show(out, aggregate_table(aggregate))
+        show(out, aggregate_table(aggregate))
     _print_quarantine(out, summary)
     _print_footer(out, summary)
 
@@ -131,6 +133,34 @@ _OTHER_FIELDS = {"trades": "rows_used", "drivers": "drivers"}
 """Columns beside labels and numbers, and the field that says whether a table has them."""
 
 
+def plan_table(lines: Sequence[tuple[str, NodeOutline | None]], found: Outline) -> Table:
+    """Nodes as a tree, results first."""
+    table = _table("node", "kernel", "tiles", "rows", "scenarios", "core-s", "output", "detail", left=2)
+    for name, node in lines:
+        if node is None:
+            table.add_row(f"[dim]{_escape(name)}[/]", *[""] * 7)
+            continue
+        kernel = f"[dim]{node.kernel}@{node.kernel_version}[/]"
+        rows, scenarios = (f"{count:,}" if count else "" for count in (node.row_count, node.scenario_count))
+        sizes = (_size(node.output_bytes), _size(node.detail_bytes))
+        table.add_row(
+            _escape(name), kernel, f"{node.tile_count:,}", rows, scenarios, f"{node.core_s:,.3f}", *sizes
+        )
+    sizes = (_size(found.output_bytes), _size(found.detail_bytes))
+    _add_line(table, True, "total", "", f"{found.tile_count:,}", "", "", f"{found.core_s:,.3f}", *sizes)
+    table.caption = f"inputs {_size(found.blob_bytes)}, plan {_size(found.plan_bytes)}; core-s as declared, on one core"
+    table.caption_justify = "left"
+    return table
+
+
+def _size(size_bytes: int) -> str:
+    """1 kB is 1,000 bytes; "" for none."""
+    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:,.1f} {unit}"
+    return f"{size_bytes} B" if size_bytes else ""
+
+
 def _driver(driver: dict[str, Any]) -> str:
     labels = "/".join(value for value in driver.values() if isinstance(value, str))
     return f"{labels} {_money(driver['pnl'])}".strip()
@@ -202,7 +232,7 @@ def print_runs(runs: Sequence[Run]) -> None:
             f"{run.finished_at_s - run.submitted_at_s:.1f} s" if run.finished_at_s else "",
             _time_left(run),
         )
-    _show(console(), table)
+    show(console(), table)
 
 
 def print_workers(workers: Sequence[WorkerInfo]) -> None:
@@ -226,7 +256,7 @@ def print_workers(workers: Sequence[WorkerInfo]) -> None:
             f"{worker.heartbeat_age_s:.1f} s ago",
             f"[yellow]draining[/] {_escape(worker.drain_reason)}".rstrip() if worker.is_draining else "",
         )
-    _show(console(), table)
+    show(console(), table)
 
 
 def print_breakers(breakers: Sequence[BreakerInfo]) -> None:
@@ -243,7 +273,7 @@ def print_kernels(kernels: Sequence[Kernel]) -> None:
     for kernel in kernels:
         counts = (str(len(kernel.columns)), str(len(kernel.outputs)))
         table.add_row(kernel.name, kernel.version, _escape(kernel.summary), *counts)
-    _show(console(), table)
+    show(console(), table)
 
 
 def _wrapped(text: str, width: int) -> str:
@@ -261,8 +291,8 @@ def print_kernel(kernel: Kernel) -> None:
     outputs = _table("output", "unit", left=2)
     for output in kernel.outputs:
         outputs.add_row(output.name, _escape(output.unit))
-    _show(out, columns)
-    _show(out, outputs)
+    show(out, columns)
+    show(out, outputs)
     out.print(f"[dim]source  {_escape(kernel.source)}[/]")
 
 
@@ -282,7 +312,7 @@ def print_calibration(name: str, as_of: str, report: CalibrationReport) -> None:
             table.add_row(_escape(item.name), *counts, "[dim]-[/]", "")
         else:
             table.add_row(_escape(item.name), *counts, f"{item.worst_residual:.1e}", _escape(item.worst.quote))
-    _show(out, table)
+    show(out, table)
     for item in refused:
         part = " [dim](in part)[/]" if item.is_partial else ""
         out.print(f"[yellow]{_words(item.reason)}[/]{part}  {_escape(item.message)}", soft_wrap=True)
@@ -298,7 +328,7 @@ def print_object_fit(item: ObjectFit) -> None:
         table.add_row(_escape(quote.quote), quote.pillar, value, residual)
     rounds = f"  [dim]{_count(item.rounds, 'round')}[/]" if item.rounds else ""
     out.print(f"[bold]{_escape(item.name)}[/]{rounds}\n")
-    _show(out, table)
+    show(out, table)
     if item.reason:
         out.print(f"[yellow]{_words(item.reason)}[/]  {_escape(item.message)}", soft_wrap=True)
 
@@ -368,7 +398,7 @@ def _table(*headers: str, left: int) -> Table:
     return table
 
 
-def _show(out: Console, table: Table) -> None:
+def show(out: Console, table: Table) -> None:
     """Print *table* as wide as it is: a narrow window breaks its lines, but no number is ever cut."""
     window_width = out.width
     out.width = WIDTH_MAX
@@ -399,6 +429,8 @@ def _name(asset_class: str) -> str:
 
 
 def _money(value: float) -> str:
+    if math.isnan(value):
+        return "[yellow]–[/]"
     return "0" if abs(value) < 0.5 else f"{value:,.0f}"
 
 

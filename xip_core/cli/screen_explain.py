@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xip_core.cli.screen import DIGEST_LENGTH, _count, _escape, _show, _table, console, short_duration
+from xip_core.cli.screen import DIGEST_LENGTH, _count, _escape, _table, console, short_duration, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,7 @@ def print_reuse(reuse: Reuse) -> None:
             why = ", ".join(words) if len(words) > 1 else node.reasons[0][0]
             tiles = f"{node.tile_count - node.tiles_reused:,}"
             table.add_row(_escape(node.name), tiles, f"{node.tiles_reused:,}", _escape(why))
-        _show(out, table)
+        show(out, table)
 
 
 def print_explained(found: Explained) -> None:
@@ -67,7 +67,7 @@ def print_explained(found: Explained) -> None:
     )
     for table in (_path_table(found), _kernel_table(found), _tile_table(found), _cost_table(found), _traffic(found)):
         if table.row_count:
-            _show(out, table)
+            show(out, table)
 
 
 def _against(found: Explained) -> str:
@@ -141,7 +141,7 @@ def print_lineage(lineage: Lineage) -> None:
         origin = _escape(tile.origin or lineage.run_id) if tile.state == "computed" else ""
         who = (_escape(tile.worker_id), _escape(tile.cpu_level), _escape(tile.version), str(tile.epoch or ""))
         table.add_row(_escape(tile.node), str(tile.tile), tile.state, *who, origin)
-    _show(out, table)
+    show(out, table)
     for tile in lineage.tiles:
         for attempt in tile.attempts:
             what = f"{_escape(tile.node)} tile {tile.tile}: {attempt.reason} on {_escape(attempt.worker_id)}"

@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from xip_core.client import collecting
+from xip_core.client.blobs import download, upload
 from xip_core.client.connection import Connection, Patience, ResponseStream, Stubs, parse_addresses
-from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
+from xip_core.client.heads import snapshot_head
+from xip_core.client.requests import detail_of, signature_and_table
 from xip_core.client.sent import SentBlobs, ticked
-from xip_core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
-from xip_core.graph.plan import decode_plan, digest_of
+from xip_core.errors import RequestError, UnavailableError
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import (
     MEASURES,
     Detail,
-    KernelSignature,
+    GraphWork,
     KernelWork,
     Priority,
     RiskWork,
     RunSpec,
     SuitabilityWork,
 )
-from xip_core.model.sensitivity_head import is_sensitivity_set
 from xip_core.wire import convert
 from xip_core.wire.explain import explanation_from_wire, tile_records_from_wire
-from xip_core.wire.v1 import blob_pb2, run_pb2, worker_pb2
+from xip_core.wire.v1 import run_pb2, worker_pb2
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from xip_core.client.graph import Graph
     from xip_core.client.results import Results
     from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.sync import SyncClient
     from xip_core.client.table_results import TableResults
+    from xip_core.client.tables import AggregateTable
 
 RUNS_PER_PAGE = 100
 WATCH_AGAIN_S = 0.05
@@ -90,17 +93,7 @@ class Client:
         Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob
         sent before where that is much less.
         """
-        digests = tuple(digest_of(blob) for blob in blobs)
-        by_digest = dict(zip(digests, blobs, strict=True))
-        request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
-        answer = await self._connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))
-        missing = {convert.digest_from_wire(digest) for digest in answer.digests}
-        await asyncio.gather(
-            *(self._upload_one(digest, blob) for digest, blob in by_digest.items() if digest in missing)
-        )
-        for digest, blob in by_digest.items():
-            self._sent.keep(digest, blob)
-        return digests
+        return await upload(self._connection, blobs, self._sent)
 
     async def tick(self, market_digest: str, quotes: Mapping[str, float]) -> bytes:
         """
@@ -115,28 +108,6 @@ class Client:
             self._sent.keep(market_digest, market)
         return await asyncio.to_thread(ticked, market, quotes)
 
-    async def _upload_one(self, digest: str, blob: bytes) -> None:
-        found = await asyncio.to_thread(self._sent.delta_of, blob)
-        if found is not None:
-            try:
-                await self._upload_bytes(digest, found[1], found[0])
-                return
-            except (NotFoundError, IntegrityError, RequestError):
-                pass  # it does not know the base any more, or no deltas at all: the whole blob says what is wrong
-        await self._upload_bytes(digest, blob)
-
-    async def _upload_bytes(self, digest: str, content: bytes, base_digest: str = "") -> None:
-        async def requests() -> AsyncIterator[blob_pb2.UploadRequest]:
-            pieces = convert.chunks(content)
-            head, base = convert.digest_to_wire(digest), convert.digest_to_wire(base_digest)
-            yield blob_pb2.UploadRequest(
-                digest=head, size_bytes=len(content), chunk=next(pieces), base_digest=base
-            )
-            for piece in pieces:
-                yield blob_pb2.UploadRequest(chunk=piece)
-
-        await self._connection.unary(lambda stubs, call_s: stubs.blobs.Upload(requests(), timeout=call_s))
-
     async def blob(self, digest: str) -> bytes:
         """
         Content of an uploaded blob.
@@ -144,17 +115,7 @@ class Client:
         Raises:
             IntegrityError: what came does not have this digest.
         """
-        request = blob_pb2.DownloadRequest(digest=convert.digest_to_wire(digest))
-
-        async def download(stubs: Stubs, call_s: float) -> bytes:
-            chunks = [response.chunk async for response in stubs.blobs.Download(request, timeout=call_s)]
-            return b"".join(chunks)
-
-        content = await self._connection.unary(download)
-        if digest_of(content) != digest:
-            got = f"{len(content)} bytes that have digest {digest_of(content)}"
-            raise IntegrityError(f"blob {digest} arrived with {got}")
-        return content
+        return await download(self._connection, digest)
 
     # ---- runs -------------------------------------------------------------------------------------------------------
 
@@ -209,7 +170,7 @@ class Client:
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
             aggregates=asked,
-            detail=_detail(detail),
+            detail=detail_of(detail),
             risk_classes=(risk_classes,) if isinstance(risk_classes, str) else tuple(risk_classes),
         )
         spec = RunSpec(name, work, tenant, priority, deadline_after_s, since, is_reusing)
@@ -244,7 +205,7 @@ class Client:
             RequestError: UNKNOWN_KERNEL, KERNEL_REFUSED, UNKNOWN_OUTPUT, BAD_COLUMN, BAD_SHAPE, EMPTY_TABLE, TOO_LARGE,
                 BAD_TILE_SIZE.
         """
-        signature, table = await asyncio.to_thread(_signature_and_table, kernel, columns)
+        signature, table = await asyncio.to_thread(signature_and_table, kernel, columns)
         (digest,) = await self.upload(table)
         wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         work = KernelWork(kernel, digest, wanted, rows_per_tile, signature)
@@ -298,6 +259,33 @@ class Client:
             stress=stress,
         )
         spec = RunSpec(name or "suitability", work, tenant, priority, deadline_after_s, since, is_reusing)
+        return await self.submit_spec(spec, request_id)
+
+    async def submit_graph(
+        self,
+        graph: Graph,
+        *,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        """
+        Upload the blobs that a custom graph names, as far as the scheduler lacks them, and submit it as one run;
+        `tables` has its results.
+
+        Args:
+            request_id, priority, deadline_after_s, since, is_reusing: as in `submit`.
+
+        Raises:
+            RequestError: what `xip_core.model.graph_spec.check_graph` and the planner refuse.
+        """
+        work = GraphWork(graph.spec())
+        await self.upload(*graph.blobs.values())
+        spec = RunSpec(name or "graph", work, tenant, priority, deadline_after_s, since, is_reusing)
         return await self.submit_spec(spec, request_id)
 
     async def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
@@ -447,27 +435,21 @@ class Client:
 
     async def empty_results(self, run: Run) -> Results:
         """Tables for the trades and scenarios of *run*, to be filled with the blocks of its stream."""
-        from xip_core.client.results import Results  # and numpy: 0.1 s that most calls do without
-
-        book, scenarios = await asyncio.gather(self.blob(run.book_digest), self.blob(run.scenarios_digest))
-        market = await self.blob(run.market_digest) if is_sensitivity_set(scenarios) else b""
-        return Results([label.id for label in trade_labels(book)], scenario_names(scenarios, market))
+        return await collecting.empty_results(self, run)
 
     async def results(self, run_id: str) -> Results:
         """
         All numbers of a run, waiting for its end; see `Results.to_numpy`.
 
         Raises:
-            RequestError: NO_TABLE, the run is a probe, or of a kernel over a table (`table_results`).
+            RequestError: NO_TABLE, the run is a probe, of a kernel over a table (`table_results`), or of a graph of
+                several books (`tables`).
         """
-        run = await self.run(run_id)
-        if not run.book_digest:
-            raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results by trade, it has no book")
-        results = await self.empty_results(run)
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.results(self, run_id)
+
+    async def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        """The aggregates of a run by name, waiting for its end; one that was given up is missing."""
+        return await collecting.tables(self, run_id)
 
     async def empty_table_results(self, run: Run) -> TableResults:
         """
@@ -476,9 +458,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        from xip_core.client.table_results import TableResults
-
-        return TableResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_table_results(self, run)
 
     async def table_results(self, run_id: str) -> TableResults:
         """
@@ -487,11 +467,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run is not of a kernel over a table.
         """
-        results = await self.empty_table_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.table_results(self, run_id)
 
     async def empty_suitability_results(self, run: Run) -> SuitabilityResults:
         """
@@ -500,9 +476,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        from xip_core.client.suitability_results import SuitabilityResults
-
-        return SuitabilityResults(decode_plan(await self.blob(run.plan_digest)))
+        return await collecting.empty_suitability_results(self, run)
 
     async def suitability_results(self, run_id: str) -> SuitabilityResults:
         """
@@ -511,11 +485,7 @@ class Client:
         Raises:
             RequestError: NO_TABLE, the run judges no clients.
         """
-        results = await self.empty_suitability_results(await self.run(run_id))
-        async for block in self.stream_results(run_id):
-            results.add(block)
-        results.add_quarantine(await self.quarantine(run_id))
-        return results
+        return await collecting.suitability_results(self, run_id)
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
@@ -530,20 +500,3 @@ class Client:
     async def _list_workers(self) -> worker_pb2.ListWorkersResponse:
         request = worker_pb2.ListWorkersRequest()
         return await self._connection.unary(lambda stubs, call_s: stubs.workers.ListWorkers(request, timeout=call_s))
-
-
-def _detail(word: Detail | str) -> Detail:
-    try:
-        return Detail(word)
-    except ValueError:
-        raise RequestError("BAD_DETAIL", f"detail must be none, base or all, got {word!r}") from None
-
-
-def _signature_and_table(kernel: str, columns: Mapping[str, npt.ArrayLike]) -> tuple[KernelSignature | None, bytes]:
-    """What a request for a kernel over a table needs; imports numpy, and the package that has the kernel."""
-    from xip_core.graph.kernel_table import installed_signature
-    from xip_core.model.table import check_table_size, encode_table
-
-    table = encode_table(columns)
-    check_table_size(table)
-    return installed_signature(kernel), table

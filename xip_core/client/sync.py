@@ -24,9 +24,11 @@ from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from xip_core.client.graph import Graph
     from xip_core.client.results import Results
     from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.table_results import TableResults
+    from xip_core.client.tables import AggregateTable
 
 Value = TypeVar("Value")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -205,6 +207,32 @@ class SyncClient:
         )
 
     @_documented
+    def submit_graph(
+        self,
+        graph: Graph,
+        *,
+        request_id: str = "",
+        name: str = "",
+        tenant: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        deadline_after_s: float = 0.0,
+        since: str = "",
+        is_reusing: bool = True,
+    ) -> Run:
+        return self._wait(
+            self._client.submit_graph(
+                graph,
+                request_id=request_id,
+                name=name,
+                tenant=tenant,
+                priority=priority,
+                deadline_after_s=deadline_after_s,
+                since=since,
+                is_reusing=is_reusing,
+            )
+        )
+
+    @_documented
     def submit_spec(self, spec: RunSpec, request_id: str = "") -> Run:
         return self._wait(self._client.submit_spec(spec, request_id))
 
@@ -259,6 +287,10 @@ class SyncClient:
     @_documented
     def results(self, run_id: str) -> Results:
         return self._wait(self._client.results(run_id))
+
+    @_documented
+    def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        return self._wait(self._client.tables(run_id))
 
     @_documented
     def table_results(self, run_id: str) -> TableResults:

@@ -5,30 +5,31 @@ and the last bits of every sum would follow. So each group of rows (row program 
 class**, seconds of one core of a v3 machine (AVX2, about 3 GHz), and everything below is arithmetic on it. The
 scheduler's own averages only size leases.
 
-Resolving a row, schedules and look-ups in Python, costs a thousand times as much as one of its cells, compiled sums of
-exponentials. A run over some hundred scenarios is so resolved for most of its time, and one over 10,000 is not. Row
-blocks are shared by resolve and value tiles, scenario blocks by calibrate and value tiles (value tile (i, j) waits for
-calibrate tile j), which leaves one shape to choose, rows x scenarios, by six wishes:
+Row blocks are shared by resolve and value tiles, scenario blocks by calibrate and value tiles (value tile (i, j) waits
+for calibrate tile j), which leaves one shape to choose, rows x scenarios, by six wishes:
 
 * **Early first result.** Values wait for one scenario block of calibrating, so a block is an eighth of the scenarios,
   32 of 251, 60 ms; and at least 32 because kernels run along scenarios: four AVX-512 registers hide their latency.
-* **Overhead below 5 %.** Fetching inputs, encoding and recording a tile costs about 300 us whatever is in it. A row
-  block is resolved once and then valued once per scenario block, so 300 us a tile are weighed against the block's
-  resolving and valuing together: a block of 60 ms and eight scenario blocks loses 4.5 %. What is cheaper than that in
-  full messages (forwards, options, credit) loses more, of less.
-* **All cores busy on a small book.** A group is cut into at least four row blocks, as long as each resolves for 60 ms.
+* **Overhead below 5 %.** Fetching inputs, encoding and recording a tile costs about 300 us whatever is in it. So a
+  value tile should take 6 ms together with its eighth of what resolving its rows takes, compiled 3 us for a forward and
+  14 us for a swap. Where other limits bind first, of cheap rows or of details that travel, overhead is larger, of less.
+* **All cores busy on a small book.** A group is cut into at least four row blocks, as long as each is worth its tiles.
 * **Little lost when a worker dies or a run is cancelled.** A resolve tile takes at most 250 ms, a value tile 30 ms,
-  or what its single row takes (160 ms for a Bermudan swaption, which polls between exercises).
-* **Details travel together.** The detail of a tile (8 bytes of number and 1 of status a cell, 36 a row) stays within
-  256 kB, so that several tiles of a lease share a message of 1 MiB.
-* **One message, even for heavy rows.** Resolved rows are 0.2 kB (a forward) to 6.5 kB (a cap); a block of typical ones
-  stays within 384 kB, so that rows ten times as heavy, thirty years quarterly and amortising, still fit the 4 MiB a
-  message may have. A block of calibrated scenarios, 8 bytes a factor, stays within 768 kB for the failures beside it.
+  or what its single row takes (160 ms for a Bermudan swaption, which polls between exercises). Rows that are resolved
+  in Python, legs that compound or reset, take fifty times what their group declares; they poll row by row.
+* **Details travel together, where they travel.** The detail of a tile (8 bytes of number and 1 of status a cell, 36 a
+  row) stays within 256 kB, so that several tiles of a lease share a message of 1 MiB. Where a run asks for no detail of
+  its scenarios, what travels are sums by leaf group, 24 bytes a scenario each: at most 2 MiB if every row were one.
+* **Memory, even for heavy rows.** Resolved rows are 0.2 kB (a forward) to 6.5 kB (a cap); they stay in the memos of
+  workers, where a block of typical ones is at most 4 MiB, so that a memo of 256 MiB holds some even of rows ten times
+  as heavy, thirty years quarterly and amortising. A block of calibrated scenarios travels, 8 bytes a factor, and stays
+  within 768 kB for the failures beside it.
 
-Worked sizes: 742 swaps and FRAs over 251 scenarios are nine blocks of 87 rows, each resolved in 60 ms to 380 kB and
-valued in eight tiles of 0.25 ms, 28 kB. A book of 10^8 swaps over them is 1.2 million row blocks, 9.4 million value
-tiles, and its plan 800 MB of row numbers. 10,000 scenarios (a historical VaR) over 1,200 factors are 157 blocks of 64;
-overhead then reaches 40 %, the price of calibrate and value tiles sharing their scenario blocks.
+Worked sizes: 60,000 swaps over 500 scenarios without detail are 65 blocks of 932 rows, each resolved in 13 ms to 4 MiB
+and valued in eight tiles of 5 ms. With details a block is 428 rows, a value tile 2.3 ms and 256 kB. 742 swaps and FRAs
+over 251 scenarios are one block of eight tiles. A book of 10^8 swaps over them is 124,000 row blocks with details, a
+million value tiles, and its plan 800 MB of row numbers. 10,000 scenarios (a historical VaR) over 1,200 factors are 157
+blocks of 64.
 """
 
 from __future__ import annotations
@@ -48,14 +49,16 @@ SCENARIO_BLOCKS_WANTED = 8
 SCENARIOS_PER_TILE_MIN = 32
 SCENARIOS_PER_TILE_MAX = 256
 ROW_BLOCKS_WANTED = 4
-RESOLVE_TILE_S_MIN = 60e-3
+VALUE_TILE_S_WORTH = 6e-3
 RESOLVE_TILE_S_MAX = 250e-3
 VALUE_TILE_S_MAX = 30e-3
-RESOLVED_SIZE_BYTES_MAX = 384 * 1024
+RESOLVED_SIZE_BYTES_MAX = 4 << 20
 CALIBRATED_SIZE_BYTES_MAX = 768 * 1024
 CALIBRATED_BYTES_PER_FACTOR = 8
 DETAIL_SIZE_BYTES_MAX = 256 * 1024
 DETAIL_BYTES_PER_CELL = 9  # pv f8 and status u1
+SUMS_SIZE_BYTES_MAX = 2 << 20
+SUMS_BYTES_PER_CELL = 24  # pv and pnl f8, rows used and expected i4, of a leaf group under a scenario
 DETAIL_BYTES_PER_ROW = 36  # row i4; pv_trade_currency, delta, vega, dv01 f8 on the base block
 
 
@@ -67,26 +70,26 @@ class CostClass(msgspec.Struct, frozen=True):
     resolved_bytes_per_row: int
 
 
-_FORWARD = CostClass(resolve_s_per_row=30e-6, value_s_per_cell=6e-9, resolved_bytes_per_row=220)
+_FORWARD = CostClass(resolve_s_per_row=3e-6, value_s_per_cell=6e-9, resolved_bytes_per_row=220)
 """Two terms: one look-up each, one exponential each."""
 
-_OPTION = CostClass(resolve_s_per_row=50e-6, value_s_per_cell=60e-9, resolved_bytes_per_row=300)
+_OPTION = CostClass(resolve_s_per_row=4e-6, value_s_per_cell=60e-9, resolved_bytes_per_row=300)
 """Forward, discount factor, volatility; one price with its logarithm and two normal distributions."""
 
 COST_CLASSES: dict[tuple[str, str], CostClass] = {
     ("terms", "commodity"): _FORWARD,
     ("terms", "equity"): _FORWARD,
     ("terms", "fx"): _FORWARD,
-    ("terms", "credit"): CostClass(280e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
-    ("terms", "rates"): CostClass(700e-6, 85e-9, 4500),  # 50 terms a swap; its two schedules are most of the resolving
+    ("terms", "credit"): CostClass(10e-6, 110e-9, 5500),  # 65 terms on two curves for a CDS of five years
+    ("terms", "rates"): CostClass(14e-6, 85e-9, 4500),  # 50 terms a swap; a quarter of the resolving is reading it
     ("average", "commodity"): CostClass(1400e-6, 10e-6, 22000),  # 250 prices, each a forward and a variance
     ("bermudan", "rates"): CostClass(8e-3, 5e-3, 34000),  # six exercises of 200 terms; rolling back a grid of 301
     ("option", "commodity"): _OPTION,
     ("option", "equity"): _OPTION,
     ("option", "fx"): _OPTION,
-    ("optionlet", "bonds"): CostClass(600e-6, 120e-9, 3800),  # as half a swap; few have caps or floors
-    ("optionlet", "rates"): CostClass(1200e-6, 1100e-9, 6500),  # 25 optionlets, each an option with its own volatility
-    ("swaption", "rates"): CostClass(800e-6, 140e-9, 4700),  # the terms of a swap and one price
+    ("optionlet", "bonds"): CostClass(14e-6, 120e-9, 3800),  # as half a swap; few have caps or floors
+    ("optionlet", "rates"): CostClass(12e-6, 1100e-9, 6500),  # 25 optionlets, each an option with its own volatility
+    ("swaption", "rates"): CostClass(14e-6, 140e-9, 4700),  # the terms of a swap and one price
     ("swaption", "commodity"): CostClass(260e-6, 74e-9, 750),
 }
 """By (row program, asset class)."""
@@ -187,16 +190,24 @@ def scenarios_per_tile(scenario_count: int, factor_count: int) -> int:
     return min(-(-wanted // step) * step, largest, SCENARIOS_PER_TILE_MAX)
 
 
-def rows_per_tile(program: str, asset_class: str, row_count: int, scenarios: int) -> int:
-    """Rows of a tile of *scenarios* scenarios in a group of *row_count* rows; the module's head says why."""
+def rows_per_tile(program: str, asset_class: str, row_count: int, scenarios: int, is_detailed: bool = True) -> int:
+    """
+    Rows of a tile of *scenarios* scenarios in a group of *row_count* rows; the module's head says why.
+
+    Args:
+        is_detailed: the numbers of each row under each scenario travel.
+    """
     cost = COST_CLASSES[program, asset_class]
+    value_s = cost.value_s_per_cell * scenarios
     largest = min(
         int(RESOLVE_TILE_S_MAX / cost.resolve_s_per_row),
-        int(VALUE_TILE_S_MAX / (cost.value_s_per_cell * scenarios)),
+        int(VALUE_TILE_S_MAX / value_s),
         RESOLVED_SIZE_BYTES_MAX // cost.resolved_bytes_per_row,
-        DETAIL_SIZE_BYTES_MAX // (DETAIL_BYTES_PER_CELL * scenarios + DETAIL_BYTES_PER_ROW),
+        SUMS_SIZE_BYTES_MAX // (SUMS_BYTES_PER_CELL * scenarios),
     )
-    worth_a_tile = int(RESOLVE_TILE_S_MIN / cost.resolve_s_per_row)
+    if is_detailed:
+        largest = min(largest, DETAIL_SIZE_BYTES_MAX // (DETAIL_BYTES_PER_CELL * scenarios + DETAIL_BYTES_PER_ROW))
+    worth_a_tile = int(VALUE_TILE_S_WORTH / (value_s + cost.resolve_s_per_row / SCENARIO_BLOCKS_WANTED))
     spread = -(-row_count // ROW_BLOCKS_WANTED)
     return max(1, min(largest, max(spread, worth_a_tile)))  # a row that is too heavy is a tile alone
 

@@ -22,11 +22,16 @@ BUMPS_OPERATION = "bumps"
 
 
 class ScenarioShape(msgspec.Struct, frozen=True):
-    """How many scenarios there are, how many go into one tile, and what makes markets of them: "bumps" of a ladder."""
+    """How many scenarios there are, how many go into one tile, and what makes markets of them: "bumps" of a ladder.
+
+    Attributes:
+        is_detailed: each row's numbers under each of them travel.
+    """
 
     scenario_count: int
     per_tile: int
     kernel: str = "calibrate"
+    is_detailed: bool = True
 
 
 def calibrate_node(node_id: int, shape: ScenarioShape, source: int) -> Node:
@@ -49,7 +54,7 @@ def resolve_node(
     node_id: int, program: str, asset_class: str, rows: np.ndarray, shape: ScenarioShape, source: int
 ) -> Node:
     """Row blocks such that they make good value tiles with the scenario blocks of *shape*."""
-    block_rows = cost.rows_per_tile(program, asset_class, len(rows), shape.per_tile)
+    block_rows = cost.rows_per_tile(program, asset_class, len(rows), shape.per_tile, shape.is_detailed)
     return Node(
         node_id=node_id,
         name=named(f"resolve {program}/{asset_class}", source),

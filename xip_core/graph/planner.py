@@ -23,13 +23,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from xip_core.graph import cost
+from xip_core.graph.custom import plan_custom
 from xip_core.graph.kernel_table import plan_kernel
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.graph.request import check_request
 from xip_core.graph.risk_graph import RiskGraph, Table, plan_graph
 from xip_core.graph.suitability import plan_suitability
 from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
-from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
+from xip_core.model.run_spec import (
+    GraphWork,
+    KernelSignature,
+    KernelWork,
+    ProbeWork,
+    RiskWork,
+    RunSpec,
+    SuitabilityWork,
+)
 
 Blob = Callable[[str], bytes]
 
@@ -56,6 +65,8 @@ def plan_run(spec: RunSpec, blob: Blob, announced: Mapping[str, KernelSignature]
             plan = _plan_probe(spec.work)
         case RiskWork():
             plan = _plan_risk(spec.work, blob)
+        case GraphWork():
+            plan = plan_custom(spec.work.graph, blob)
         case KernelWork():
             plan = plan_kernel(spec.work, blob, announced)
         case SuitabilityWork():

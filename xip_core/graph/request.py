@@ -14,8 +14,9 @@ import math
 
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import check_aggregates
+from xip_core.model.graph_spec import check_graph
 from xip_core.model.risk_class import RISK_CLASSES
-from xip_core.model.run_spec import MEASURES, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
+from xip_core.model.run_spec import MEASURES, GraphWork, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 
 PROBE_KERNELS = ("probe.noop", "probe.spin")
 
@@ -36,18 +37,20 @@ def check_request(spec: RunSpec) -> None:
     Raises:
         RequestError: NO_MEASURE, UNKNOWN_MEASURE, UNKNOWN_RISK_CLASS, AS_OF_MISSING, BAD_AS_OF, BLOB_MISSING,
             UNKNOWN_KERNEL, BAD_TILE_COUNT, BAD_TILE_DURATION or BAD_LEASE_SIZE; of aggregates those of
-            `model.aggregates.check_aggregates`.
+            `model.aggregates.check_aggregates`, of custom graphs those of `model.graph_spec.check_graph`.
     """
     match spec.work:
         case RiskWork():
-            _check_risk(spec.work)
+            check_risk(spec.work)
         case ProbeWork():
             _check_probe(spec.work)
+        case GraphWork():
+            check_graph(spec.work.graph)
         case KernelWork():
             if not spec.work.table_digest:
                 raise RequestError("BLOB_MISSING", "table_digest must name an uploaded blob, got ''")
         case SuitabilityWork():
-            _check_risk(spec.work.source)
+            check_risk(spec.work.source)
 
 
 def canonical_measures(measures: tuple[str, ...]) -> tuple[str, ...]:
@@ -55,7 +58,11 @@ def canonical_measures(measures: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(measure for measure in MEASURES if measure == "pv" or measure in measures)
 
 
-def _check_risk(work: RiskWork) -> None:
+def check_risk(work: RiskWork) -> None:
+    """
+    Raises:
+        RequestError: those of `check_request` that are about a book under scenarios.
+    """
     if not work.measures:
         raise RequestError("NO_MEASURE", f"a run must ask for at least one measure of {', '.join(MEASURES)}, got none")
     for measure in work.measures:

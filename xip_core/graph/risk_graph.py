@@ -125,14 +125,18 @@ class _Builder:
         Raises:
             RequestError: SHAPE_MISMATCH.
         """
+        first = self._sources[inputs[0].source]
         for node in inputs[1:]:
-            if node.scenario_count != inputs[0].scenario_count:
-                sentence = f"vectors that {combination.name!r} adds must have the same number of scenarios"
-                counts = ", ".join(str(one.scenario_count) for one in inputs)
-                raise RequestError("SHAPE_MISMATCH", f"{sentence}, got {counts}")
-            if node.tile_count != inputs[0].tile_count:
-                sentence = f"vectors that {combination.name!r} adds must be cut alike, got {node.tile_count}"
-                raise RequestError("SHAPE_MISMATCH", f"{sentence} and {inputs[0].tile_count} tiles: use equal markets")
+            other = self._sources[node.source]
+            for what, ours, theirs in (
+                ("scenarios", first.scenario_names, other.scenario_names),
+                ("measures", first.source.measures, other.source.measures),
+                ("base currencies", (first.source.base_currency,), (other.source.base_currency,)),
+                ("tiles", (str(inputs[0].tile_count),), (str(node.tile_count),)),
+            ):
+                if ours != theirs:
+                    sentence = f"vectors that {combination.name!r} adds must have the same {what}"
+                    raise RequestError("SHAPE_MISMATCH", f"{sentence}, got {_difference(ours, theirs)}")
         return self._add(nodes.combine_node(len(self.nodes), combination.name, inputs, combination.weights))
 
     def aggregate(self, vector: Node, aggregate: Aggregate) -> None:
@@ -168,6 +172,14 @@ class _Builder:
         """What reduce reads of a value node."""
         node = nodes.sum_node(len(self.nodes), value)
         return value if node is None else self._add(node)
+
+
+def _difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    """The first place where they differ, or how many there are."""
+    for at, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one != other:
+            return f"{one[:64]!r} and {other[:64]!r} in place {at}"
+    return f"{len(ours)} and {len(theirs)}"
 
 
 def _leaf_groups(keys: tuple[str, ...], sources: Sequence[ReadSource]) -> tuple[Groups, list[np.ndarray]]:

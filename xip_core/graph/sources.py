@@ -18,7 +18,7 @@ from xip_core.graph.rows import ROW_COUNT_MAX, BookRows, read_rows
 from xip_core.model.market import Snapshot, decode_snapshot
 from xip_core.model.market_objects import market_objects
 from xip_core.model.risk_class import RISK_CLASSES
-from xip_core.model.run_spec import RiskWork
+from xip_core.model.run_spec import Detail, RiskWork
 from xip_core.model.scenario import ScenarioMarket, decode_scenarios
 from xip_core.model.sensitivity import column_names, decode_sensitivities, expand
 from xip_core.model.sensitivity_head import is_sensitivity_set
@@ -56,7 +56,12 @@ def read_sources(
     found: list[ReadSource] = []
     row_begin = 0
     for work, name in zip(works, names, strict=True):
-        found.append(reader.read(work, name, row_begin))
+        try:
+            found.append(reader.read(work, name, row_begin))
+        except RequestError as error:
+            if not name:
+                raise
+            raise RequestError(error.reason, f"node {name!r}: {error}") from None
         row_begin += found[-1].book.row_count
         if row_begin > ROW_COUNT_MAX:
             sentence = f"the books of a run must have at most {ROW_COUNT_MAX} rows, got {row_begin} or more"
@@ -99,7 +104,7 @@ class _Reader:
             book=book,
             shape=shape,
             market_key=(work.market_digest, work.scenarios_digest, source.risk_classes),
-            resolve_key=(work.book_digest, self._definitions[work.market_digest], shape.per_tile),
+            resolve_key=(work.book_digest, self._definitions[work.market_digest], shape.per_tile, shape.is_detailed),
             scenario_names=scenario_names,
         )
 
@@ -144,4 +149,6 @@ def _checked_scenarios(
     if factor_count > cost.FACTOR_COUNT_MAX:
         sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
         raise RequestError("TOO_LARGE", sentence)
-    return names, ScenarioShape(len(names), cost.scenarios_per_tile(len(names), factor_count), kernel)
+    is_detailed = work.detail == Detail.ALL or kernel == BUMPS_OPERATION
+    per_tile = cost.scenarios_per_tile(len(names), factor_count)
+    return names, ScenarioShape(len(names), per_tile, kernel, is_detailed)

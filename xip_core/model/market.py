@@ -212,6 +212,10 @@ class CapVolatility(Record, frozen=True, kw_only=True):
         are_caplets: the quotes are volatilities of single caplets, a tenor is the time to a fixing: nothing is
             stripped.
         is_normal: Bachelier volatilities; otherwise those of Black's formula, which needs forwards and strikes > 0.
+        interpolation: between what is quoted. Unset: caplet volatilities are linear in strike, and in time between the
+            last caplets of quoted caps. "spline", ORE's way and slower by the number of caplets: quotes are a
+            natural cubic spline in time, by strike, read at every whole number of index periods, where each cap gives
+            one caplet; these are cubics with Kruger's slopes in strike, and linear in time between fixing days.
     """
 
     index: str
@@ -221,7 +225,12 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     quotes: tuple[str, ...]
     calendar: str = "TARGET"
     is_normal: bool = True
+    interpolation: Literal["spline"] | msgspec.UnsetType = msgspec.UNSET
     are_caplets: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_spline(self) -> bool:
+        return self.interpolation == "spline"
 
     @property
     def has_caplets(self) -> bool:
@@ -412,6 +421,9 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     for security in securities:
         if not 0.0 <= security.recovery_rate < 1.0:
             yield f"security {security.name}: recovery rate must be in [0, 1), got {security.recovery_rate!r}"
+    for cap in snapshot.cap_volatilities:
+        if cap.is_spline and cap.has_caplets:
+            yield f"cap volatilities of {cap.index} must be stripped by spline or be caplets, got both"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

@@ -110,6 +110,11 @@ class Run(msgspec.Struct, frozen=True):
         return any(node.kind == "kernel" for node in self.nodes)
 
     @property
+    def is_of_several(self) -> bool:
+        """Of several books, markets or days: its numbers are tables, its rows those of more than one book."""
+        return sum(node.kernel == "reduce" for node in self.nodes) > 1
+
+    @property
     def kernel_versions(self) -> tuple[tuple[str, str], ...]:
         """(name, version) of every operation and kernel that the run's numbers rest on, in node order, each once."""
         pairs = [

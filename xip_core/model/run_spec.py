@@ -10,17 +10,11 @@ import enum
 import msgspec
 
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.detail import Detail as Detail
+from xip_core.model.graph_spec import GraphSpec
 
 MEASURES = ("pv", "delta", "vega", "dv01")
 """Every measure a run may ask for, in the order of the columns; `pv` is always computed."""
-
-
-class Detail(enum.StrEnum):
-    """What of the per-trade numbers travels to clients; sums and quarantine are complete whatever is chosen."""
-
-    NONE = "none"
-    BASE = "base"
-    ALL = "all"
 
 
 class RiskWork(msgspec.Struct, frozen=True):
@@ -131,6 +125,12 @@ class SuitabilityWork(msgspec.Struct, frozen=True):
         )
 
 
+class GraphWork(msgspec.Struct, frozen=True):
+    """A custom graph: several books, markets or days, and tables made of their vectors."""
+
+    graph: GraphSpec
+
+
 class Priority(enum.IntEnum):
     """Who goes first inside a tenant; the values are those of xip.v1.Priority."""
 
@@ -151,7 +151,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     """
 
     name: str
-    work: RiskWork | ProbeWork | KernelWork | SuitabilityWork
+    work: RiskWork | ProbeWork | KernelWork | GraphWork | SuitabilityWork
     tenant: str = ""
     priority: Priority = Priority.INTERACTIVE
     deadline_after_s: float = 0.0

@@ -7,7 +7,7 @@ it takes P&Ls (K, S) without the base and gives named columns.
 
 Every table has `aggregate` (JSON: what was asked for), `key` (JSON: the labels of each row), `rows_expected`, and
 `rows_used`, the smallest number of rows used under any of its scenarios: a number is of the whole group where they are
-equal. Columns: docs/graph.md.
+equal, and not there (NaN) where no row was used. Columns: docs/graph.md.
 
 A weighted sum of vectors (theta, the P&L between two days) is a vector again: `combine_tile`.
 """
@@ -125,7 +125,13 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
     }
     if aggregate.measure == "ladder":
         return table | _ladder(rows, used, expansion_of(source, data))
-    return table | KERNELS[aggregate.measure](rows, aggregate)
+    numbers = KERNELS[aggregate.measure](rows, aggregate)
+    if aggregate.measure != "worst":
+        empty = table["rows_used"] == 0
+        for values in numbers.values():
+            if values.dtype == np.float64:
+                values[empty] = np.nan  # of no trade there is no number, not even 0
+    return table | numbers
 
 
 def _ladder(rows: Rows, used: npt.NDArray[np.int64], expansion: Expansion) -> Columns:

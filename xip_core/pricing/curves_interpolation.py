@@ -84,7 +84,7 @@ class LogCubic:
         self._days = (as_of_day, *knot_days)
         self.factor_count = len(knot_days)
         self._years = (np.array(self._days) - as_of_day) / YEAR_DAYS
-        self._bends = _second_derivatives(self._years)
+        self._bends = second_derivatives(self._years)
 
     def weights(self, begin: int, day: int) -> Refs:
         last = len(self._days) - 1
@@ -109,7 +109,21 @@ class LogCubic:
         return tuple((begin + knot, float(weight)) for knot, weight in enumerate(values[1:]) if weight != 0.0)
 
 
-def _second_derivatives(years: Floats) -> Floats:
+def spline_weights(years: Floats, at: Floats) -> Floats:
+    """(len(at), len(years)): a natural cubic spline at *at* from its values at *years*; the outer cubics go on."""
+    bends = second_derivatives(years)
+    right = np.clip(np.searchsorted(years, at), 1, len(years) - 1)
+    h = years[right] - years[right - 1]
+    b = (at - years[right - 1]) / h
+    a = 1.0 - b
+    found = (a * (a * a - 1.0) * h * h / 6.0)[:, None] * bends[right - 1]
+    found += (b * (b * b - 1.0) * h * h / 6.0)[:, None] * bends[right]
+    found[np.arange(len(at)), right - 1] += a
+    found[np.arange(len(at)), right] += b
+    return np.asarray(found)
+
+
+def second_derivatives(years: Floats) -> Floats:
     """(n + 1, n + 1): second derivatives at the knots from the values there; zero at both ends."""
     count = len(years)
     found = np.zeros((count, count))

@@ -3,18 +3,23 @@
 A tile is a pure function of the plan and of the blobs and tiles it names: the same tile gives the same bytes anywhere.
 What follows from blobs alone is kept in the memo of the caller: a split book, the layout of a market, resolved rows,
 calibrated scenarios. A memo saves time and decides no number; each entry's key names all that the entry depends on.
+
+Resolved rows do not travel: a swap's are 4.5 kB, ten times its line in the book, which every worker has. Making them
+takes 12 us of one core, sending them through the scheduler and its store more. So a resolve tile reports which rows
+have no program and why, and a value tile takes the program from the memo of its worker, or makes it there.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.errors import Failure, FailureReason
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
 from xip_core.pricing.polling import asking, poll
@@ -29,6 +34,17 @@ if TYPE_CHECKING:
     from xip_core.pricing.value_tile import MarketBlock
 
 IsCancelled = Callable[[], bool]
+
+POISONOUS = frozenset(
+    {
+        FailureReason.EVALUATION_FAILED,
+        FailureReason.CRASHED,
+        FailureReason.TIMED_OUT,
+        FailureReason.OUT_OF_MEMORY,
+        FailureReason.KERNEL_STOPPED,
+    }
+)
+"""What a row is refused for when resolving it harmed its tile; every other reason is found again by resolving it."""
 
 SPIN_CHECK_S = 0.002
 """How often a spinning probe looks whether it was cancelled; long enough to release the GIL in between."""
@@ -80,13 +96,62 @@ def _evaluate(plan: Plan, node: Node, tile: int, data: TileData, is_cancelled: I
 
 
 def _resolve(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
+    """Which rows resolve, and what of the market they need; their columns stay in the memo."""
+    source, resolved = plan.source_of(node), _resolved(plan, node, tile, {}, data)
+    key = ("needed", *_resolved_key(plan, node, tile, data))
+    objects = data.memo(key, lambda: _needed_objects(source, resolved, data))
+    return TileValue(output=report_of(resolved), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
+
+
+def report_of(resolved: Columns) -> Columns:
+    """What of resolved rows travels: those without a program, and why."""
+    return {name: resolved[name] for name in ("row_status", "failures")}
+
+
+def _resolved_key(plan: Plan, node: Node, tile: int, data: TileData) -> tuple[object, ...]:
     """Resolved rows follow from the book and the definitions, so they outlive a run, and quotes that move."""
     source = plan.source_of(node)
     rows = tile_rows(node, tile) - np.int32(source.row_begin)
-    key = ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
-    output = data.memo(key, lambda: _resolved_rows(source, rows, data))
-    objects = data.memo(("needed", *key), lambda: _needed_objects(source, cast(Columns, output), data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0, objects=cast(tuple[str, ...], objects))
+    return ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
+
+
+def _resolved(plan: Plan, node: Node, tile: int, refused: Mapping[int, Failure], data: TileData) -> Columns:
+    """The row program of a resolve tile; the trades at the positions of *refused* are not touched."""
+
+    def make() -> Columns:
+        from xip_core.pricing.resolve import decode_rows, refused_trade, resolve_rows
+
+        source = plan.source_of(node)
+        lines = lines_of_book(source, tile_rows(node, tile) - np.int32(source.row_begin), data)
+        trades = decode_rows([b"" if position in refused else line for position, line in enumerate(lines)])
+        for position, failure in refused.items():
+            trades[position] = refused_trade(lines[position], failure)
+        return resolve_rows(trades, market_view(source, data))
+
+    key = _resolved_key(plan, node, tile, data)
+    return cast(Columns, data.memo((*key, *refused.items()) if refused else key, make))
+
+
+def refused_by(report: Columns) -> dict[int, Failure]:
+    """Rows without a program by position, from what a resolve tile puts out."""
+    from xip_core.pricing.resolve import json_value
+
+    return {row: Failure(FailureReason(reason), text) for row, reason, text in json_value(report["failures"])}
+
+
+def rows_to_value(plan: Plan, node: Node, tile: int, data: TileData) -> Columns:
+    """
+    The row program that a tile of a value node values, from the memo or made anew; {} if resolving it was given up.
+
+    A row that ended a process, or was kept from doing so, when it was resolved elsewhere is not resolved here.
+    """
+    ref = node.inputs[0]
+    needed = _needed(ref.tile_needed(tile))
+    report = data.output(ref.node_id, needed)
+    if not report:
+        return {}
+    refused = {row: failure for row, failure in refused_by(report).items() if failure.reason in POISONOUS}
+    return _resolved(plan, plan.nodes[ref.node_id], needed, refused, data)
 
 
 def _needed_objects(source: Source, resolved: Columns, data: TileData) -> tuple[str, ...]:
@@ -94,12 +159,6 @@ def _needed_objects(source: Source, resolved: Columns, data: TileData) -> tuple[
     from xip_core.pricing.resolve import json_value
 
     return needed_objects(resolved, json_value(resolved["object_names"]), _layout(source, data))
-
-
-def _resolved_rows(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> Columns:
-    from xip_core.pricing.resolve import decode_rows, resolve_rows
-
-    return resolve_rows(decode_rows(lines_of_book(source, book_rows, data)), market_view(source, data))
 
 
 def tile_rows(node: Node, tile: int) -> npt.NDArray[np.int32]:
@@ -175,8 +234,7 @@ def scenario_set(source: Source, data: TileData) -> ScenarioSet:
 def _value(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     from xip_core.pricing.value_tile import value_tile
 
-    ref = node.inputs[0]
-    resolved = data.output(ref.node_id, _needed(ref.tile_needed(tile)))
+    resolved = rows_to_value(plan, node, tile, data)
     block = market_block(node, tile, data)
     poll()
     source, rows = plan.source_of(node), tile_rows(node, tile)

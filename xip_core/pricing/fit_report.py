@@ -151,7 +151,8 @@ def _residuals(
     if stripper is not None and (failure is None or isinstance(failure, PartialFailure)):
         begin, end = layout.ranges[name]
         quotes = np.array([usable_quote(snapshot.quotes, use.quote) for use in layout.objects[name].quotes])
-        return [_number(value) for value in stripper.residuals(market, quotes, market[begin:end])], 0
+        nodes = market[begin:end][: stripper.node_count]
+        return [_number(value) for value in stripper.residuals(market, quotes, nodes)], 0
     solved = calibrator.builder.solve_cold(name, market, snapshot.quotes)
     return (None, 0) if solved is None else ([_number(value) for value in solved.residuals], solved.rounds)
 

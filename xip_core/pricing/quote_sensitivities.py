@@ -262,10 +262,11 @@ class _Writer:
         begin, end = self._layout.ranges[name]
         names = [use.quote for use in self._layout.objects[name].quotes]
         quotes = np.array([self._quote(quote) for quote in names])
-        found = stripper.derivatives(self._market, quotes, self._market[begin:end])
+        nodes = self._market[begin:end][: stripper.node_count]
+        found = stripper.derivatives(self._market, quotes, nodes)
         factors = np.flatnonzero(found.by_factor.any(axis=0))
-        right = np.hstack([np.diag(found.by_quote), found.by_factor[:, factors]])
-        solved = -solve(found.by_node, right)
+        right = np.hstack([found.by_quote, found.by_factor[:, factors]])
+        solved = stripper.with_slopes(nodes, -solve(found.by_node, right))
         return _Direct(names, solved[:, : len(names)], factors.tolist(), solved[:, len(names) :])
 
     def _smile(self, name: str, slot: SmileSlot | SwaptionSlot, builder: FittedSmile) -> _Direct:

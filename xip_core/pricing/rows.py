@@ -17,9 +17,18 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from xip_core.errors import Failure, FailureReason
+from xip_core.errors import Failure
 from xip_core.graph.plan import Node, NodeKind, Plan
-from xip_core.pricing.evaluate import evaluate_tile, lines_of_book, market_block, market_view, tile_groups, tile_rows
+from xip_core.pricing.evaluate import (
+    evaluate_tile,
+    lines_of_book,
+    market_block,
+    market_view,
+    refused_by,
+    report_of,
+    tile_groups,
+    tile_rows,
+)
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 
 if TYPE_CHECKING:
@@ -79,7 +88,7 @@ def _evaluate(
     trades = [_trade(line, refused.get(position)) for position, line in zip(positions, lines, strict=True)]
     columns = resolve_rows(trades, market_view(source, data))
     if node.kind is NodeKind.RESOLVE:
-        return TileValue(output=columns, detail={}, cell_count=0)
+        return TileValue(output=report_of(columns), detail={}, cell_count=0)
     if is_cancelled():
         raise TileCancelledError
     return value_tile(source, rows, tile_groups(node, tile)[chosen], columns, market_block(node, tile, data))
@@ -95,10 +104,7 @@ def _refused_before(node: Node, tile: int, data: TileData) -> dict[int, Failure]
     """Rows that the resolve tile of a value tile has refused: one of them may be poison to resolving."""
     if node.kind is not NodeKind.VALUE:
         return {}
-    from xip_core.pricing.resolve import json_value
-
     ref = node.inputs[0]
     needed = ref.tile_needed(tile)
     assert needed is not None, "a value tile reads single tiles"
-    columns: Columns = data.output(ref.node_id, needed)
-    return {row: Failure(FailureReason(reason), text) for row, reason, text in json_value(columns["failures"])}
+    return refused_by(data.output(ref.node_id, needed))

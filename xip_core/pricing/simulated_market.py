@@ -235,6 +235,7 @@ class _Reader:
             strikes=strikes,
             quotes=tuple(pillar.quote for pillar in pillars),
             are_caplets=True,
+            interpolation=msgspec.UNSET,
         )
 
     # ---- inflation --------------------------------------------------------------------------------------------------

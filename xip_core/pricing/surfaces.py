@@ -75,9 +75,10 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
     """Volatilities by expiry and column (strike or swap length in years), row-major.
 
     Attributes:
-        row_days: expiries; for caps the last fixing day of each quoted cap.
+        row_days: expiries; for caps the last fixing day of each quoted cap, or every fixing day.
         columns: ascending; one column that stands for all strikes where it is (0.0,).
         is_total_variance: the nodes hold sigma^2 t.
+        has_slopes: after all nodes stand their derivatives to the column; between columns it is Hermite's cubic then.
     """
 
     begin: int
@@ -85,10 +86,12 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
     columns: tuple[float, ...]
     is_normal: bool
     is_total_variance: bool
+    has_slopes: bool = False
 
     @property
     def node_count(self) -> int:
-        return len(self.row_days) * len(self.columns)
+        """Factors, slopes included."""
+        return len(self.row_days) * len(self.columns) * (2 if self.has_slopes else 1)
 
     def at(self, as_of_day: int, day: int, column: float) -> VolatilityRef:
         """The volatility to the expiry *day* at a strike or swap length."""
@@ -96,8 +99,7 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
             rows = variance_rows(self.row_days, as_of_day, day)
         else:
             rows = flat_weights(self.row_days, 0, day)
-        left, right, weight = bracket(self.columns, column)
-        across = ((left, 1.0),) if left == right else ((left, 1.0 - weight), (right, weight))
+        across = self._across(column)
         refs = tuple(
             (self.begin + row * len(self.columns) + position, row_weight * column_weight)
             for row, row_weight in rows
@@ -106,6 +108,21 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
         )
         years = max(day - as_of_day, 0) / YEAR_DAYS
         return VolatilityRef(refs, self.is_total_variance, self.is_normal, years)
+
+    def _across(self, column: float) -> tuple[tuple[int, float], ...]:
+        """Positions from the begin of a row, and weights; those of slopes lie a whole grid further."""
+        left, right, weight = bracket(self.columns, column)
+        if left == right:
+            return ((left, 1.0),)
+        if not self.has_slopes:
+            return ((left, 1.0 - weight), (right, weight))
+        width, other, slopes = self.columns[right] - self.columns[left], 1.0 - weight, self.node_count // 2
+        return (
+            (left, (1.0 + 2.0 * weight) * other * other),
+            (right, (1.0 + 2.0 * other) * weight * weight),
+            (slopes + left, weight * other * other * width),
+            (slopes + right, -other * weight * weight * width),
+        )
 
 
 def expiry_days(name: str, calendar_names: str, as_of_day: int, tenors: Sequence[str]) -> tuple[int, ...]:
@@ -151,7 +168,7 @@ def layout_swaption_grid(snapshot: Snapshot, name: str, as_of_day: int, begin: i
 def layout_cap_grid(
     snapshot: Snapshot, name: str, indices: dict[str, RateIndex], as_of_day: int, begin: int
 ) -> VolatilityGrid:
-    """Caplet volatilities of a cap surface; a row per quoted cap, at the fixing day of its last caplet."""
+    """Caplet volatilities of a cap surface; a row per quoted cap, or per caplet, at its last fixing day."""
     surface = next(item for item in snapshot.cap_volatilities if item.name == name.split("/", 1)[1])
     if surface.has_caplets:
         expiries = expiry_days(name, surface.calendar, as_of_day, surface.tenors)
@@ -162,7 +179,16 @@ def layout_cap_grid(
     rows = tuple(last_fixing_day(index, as_of_day, tenor) for tenor in surface.tenors)
     if any(b <= a for a, b in zip((as_of_day, *rows), rows, strict=False)):
         raise BrokenSurfaceError(f"{name}: each cap must end at least one period after the one before")
-    return VolatilityGrid(begin, rows, check_ascending(name, surface.strikes), surface.is_normal, False)
+    if surface.is_spline:
+        if len(rows) < 2:
+            raise BrokenSurfaceError(f"{name}: a spline needs two caps, got {len(rows)}")
+        period = parse_tenor(index.tenor)[0]
+        if odd := [tenor for tenor in surface.tenors if parse_tenor(tenor)[0] % period]:
+            raise BrokenSurfaceError(f"{name}: caps of a spline must be multiples of {index.tenor}, got {odd[0]}")
+        rows = tuple(caplet_days(index, as_of_day, surface.tenors[-1])[0].tolist())
+    strikes = check_ascending(name, surface.strikes)
+    has_slopes = surface.is_spline and len(strikes) > 1
+    return VolatilityGrid(begin, rows, strikes, surface.is_normal, False, has_slopes)
 
 
 def last_fixing_day(index: RateIndex, as_of_day: int, tenor: str) -> int:

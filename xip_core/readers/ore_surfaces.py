@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
+import msgspec
+
 from xip_core.errors import InputError
 from xip_core.model.market import (
     CapVolatility,
@@ -185,6 +187,7 @@ class SurfaceReader:
             strikes=tuple(float(strike) for strike in strikes),
             quotes=tuple(f"{stem}/{tenor}/{index.tenor}/0/0/{strike}" for tenor in tenors for strike in strikes),
             calendar=text_of(element, "Calendar"),
+            interpolation=msgspec.UNSET if text_of(element, "InterpolationMethod") == "Bilinear" else "spline",
         )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from xip_core import samples
 from xip_core.graph.plan import digest_of
-from xip_core.model.market import encode_snapshot
+from xip_core.model.market import Snapshot, encode_snapshot
 from xip_core.model.scenario import encode_scenarios
 from xip_core.model.trade import ASSET_CLASS_OF, Trade, decode_head, encode_trade
 from xip_core.readers.ore_market import read_ore_market
@@ -63,6 +63,12 @@ class Manifest(msgspec.Struct, frozen=True):
     origin: Origin = Origin()
 
 
+def with_plain_caps(market: Snapshot) -> Snapshot:
+    """Caplet volatilities at the quoted caps alone: 12 nodes a strike, not 79 and their slopes; a small sample."""
+    plain = (msgspec.structs.replace(cap, interpolation=msgspec.UNSET) for cap in market.cap_volatilities)
+    return msgspec.structs.replace(market, cap_volatilities=tuple(plain))
+
+
 def build_files(ore: Path) -> dict[str, bytes]:
     """
     Content of the sample's files by name.
@@ -73,7 +79,7 @@ def build_files(ore: Path) -> dict[str, bytes]:
     Raises:
         InputError: a file of *ore* cannot be read.
     """
-    portfolio, market = read_portfolio(ore / "portfolio.xml"), read_ore_market(ore, as_of=AS_OF)
+    portfolio, market = read_portfolio(ore / "portfolio.xml"), with_plain_caps(read_ore_market(ore, as_of=AS_OF))
     left_out = {unread.id: unread.failure.message for unread in portfolio.unread}
     left_out |= refusals(portfolio.trades, market)
     ore_trades = [trade for trade in portfolio.trades if trade.id not in left_out]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.graph_spec import decode_graph, encode_graph
 from xip_core.model.run_spec import (
     Detail,
+    GraphWork,
     KernelSignature,
     KernelWork,
     Priority,
@@ -43,6 +45,8 @@ def run_spec_to_wire(spec: RunSpec) -> run_pb2.RunSpec:
                 risk_classes=work.risk_classes,
             )
         )
+    elif isinstance(work, GraphWork):
+        message.graph.CopyFrom(run_pb2.GraphWork(graph=encode_graph(work.graph)))
     elif isinstance(work, KernelWork):
         message.kernel.CopyFrom(
             run_pb2.KernelWork(
@@ -74,7 +78,7 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
     Raises:
         RequestError: EMPTY_REQUEST, none of risk, probe, kernel and suitability; BAD_DIGEST.
     """
-    work: RiskWork | ProbeWork | KernelWork | SuitabilityWork
+    work: RiskWork | ProbeWork | KernelWork | GraphWork | SuitabilityWork
     match message.WhichOneof("work"):
         case "risk":
             risk = message.risk
@@ -103,8 +107,11 @@ def run_spec_from_wire(message: run_pb2.RunSpec) -> RunSpec:
             )
         case "suitability":
             work = suitability_from_wire(message.suitability)
+        case "graph":
+            work = GraphWork(decode_graph(message.graph.graph))
         case _:
-            raise RequestError("EMPTY_REQUEST", "a run must have risk, probe, kernel or suitability work, got none")
+            sentence = "a run must have risk, probe, kernel, suitability or graph work, got none"
+            raise RequestError("EMPTY_REQUEST", sentence)
     return RunSpec(
         name=message.name,
         tenant=message.tenant,

@@ -55,7 +55,7 @@ def test_a_book_becomes_a_pair_of_nodes_per_group_between_calibrate_and_reduce()
 
 
 def test_a_value_tile_needs_its_rows_its_scenarios_and_the_base_market():
-    plan = a_plan(book=a_book_of("swap", 300), scenarios=some_scenarios(70))
+    plan = a_plan(book=a_book_of("swap", 3000), scenarios=some_scenarios(70))
     (value,) = nodes_of(plan, NodeKind.VALUE)
     rows, block, base = value.inputs
     assert plan.nodes[rows.node_id].kind == NodeKind.RESOLVE
@@ -206,7 +206,7 @@ def test_an_empty_book_is_refused():
 
 def test_a_run_of_too_many_tiles_is_refused(monkeypatch):
     monkeypatch.setattr(risk_graph, "TILE_COUNT_MAX", 5)
-    refused = refusal_of(book=a_book_of("swap", 300), scenarios=some_scenarios(70))
+    refused = refusal_of(book=a_book_of("swap", 3000), scenarios=some_scenarios(70))
     assert refused.reason == "TOO_LARGE"
     assert "at most 5 tiles, got 20" in str(refused)
 

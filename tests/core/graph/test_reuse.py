@@ -42,7 +42,7 @@ SCENARIOS = ScenarioSet(scenarios=decode_scenarios(_SAMPLE.scenarios).scenarios[
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four row blocks a group, so that a part of a node can be the same."""
-    monkeypatch.setattr(cost, "RESOLVE_TILE_S_MIN", 1e-9)
+    monkeypatch.setattr(cost, "VALUE_TILE_S_WORTH", 1e-9)
 
 
 class Runs:

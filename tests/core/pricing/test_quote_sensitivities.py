@@ -140,6 +140,18 @@ def test_lognormal_caps_agree_with_bumps_of_their_quotes_and_curves() -> None:
     assert_equal_to_bumps(snapshot, jacobian, layout, (*names, "USD.OIS.5Y", "USD.SWAP.5Y", "USD.BASIS.2Y"))
 
 
+def test_caps_by_spline_agree_with_bumps_slopes_included() -> None:
+    names = tuple("ABCDEF")
+    caps = CapVolatility(
+        index="EUR-EURIBOR-6M", discount_curve="EUR1D", tenors=("1Y", "2Y", "4Y"), strikes=(0.0, 0.01), quotes=names,
+        interpolation="spline",
+    )  # fmt: skip
+    values = (0.0035, 0.005, 0.004, 0.0052, 0.0045, 0.0055)
+    snapshot = a_snapshot(dict(zip(names, values, strict=True)), cap_volatilities=(caps,))
+    layout = SnapshotLayout(snapshot)
+    assert_equal_to_bumps(snapshot, quote_jacobian(snapshot, layout), layout, (*names, "EUR.OIS.5Y", "EUR.SWAP.5Y"))
+
+
 def test_object_without_formula_is_differentiated_alone_and_chained(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if equities and caps were of a kind nobody knows: the same numbers to the error of differences."""
     snapshot = every_kind()

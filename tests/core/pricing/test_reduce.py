@@ -103,16 +103,16 @@ def test_pnl_leaves_out_rows_without_a_number_in_base_or_scenario():
 
 
 def test_rows_of_a_tile_that_was_given_up_are_expected_and_not_used():
-    plan, pv = a_plan(book=a_book_of("swap", 100), scenarios=some_scenarios(100)), whole_numbers(100, 100)
+    plan, pv = a_plan(book=a_book_of("swap", 900), scenarios=some_scenarios(100)), whole_numbers(900, 100)
     value = next(node for node in plan.nodes if node.kind == NodeKind.VALUE)
     lost = 5  # row block 1 of 2, scenario block 1 of 4
     (row_begin, row_end), (begin, end) = value.row_range(lost), value.scenario_range(lost)
-    assert (row_begin, row_end, begin, end) == (85, 100, 32, 64)
+    assert (row_begin, row_end, begin, end) == (809, 900, 32, 64)
     columns = reduced(plan, Outputs(plan, pv, given_up=((value.node_id, lost),)))
-    assert set(columns["rows_expected"][0]) == {100}
-    assert columns["rows_used"][0].tolist() == [100] * 32 + [85] * 32 + [100] * 36
+    assert set(columns["rows_expected"][0]) == {900}
+    assert columns["rows_used"][0].tolist() == [900] * 32 + [809] * 32 + [900] * 36
     assert columns["pv"][0] == pv[:, 0].sum()
-    assert columns["pnl"][0, 40] == (pv[:85, 40] - pv[:85, 0]).sum()
+    assert columns["pnl"][0, 40] == (pv[:809, 40] - pv[:809, 0]).sum()
 
 
 def test_rows_quarantined_by_planning_are_expected_in_their_class_or_unclassified():

@@ -10,7 +10,9 @@ from tests.core.pricing.test_properties import every_product
 from xip_core.errors import Failure, FailureReason
 from xip_core.graph.plan import NodeKind, Plan
 from xip_core.model.trade import encode_trade
-from xip_core.pricing.resolve import json_value
+from xip_core.pricing import resolve
+from xip_core.pricing.evaluate import evaluate_tile
+from xip_core.pricing.resolve import decode_rows, json_value
 from xip_core.pricing.rows import evaluate_rows, evaluate_without, row_count
 from xip_core.pricing.tile import TileValue
 
@@ -65,12 +67,14 @@ def test_a_trade_that_must_not_be_resolved_leaves_an_empty_row_with_its_reason(
     computed: tuple[Plan, Inputs, dict[tuple[int, int], TileValue]],
 ) -> None:
     plan, inputs, values = computed
-    resolve = next(node for node in plan.nodes if node.kind is NodeKind.RESOLVE)
-    value = evaluate_without(plan, resolve.node_id, 0, {0: CRASH}, inputs, lambda: False)
+    node = next(node for node in plan.nodes if node.kind is NodeKind.RESOLVE)
+    value = evaluate_without(plan, node.node_id, 0, {0: CRASH}, inputs, lambda: False)
     assert value.output["row_status"].tolist()[0] == FailureReason.CRASHED
-    ids = json_value(value.output["trade_ids"])
-    assert ids == json_value(values[resolve.node_id, 0].output["trade_ids"])
-    assert json_value(value.output["failures"]) == [[0, 10, f"trade {ids[0]}: {CRASH.message}"]]
+    assert set(value.output) == set(values[node.node_id, 0].output)
+    ((row, reason, message),) = json_value(value.output["failures"])
+    assert (row, reason) == (0, FailureReason.CRASHED)
+    assert message.startswith("trade ")
+    assert message.endswith(f": {CRASH.message}")
 
 
 def test_a_row_that_resolving_refused_stays_refused_when_its_value_tile_is_searched(
@@ -91,6 +95,28 @@ def test_a_row_that_resolving_refused_stays_refused_when_its_value_tile_is_searc
         inputs.outputs[resolve_id, 0] = recorded
     reasons = {cells.row: cells.reason for cells in found.quarantine}
     assert set(reasons.values()) == {FailureReason.CRASHED, FailureReason.TIMED_OUT}
+
+
+def test_a_row_that_resolving_refused_is_not_touched_when_its_tile_is_valued(
+    computed: tuple[Plan, Inputs, dict[tuple[int, int], TileValue]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resolved rows do not travel, so the worker of a value tile makes them anew: without the one that killed."""
+    plan, inputs, values = computed
+    node = next(node for node in plan.nodes if node.kind is NodeKind.VALUE and node.row_count > 1)
+    resolve_id = node.inputs[0].node_id
+    recorded = inputs.outputs[resolve_id, 0]
+    inputs.outputs[resolve_id, 0] = evaluate_without(plan, resolve_id, 0, {0: CRASH}, inputs, lambda: False).output
+    decoded: list[bytes] = []
+    monkeypatch.setattr(resolve, "decode_rows", lambda lines: decoded.extend(lines) or decode_rows(lines))
+    try:
+        found = evaluate_tile(plan, node.node_id, 0, inputs, lambda: False)
+    finally:
+        inputs.outputs[resolve_id, 0] = recorded
+    assert decoded[0] == b""
+    assert all(decoded[1:])
+    assert {cells.reason for cells in found.quarantine} == {FailureReason.CRASHED}
+    whole = values[node.node_id, 0].detail["pv"]
+    assert found.detail["pv"][1:].tobytes() == whole[1:].tobytes()
 
 
 def test_rows_alone_raise_nothing_when_the_tile_does_not(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,9 +18,11 @@ from xip_core.model.scenario import base_only
 from xip_core.model.trade import CapFloor, FloatingLeg, Schedule
 from xip_core.pricing import calculate
 from xip_core.pricing.calibrate import calibrate_tile, decode_failures
+from xip_core.pricing.curves_interpolation import spline_weights
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.surfaces import caplet_days
+from xip_core.pricing.surfaces_cap_quotes import CapQuotes, kruger_derivatives, kruger_slopes
 from xip_core.pricing.surfaces_caplets import CapletStripper
 
 INDEX = "EUR-EURIBOR-6M"
@@ -62,14 +65,110 @@ def test_flat_quotes_strip_to_themselves():
     assert market[begin:end] == pytest.approx(0.005, abs=1e-12)
 
 
-def test_stripping_does_not_depend_on_the_block():
+def by_spline(**values):
+    """The small market with a cap surface whose quotes are splines in time."""
+    surface = CapVolatility(
+        index=INDEX,
+        discount_curve="EUR1D",
+        tenors=("1Y", "2Y", "4Y"),
+        strikes=(-0.01, 0.0, 0.02),
+        quotes=tuple("ABCDEFGHI"),
+        interpolation="spline",
+    )
+    quotes = dict(zip("ABCDEFGHI", (0.004, 0.003, 0.006, 0.005, 0.0035, 0.0062, 0.0055, 0.004, 0.0065), strict=True))
+    return a_snapshot(quotes | values, cap_volatilities=(surface,))
+
+
+def caplet_prices(snapshot, tenor, strike):
+    """At the quote of each cap in between, from NumPy's own solver of the spline, and from the surface."""
+    layout = SnapshotLayout(snapshot)
+    market = calibrate_tile(snapshot, layout, base_only(), 0, 1)["market"][:, 0]
+    days = np.column_stack(caplet_days(layout.indices[INDEX], layout.as_of_day, tenor)).tolist()
+    for fixing, start, end in days:
+        accrual = (end - start) / 360.0
+        growth = value_of(layout.log_discount_of_day("EUR6M", start), market) - value_of(
+            layout.log_discount_of_day("EUR6M", end), market
+        )
+        weight = accrual * math.exp(value_of(layout.log_discount_of_day("EUR1D", end), market))
+        found = value_of(layout.caplet_volatility(INDEX, date_of(fixing), strike).refs, market)
+        terms = (math.expm1(growth) / accrual, strike, (fixing - layout.as_of_day) / 365.0)
+        yield [bachelier_european(*terms, volatility, weight, 1.0)["pv"] for volatility in (found, *QUOTED_BETWEEN)]
+
+
+QUOTED_BETWEEN = (0.003, 0.0035, 0.004)
+
+
+@pytest.mark.parametrize(("place", "tenor"), enumerate(("1Y", "2Y", "4Y")))
+def test_a_spline_gives_back_the_prices_of_the_quoted_caps(place, tenor):
+    """Those of strike 0, whose quotes are QUOTED_BETWEEN; every caplet is a node."""
+    prices = np.array(list(caplet_prices(by_spline(), tenor, 0.0)))
+    assert prices[:, 0].sum() == pytest.approx(prices[:, 1 + place].sum(), abs=1e-14)
+
+
+def test_caps_between_quotes_lie_on_the_natural_spline_of_their_strike():
+    surface = by_spline().cap_volatilities[0]
+    layout = SnapshotLayout(by_spline())
+    grid = layout.grids[f"cap_volatility/{INDEX}"]
+    quotes = CapQuotes(layout.indices[INDEX], surface, layout.as_of_day, grid.row_days)
+    assert quotes.quoted_rows == [0, 2, 6]
+    x = np.array([1.0, 2.0, 4.0])
+    # of 1, 0, 0 the second derivative in the middle is 6 / h0 / (2 (h0 + h1)) = 1, and 0 at both ends
+    at = np.array([1.5, 3.0])
+    by_hand = np.array([0.5 - (0.5 - 0.5**3) / 6.0, -(0.5 - 0.5**3) * 4.0 / 6.0])
+    assert spline_weights(x, at)[:, 0] == pytest.approx(by_hand, abs=1e-15)
+    assert quotes.weights.sum(axis=1) == pytest.approx(1.0)
+    assert quotes.of_rows(np.full((3, 1), 0.004)) == pytest.approx(0.004)
+
+
+def test_between_strikes_it_is_krugers_cubic():
+    """Slopes by hand: chords 2, 1 and -1, so 4 / 3 inside, 0 where they turn, (3 chord - next) / 2 at the ends."""
+    x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 3.0, 4.0, 3.0])
+    assert kruger_slopes(x, y) == pytest.approx([7.0 / 3.0, 4.0 / 3.0, 0.0, -1.5])
+    step = 1e-6 * np.eye(4)
+    numerical = [(kruger_slopes(x, y + move) - kruger_slopes(x, y - move)) / 2e-6 for move in step]
+    assert kruger_derivatives(x, y) == pytest.approx(np.array(numerical).T, abs=1e-8)
+    layout = SnapshotLayout(by_spline())
+    market = calibrate_tile(by_spline(), layout, base_only(), 0, 1)["market"][:, 0]
+    day = date_of(layout.grids[f"cap_volatility/{INDEX}"].row_days[2])
+    at = [value_of(layout.caplet_volatility(INDEX, day, k).refs, market) for k in (-0.01, 0.0, 0.02, 0.01)]
+    slope = kruger_slopes(np.array([-0.01, 0.0, 0.02]), np.array(at[:3]))
+    assert at[3] == pytest.approx(0.5 * (at[1] + at[2]) + 0.02 * (slope[1] - slope[2]) / 8.0, rel=1e-14)
+
+
+def test_a_cap_as_a_trade_takes_the_spline_between_strikes_and_caplets():
+    """The trade's own periods are those of the quoted caps but the first, which has a fixing."""
+    snapshot = by_spline()
+    expected = sum(prices[0] for prices in caplet_prices(snapshot, "3Y", 0.01))
+    known = calculate((a_cap(0.01),), snapshot)
+    assert not known.failures
+    assert known.pv[0, 0] == pytest.approx(1e6 * expected, rel=1e-9)
+
+
+def test_a_spline_below_zero_is_refused_and_names_the_next_quote():
+    snapshot = by_spline(A=0.0001, D=0.02, G=0.0001)
+    layout = SnapshotLayout(snapshot)
+    columns = calibrate_tile(snapshot, layout, base_only(), 0, 1)
+    (failure,) = decode_failures(columns["failures"])
+    assert "a cap between quotes, before G" in failure.message
+
+
+@pytest.mark.parametrize(("tenors", "words"), [(("1Y",), "needs two caps"), (("13M", "2Y"), "multiples of 6M")])
+def test_a_spline_through_caps_it_cannot_have_is_refused(tenors, words):
+    quotes = tuple("ABCDEF"[: 3 * len(tenors)])
+    surface = msgspec.structs.replace(by_spline().cap_volatilities[0], tenors=tenors, quotes=quotes)
+    layout = SnapshotLayout(a_snapshot(dict.fromkeys("ABCDEF", 0.005), cap_volatilities=(surface,)))
+    assert words in layout.broken[f"cap_volatility/{INDEX}"]
+
+
+@pytest.mark.parametrize("surface", [a_snapshot(), by_spline()], ids=["caplets", "spline"])
+def test_stripping_does_not_depend_on_the_block(surface):
     """Bytes of each scenario alone and side by side."""
-    snapshot = a_snapshot()
+    snapshot = surface
     layout = SnapshotLayout(snapshot)
     base = calibrate_tile(snapshot, layout, base_only(), 0, 1)["market"]
     market = np.repeat(base, 5, axis=1)
     surface = snapshot.cap_volatilities[0]
-    quotes = np.array([QUOTES[name] for name in surface.quotes])[:, None] * np.linspace(0.9, 1.3, 5)
+    quotes = np.array([snapshot.quotes[name] for name in surface.quotes])[:, None] * np.linspace(0.9, 1.3, 5)
     stripper = CapletStripper(layout, surface)
     whole, failures = stripper.strip(market, quotes)
     alone = [stripper.strip(market[:, [place]], quotes[:, [place]])[0] for place in range(5)]

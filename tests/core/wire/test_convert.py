@@ -172,7 +172,7 @@ def test_a_request_survives_the_wire(work):
 
 
 def test_a_request_without_work_is_refused():
-    with pytest.raises(RequestError, match="must have risk, probe, kernel or suitability work") as caught:
+    with pytest.raises(RequestError, match="must have risk, probe, kernel, suitability or graph work") as caught:
         convert.run_spec_from_wire(run_pb2.RunSpec(name="n"))
     assert caught.value.reason == "EMPTY_REQUEST"
 

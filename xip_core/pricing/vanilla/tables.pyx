@@ -267,7 +267,7 @@ cdef class PlainMarket:
         return number
 
     def _new_surface(self, name):
-        """By its object name; volatilities that follow from a smile are not plain."""
+        """By its object name; volatilities that follow from a smile, or with slopes between strikes, are not plain."""
         layout = self.layout
         if name in layout.smiles or name in layout.swaption_smiles:
             return -1
@@ -275,6 +275,8 @@ cdef class PlainMarket:
             term = layout.terms[name]
             return self._add_surface(term.begin, term.knot_days, (0.0,), False, True)
         grid = layout.grids[name]
+        if grid.has_slopes:
+            return -1
         return self._add_surface(grid.begin, grid.row_days, grid.columns, grid.is_normal, grid.is_total_variance)
 
     def _new_pair_surface(self, key):

@@ -335,6 +335,28 @@ class SuitabilityWork(_message.Message):
 Global___SuitabilityWork: _TypeAlias = SuitabilityWork  # noqa: Y015
 
 @_typing.final
+class GraphWork(_message.Message):
+    """A custom graph: several books, markets or days, and tables made of their vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRAPH_FIELD_NUMBER: _builtins.int
+    graph: _builtins.bytes
+    """JSON (xip_core.model.graph_spec): value, sum and aggregate nodes; values name uploaded blobs. At most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        graph: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GraphWork: _TypeAlias = GraphWork  # noqa: Y015
+
+@_typing.final
 class RunSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -343,6 +365,7 @@ class RunSpec(_message.Message):
     RISK_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     KERNEL_FIELD_NUMBER: _builtins.int
+    GRAPH_FIELD_NUMBER: _builtins.int
     SUITABILITY_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_AFTER_S_FIELD_NUMBER: _builtins.int
@@ -366,6 +389,8 @@ class RunSpec(_message.Message):
     @_builtins.property
     def kernel(self) -> Global___KernelWork: ...
     @_builtins.property
+    def graph(self) -> Global___GraphWork: ...
+    @_builtins.property
     def suitability(self) -> Global___SuitabilityWork: ...
     def __init__(
         self,
@@ -375,17 +400,18 @@ class RunSpec(_message.Message):
         risk: Global___RiskWork | None = ...,
         probe: Global___ProbeWork | None = ...,
         kernel: Global___KernelWork | None = ...,
+        graph: Global___GraphWork | None = ...,
         suitability: Global___SuitabilityWork | None = ...,
         priority: Global___Priority.ValueType = ...,
         deadline_after_s: _builtins.float = ...,
         since: _builtins.str = ...,
         no_reuse: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel", "probe", b"probe", "risk", b"risk", "suitability", b"suitability", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph", "kernel", b"kernel", "probe", b"probe", "risk", b"risk", "suitability", b"suitability", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "suitability", b"suitability", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_after_s", b"deadline_after_s", "graph", b"graph", "kernel", b"kernel", "name", b"name", "no_reuse", b"no_reuse", "priority", b"priority", "probe", b"probe", "risk", b"risk", "since", b"since", "suitability", b"suitability", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel", "suitability"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["risk", "probe", "kernel", "graph", "suitability"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 
