@@ -91,7 +91,7 @@ def test_a_row_of_a_table_that_is_no_trade_fails_alone_and_says_where(tmp_path, 
     ("name", "content", "words", "line"),
     [
         ("book.xlsx", b"", "must be .jsonl, .ndjson, .csv or .xml", None),
-        ("book.xml", b"<Portfolio>", "malformed XML", 1),
+        ("book.xml", b"<Portfolio>", "must be XML", 1),
         ("missing.jsonl", None, "cannot be read", None),
         ("book.jsonl.gz", b"no gzip", "cannot be read", None),
         ("book.jsonl.gz", gzip.compress(b"x" * 100)[:20], "cannot be read", None),
