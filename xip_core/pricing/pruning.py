@@ -5,6 +5,9 @@ factors that its row's program names. So where a scenario's column equals the ba
 any row of the tile names, the numbers of the base are the tile's numbers: the bytes are the same with pruning and
 without it. A factor that failed to calibrate is NaN and so differs; zeros of two signs differ as well.
 
+Of several scenarios that are alike in these factors (corners of cross gammas, a rate this tile does not know beside one
+it does) the first is computed and the others copy it.
+
 What is left is evaluated on a market of its own, without the scenarios that are copied; factors nobody names are NaN
 there, so that a name forgotten here would show as a cell without a number. The base stands apart: 65 columns would be
 a block of 64 and one of a single column, which costs as much as the other.
@@ -35,7 +38,7 @@ class PrunedValues(msgspec.Struct, frozen=True):
 
     Attributes:
         values: float64 (R, 1 + S) with the base in front, or (R, S) where the scenarios begin with the base.
-        pruned_count: scenarios among the S that were copied from the base.
+        pruned_count: scenarios among the S that were copied, from the base or from their like.
     """
 
     values: Floats
@@ -95,15 +98,33 @@ def pruned_values(
     at_base = at_base or rows_at_base(columns, base)
     factors, of_base = at_base["factors"], at_base["values"]
     differs = differing_scenarios(market, base, factors)
-    if differs.all():
+    chosen = np.flatnonzero(differs)
+    kept, same_as = distinct_scenarios(market[factors[:, None], chosen])
+    if len(kept) == len(differs):
         found = row_values(columns, market)
     else:
-        chosen = np.flatnonzero(differs)
         found = np.repeat(of_base, len(differs), axis=1)
         if len(chosen):
-            found[:, chosen] = row_values(columns, _only(market, factors, chosen))
-    pruned_count = len(differs) - np.count_nonzero(differs) - has_base  # the base is nobody's copy
+            found[:, chosen] = row_values(columns, _only(market, factors, chosen[kept]))[:, same_as]
+    pruned_count = len(differs) - len(kept) - has_base  # the base is nobody's copy
     return PrunedValues(found if has_base else np.concatenate((of_base, found), axis=1), int(pruned_count))
+
+
+def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """
+    Scenarios that differ in any bit from all before them, and for each scenario the place of its like among these.
+
+    Args:
+        seen: float64 (used factors, S).
+    """
+    places: dict[bytes, int] = {}
+    kept, same_as = [], []
+    for at, column in enumerate(np.ascontiguousarray(seen.T)):
+        place = places.setdefault(column.tobytes(), len(places))
+        if place == len(kept):
+            kept.append(at)
+        same_as.append(place)
+    return np.array(kept, dtype=np.int64), np.array(same_as, dtype=np.int64)
 
 
 def _only(market: Floats, factors: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Floats:

@@ -59,24 +59,27 @@ from xip_core.pricing.surfaces import expiry_days
 Floats = npt.NDArray[np.float64]
 
 
-def simulated_snapshot(snapshot: Snapshot, grid: SimulationGrid) -> Snapshot:
+def simulated_snapshot(snapshot: Snapshot, grid: SimulationGrid, layout: SnapshotLayout | None = None) -> Snapshot:
     """
     The reduced market.
+
+    Args:
+        layout: of this snapshot, where there is one already.
 
     Raises:
         RequestError: BAD_SNAPSHOT where an object of the market cannot be calibrated, so that nothing can be read off,
             or a name of the reduced market would stand twice.
     """
-    return _Reader(snapshot, grid).snapshot()
+    return _Reader(snapshot, grid, layout or SnapshotLayout(snapshot)).snapshot()
 
 
 class _Reader:
     """Reads the base market off at the tenors."""
 
-    def __init__(self, snapshot: Snapshot, grid: SimulationGrid) -> None:
+    def __init__(self, snapshot: Snapshot, grid: SimulationGrid, layout: SnapshotLayout) -> None:
         self._snapshot = snapshot
         self._grid = grid
-        self._layout = SnapshotLayout(snapshot)
+        self._layout = layout
         market, failures = calibrator_of(snapshot, self._layout).base_market()
         for name, reason in (*self._layout.broken.items(), *((n, f.message) for n, f in failures.items())):
             raise RequestError("BAD_SNAPSHOT", f"{name} cannot be read off: {reason}")

@@ -23,7 +23,13 @@ from xip_core.pricing import value_tile
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.program import Floats
-from xip_core.pricing.pruning import PrunedValues, differing_scenarios, pruned_values, used_factors
+from xip_core.pricing.pruning import (
+    PrunedValues,
+    differing_scenarios,
+    distinct_scenarios,
+    pruned_values,
+    used_factors,
+)
 from xip_core.pricing.resolve import resolve_rows
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView
@@ -168,3 +174,22 @@ def test_a_run_has_the_same_bytes_and_counts_without_pruning(monkeypatch: pytest
     assert counts
     assert {node_id for node_id, _ in counts} <= of_values
     assert all(count < pruned[key].cell_count for key, count in counts.items())
+
+
+def test_of_scenarios_that_are_alike_for_the_rows_the_first_is_computed() -> None:
+    """A share and a rate it needs, each alone and beside something it does not see: two markets of six."""
+    (option,) = [trade for trade in every_product() if trade.id == "equity option"]
+    columns, market = calibrated((a_snapshot(), [option], moves(Shift(target="fx", name="EURUSD", shift_relative=0.1))))
+    used = used_factors(columns, len(market))
+    other = next(factor for factor in range(len(market)) if factor not in used)
+    base = np.ascontiguousarray(market[:, :1])
+    block = np.repeat(base, 6, axis=1)
+    block[used[0], [1, 2, 3]] += 0.01
+    block[used[-1], [4, 5]] += 0.01
+    block[other, [2, 5]] += 0.01
+    kept, same_as = distinct_scenarios(block[used, 1:])
+    assert (kept.tolist(), same_as.tolist()) == ([0, 3], [0, 0, 0, 1, 1])
+    for has_base in (True, False):
+        found = pruned_values(columns, block if has_base else np.ascontiguousarray(block[:, 1:]), base, has_base)
+        assert found.values.tobytes() == row_values(columns, block).tobytes()
+        assert found.pruned_count == 3
