@@ -48,6 +48,13 @@ def command() -> None:
 )
 @click.option("--scale", default=1.0, show_default=True, help="Of every return; 3.1623 makes ten days of one.")
 @click.option("--followers", is_flag=True, help="Spots take FX points and equity forward prices along.")
+@click.option(
+    "--target",
+    type=click.Choice(["quote", "zero_rate", "discount", "hazard_rate", "survival"]),
+    default="quote",
+    show_default=True,
+    help="What the columns are; of curves they are named NAME/TENOR, such as EUR1D/5Y.",
+)
 @_market
 @_out
 def historical(history: Path, returns: tuple[str, ...], out: Path, market: str | None, **fields: Any) -> None:
@@ -72,6 +79,7 @@ def historical(history: Path, returns: tuple[str, ...], out: Path, market: str |
         cast(Any, kinds),
         fields["missing"],
         fields["scale"],
+        fields["target"],
         moves_followers=fields["followers"],
     )
     _write(scenarios, out, market)

@@ -46,6 +46,15 @@ def test_historical_set_is_written_as_asked(capsys, folder):
     )
 
 
+def test_history_of_zero_rates_shifts_curves(capsys, folder):
+    (folder / "zeros.csv").write_text("date,EUR1D/1Y,EUR1D/5Y\n2024-01-08,0.01,0.02\n2024-01-09,0.012,0.019\n")
+    options = ["--target", "zero_rate", "--return", "*=absolute", "--market", "market.json"]
+    assert called(capsys, "historical", "zeros.csv", *options, "-o", "set.json")[0] == 0
+    (table,) = decode_scenarios((folder / "set.json").read_bytes()).shift_tables
+    assert (table.target, table.names, table.tenors) == ("zero_rate", ("EUR1D", "EUR1D"), ("1Y", "5Y"))
+    assert table.matrix()[:, 0] == pytest.approx([0.002, -0.001])
+
+
 def test_missing_number_is_refused_in_one_sentence(capsys, folder):
     code, out, err = called(capsys, "historical", "history.csv", "--return", "*=absolute", "-o", "set.json")
     assert (code, out) == (1, "")
