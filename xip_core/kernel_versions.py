@@ -36,6 +36,7 @@ KERNEL_VERSIONS = {
     "equity.asian": "1",
     "equity.asian_curran": "1",
     "equity.asian_geometric": "2",
+    "equity.asian_strike": "1",
     "equity.autocallable": "1",
     "equity.barrier": "2",
     "equity.basket": "1",

@@ -27,7 +27,7 @@ from xip_core.model.scenario import encode_scenarios
 from xip_core.model.trade import encode_trade
 from xip_core.pricing.book import calculate_work
 from xip_core.pricing.simulated_market import simulated_snapshot
-from xip_core.readers.ore_history import ore_scenarios, read_ore_history, read_ore_tenors
+from xip_core.readers.ore_history import ore_scenarios, read_ore_history
 from xip_core.readers.ore_portfolio import read_portfolio
 from xip_core.readers.ore_simulation import read_simulation_grid
 from xip_core.scenarios.historical import Horizon
@@ -111,7 +111,7 @@ SETTINGS = """<?xml version="1.0"?>
 
 def keys() -> list[str]:
     """Of the simulation market, but for volatilities and inflation, which ORE moves by other returns."""
-    tenors = read_ore_tenors(SIMULATION)
+    tenors = read_simulation_grid(SIMULATION)
     snapshot = ore_snapshot()
     curves = [f"DiscountCurve/{currency}" for currency in ("EUR", "USD", "GBP", "CHF", "JPY")]
     curves += [f"IndexCurve/{index.name}" for index in snapshot.indices]
@@ -165,10 +165,10 @@ def ore_pnl(folder: Path) -> dict[str, dict[tuple[str, str], float]]:
 def test_every_pnl_of_every_trade_is_ores_in_every_risk_class(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     theirs = ore_pnl(tmp_path)
-    reduced = simulated_snapshot(ore_snapshot(), read_simulation_grid(SIMULATION))
+    grid = read_simulation_grid(SIMULATION)
+    reduced = simulated_snapshot(ore_snapshot(), grid)
     horizon = Horizon(days=HORIZON_DAYS, calendar="TARGET", since=SINCE, gaps="skip")
-    tenors = read_ore_tenors(SIMULATION)
-    scenarios = ore_scenarios(read_ore_history(tmp_path / "scenarios.csv"), horizon, tenors, reduced).scenarios
+    scenarios = ore_scenarios(read_ore_history(tmp_path / "scenarios.csv"), horizon, grid, reduced).scenarios
     trades = read_portfolio(tmp_path / "portfolio.xml").trades
     book = b"\n".join(map(encode_trade, trades))
     blobs = {digest_of(blob): blob for blob in (encode_snapshot(reduced), encode_scenarios(scenarios), book)}

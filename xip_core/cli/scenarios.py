@@ -127,6 +127,19 @@ def montecarlo(
     _write(monte_carlo(drawn, matrix, count, seed, horizon_years, of_market), out, None)
 
 
+@command.command("join")
+@click.argument("sets", nargs=-1, required=True, type=_file)
+@_market
+@_out
+def join(sets: tuple[Path, ...], out: Path, market: str | None) -> None:
+    """SETS as one: the base, then the scenarios of each; their names must differ."""
+    from xip_core.model.scenario import decode_scenarios
+    from xip_core.readers.ore_files import read_bytes
+    from xip_core.scenarios.joined import joined
+
+    _write(joined([decode_scenarios(read_bytes(path)) for path in sets]), out, market)
+
+
 @command.command("reduce")
 @click.argument("market")
 @click.argument("simulation", type=_file)
@@ -171,7 +184,8 @@ def ore_history(history: Path, simulation: Path, market: str, out: Path, **field
     """Moves of HISTORY, a scenario file of ORE, done to a reduced market."""
     from xip_core.cli.inputs import read_market_of
     from xip_core.model.market import decode_snapshot
-    from xip_core.readers.ore_history import ore_scenarios, read_ore_history, read_ore_tenors
+    from xip_core.readers.ore_history import ore_scenarios, read_ore_history
+    from xip_core.readers.ore_simulation import read_simulation_grid
     from xip_core.scenarios.historical import Horizon
 
     horizon = Horizon(
@@ -182,7 +196,7 @@ def ore_history(history: Path, simulation: Path, market: str, out: Path, **field
         gaps="skip",
     )
     snapshot = decode_snapshot(read_market_of(market))
-    found = ore_scenarios(read_ore_history(history), horizon, read_ore_tenors(simulation), snapshot)
+    found = ore_scenarios(read_ore_history(history), horizon, read_simulation_grid(simulation), snapshot)
     _write(found.scenarios, out, market)
     _tell_unread(found.unread)
 

@@ -155,9 +155,6 @@ class Client:
                 `PENDING` in `Results`.
             risk_classes: apply shifts of quotes of these alone; () applies all.
             since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
-
-        Raises:
-            RequestError: what the planner refuses (`xip_core.graph.planner`).
         """
         asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
         head = snapshot_head(market)

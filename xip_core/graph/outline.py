@@ -1,8 +1,8 @@
 """What a plan comes to before anything runs: nodes, tiles, declared cost, bytes.
 
 Costs are the cost model's declared seconds on a v3 core (`graph.cost`), the same that the scheduler begins with; bytes
-are computed from the shapes of the columns (docs/tile-outputs.md), resolved rows from their declared size. Pruned
-scenarios and tiles taken over from earlier runs make a run cheaper than its outline.
+are computed from the shapes of the columns (docs/tile-outputs.md). Pruned scenarios and tiles taken over from earlier
+runs make a run cheaper than its outline.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _node_outline(plan: Plan, node: Node, blob: Callable[[str], bytes]) -> NodeO
 def _output_bytes(plan: Plan, node: Node, blob: Callable[[str], bytes]) -> int:
     match node.kind:
         case NodeKind.RESOLVE:
-            return cost.COST_CLASSES[node.kernel, node.asset_class].resolved_bytes_per_row * node.row_count
+            return node.row_count  # a status each; resolved rows stay with the worker that made them
         case NodeKind.CALIBRATE:
             snapshot = decode_snapshot(blob(plan.source_of(node).market_digest))
             factor_count = sum(len(item.quotes) for item in market_objects(snapshot).values())

@@ -5,6 +5,8 @@ Several sources often share blobs (one book on two days, two books of one day): 
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -110,7 +112,7 @@ class _Reader:
 
     def _book(self, digest: str) -> BookRows:
         if digest not in self._books:
-            self._books[digest] = read_rows(self._uploaded("book", digest), self._keys)
+            self._books[digest] = _rows_of(digest, self._keys, lambda: self._uploaded("book", digest))
         return self._books[digest]
 
     def _snapshot(self, digest: str, market: bytes) -> Snapshot:
@@ -127,6 +129,31 @@ class _Reader:
         except NotFoundError:
             sentence = f"{what}_digest must name an uploaded blob, got {digest}, which is not here"
             raise RequestError("BLOB_MISSING", sentence) from None
+
+
+BOOKS_KEPT_MAX = 4
+ROWS_KEPT_MAX = 2_000_000
+"""Of a book that is kept: 40 MB."""
+
+_books_kept: OrderedDict[tuple[str, tuple[str, ...]], BookRows] = OrderedDict()
+_books_lock = threading.Lock()
+
+
+def _rows_of(digest: str, keys: tuple[str, ...], content: Callable[[], bytes]) -> BookRows:
+    """Rows of a book follow from its content: those planned last are kept, for a desk plans one book at every tick."""
+    key = (digest, keys)
+    with _books_lock:
+        book = _books_kept.get(key)
+        if book is not None:
+            _books_kept.move_to_end(key)
+            return book
+    book = read_rows(content(), keys)
+    if book.row_count <= ROWS_KEPT_MAX:
+        with _books_lock:
+            _books_kept[key] = book
+            if len(_books_kept) > BOOKS_KEPT_MAX:
+                _books_kept.popitem(last=False)
+    return book
 
 
 def _checked_scenarios(

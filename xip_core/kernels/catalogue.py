@@ -123,9 +123,14 @@ def _door(name: str) -> _Door:
 def _our_door(kernel: Kernel) -> _Door:
     module = load_module(kernel.module)
     door = _Door(kernel, getattr(module, kernel.function))
-    assert door.column_names == module.COLUMNS, (kernel.name, module.COLUMNS)
-    assert door.output_names == module.OUTPUTS, (kernel.name, module.OUTPUTS)
+    assert (door.column_names, door.output_names) == signature_of(module, kernel.function), kernel.name
     return door
+
+
+def signature_of(module: types.ModuleType, function: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns and outputs in order; a module's kernels other than its first have theirs in SIGNATURES."""
+    of_others: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = getattr(module, "SIGNATURES", {})
+    return of_others.get(function, (module.COLUMNS, module.OUTPUTS))
 
 
 def _vectors(door: _Door, columns: Mapping[str, npt.ArrayLike]) -> tuple[tuple[Array, ...], tuple[int, ...], int]:

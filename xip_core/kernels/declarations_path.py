@@ -100,4 +100,22 @@ ASIAN_CURRAN = Kernel(
     row_s=4e-6,
 )
 
-PATH = (LOOKBACK, LOOKBACK_PARTIAL, ASIAN, ASIAN_CURRAN)
+ASIAN_STRIKE = Kernel(
+    name="equity.asian_strike",
+    version=KERNEL_VERSIONS["equity.asian_strike"],
+    summary="European option struck at the arithmetic average of the spot, by conditioning",
+    columns=(
+        price("spot"),
+        *CARRY_COLUMNS,
+        Column("first_fixing", "years to the first fixing, or to where averaging begins", "0 to time"),
+        Column("fixing_count", "equally spaced, the last at expiry; 0 is continuous", "whole, 0 to 5000"),
+    ),
+    outputs=tuple(output for output in PATH_GREEKS if output.name != "gamma"),
+    source="V. Henderson and R. Wojakowski, On the equivalence of floating and fixed-strike Asian options, "
+    "J. Applied Probability 39 (2002)",
+    module="asian_curran",
+    function="asian_strike",
+    row_s=4e-6,
+)
+
+PATH = (LOOKBACK, LOOKBACK_PARTIAL, ASIAN, ASIAN_CURRAN, ASIAN_STRIKE)

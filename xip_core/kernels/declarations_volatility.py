@@ -97,7 +97,6 @@ SABR_COLUMNS = (
 
 
 def _sabr(name: str, summary: str, unit: str, formula: str) -> Kernel:
-    module = name.replace(".", "_")
     return Kernel(
         name=name,
         version=KERNEL_VERSIONS[name],
@@ -114,8 +113,8 @@ def _sabr(name: str, summary: str, unit: str, formula: str) -> Kernel:
             to_time="volatility per year",
         ),
         source=f"P. Hagan, D. Kumar, A. Lesniewski, D. Woodward, Managing smile risk, Wilmott (2002), {formula}",
-        module=module,
-        function=module.removeprefix("volatility_"),
+        module="volatility_sabr",
+        function=name.removeprefix("volatility."),
     )
 
 

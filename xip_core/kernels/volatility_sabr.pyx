@@ -1,5 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Lognormal (Black) volatility of the SABR model: Hagan's expansion, formula (2.17a); smile.h has it."""
+"""
+Volatilities of the SABR model by Hagan's expansions: lognormal (Black), formula (2.17a), and normal (Bachelier), (B.67a).
+
+Both have one body (smile.h), which a flag turns from one to the other.
+"""
 
 from xip_core.kernels.columns cimport run_columns
 from xip_core.kernels.domain cimport if_good, in_range, is_finite, is_nonnegative, is_positive
@@ -8,6 +12,7 @@ from xip_core.kernels.smile cimport xip_sabr, xip_sabr_t
 COLUMNS = ("forward", "strike", "time", "alpha", "beta", "rho", "nu", "shift")
 OUTPUTS = (
     "volatility", "to_forward", "to_strike", "to_alpha", "to_beta", "to_rho", "to_nu", "to_time")
+SIGNATURES = {"sabr_normal": (COLUMNS, OUTPUTS)}
 
 
 cdef inline double is_good(
@@ -21,7 +26,8 @@ cdef inline double is_good(
         * is_finite(value.to_rho + value.to_nu) * is_finite(value.to_time))
 
 
-cdef void sabr_loop(
+cdef void rows_loop(
+        double is_normal,
         Py_ssize_t row_count,
         const double** column,                  # IN, order of COLUMNS
         double** output,                        # OUT, order of OUTPUTS
@@ -47,7 +53,7 @@ cdef void sabr_loop(
     cdef Py_ssize_t row
     for row in range(row_count):
         value = xip_sabr(
-            forward[row], strike[row], time[row], alpha[row], beta[row], rho[row], nu[row], shift[row], 0.0)
+            forward[row], strike[row], time[row], alpha[row], beta[row], rho[row], nu[row], shift[row], is_normal)
         good = is_good(
             forward[row], strike[row], time[row], alpha[row], beta[row], rho[row], nu[row], shift[row], value)
         volatility[row] = if_good(good, value.volatility)
@@ -59,6 +65,16 @@ cdef void sabr_loop(
         to_nu[row] = if_good(good, value.to_nu)
         to_time[row] = if_good(good, value.to_time)
         is_refused[row] = 1.0 - good
+
+
+cdef void sabr_loop(
+        Py_ssize_t row_count, const double** column, double** output, double* is_refused) noexcept nogil:
+    rows_loop(0.0, row_count, column, output, is_refused)
+
+
+cdef void sabr_normal_loop(
+        Py_ssize_t row_count, const double** column, double** output, double* is_refused) noexcept nogil:
+    rows_loop(1.0, row_count, column, output, is_refused)
 
 
 def sabr(tuple columns, tuple outputs, status):
@@ -85,3 +101,22 @@ def sabr(tuple columns, tuple outputs, status):
     Source: P. Hagan, D. Kumar, A. Lesniewski, D. Woodward, Managing smile risk, Wilmott (2002), formula (2.17a).
     """
     run_columns(sabr_loop, COLUMNS, OUTPUTS, columns, outputs, status)
+
+
+def sabr_normal(tuple columns, tuple outputs, status):
+    """
+    Normal (Bachelier) volatility that SABR gives a strike, and its derivatives.
+
+    Args:
+        columns, status: as for sabr.
+        outputs: float64 vectors to write, in the order of OUTPUTS, or None for those not wanted: the volatility,
+            unit of forward per sqrt(year), and its derivative per 1.00 of each column but shift.
+
+    Error, limits: as of sabr.
+
+    Raises:
+        ValueError: a count, length or dtype is wrong.
+
+    Source: P. Hagan, D. Kumar, A. Lesniewski, D. Woodward, Managing smile risk, Wilmott (2002), formula (B.67a).
+    """
+    run_columns(sabr_normal_loop, COLUMNS, OUTPUTS, columns, outputs, status)

@@ -42,8 +42,6 @@ Number = TypeVar("Number", float, npt.NDArray[np.float64])
 Unset = msgspec.UnsetType
 """Fields that came later are not written where they are not used: sets without them keep their bytes and digests."""
 
-_UNBOUNDED = (msgspec.UNSET,) * 6
-
 
 class Shift(Record, frozen=True, kw_only=True):
     """One change of quotes; exactly one of the four sizes is given.
@@ -79,9 +77,20 @@ class Shift(Record, frozen=True, kw_only=True):
     moneyness_until: float | Unset = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        sizes = [size for size in (self.shift_bps, self.shift_relative, self.shift_absolute) if size is not None]
-        if len(sizes) + (self.shift_factor is not msgspec.UNSET) != 1:
-            raise self._refused(f"must have one size, got {len(sizes) + (self.shift_factor is not msgspec.UNSET)}")
+        size_count = (
+            (self.shift_bps is not None)
+            + (self.shift_relative is not None)
+            + (self.shift_absolute is not None)
+            + (self.shift_factor is not msgspec.UNSET)
+        )
+        if size_count != 1:
+            raise self._refused(f"must have one size, got {size_count}")
+        if self.is_narrow:
+            self._check_bounds()
+        if self.target == "risk_class" and self.name not in RISK_CLASSES and not any(c in "*?[" for c in self.name):
+            raise self._refused(f"must name one of {', '.join(RISK_CLASSES)}")
+
+    def _check_bounds(self) -> None:
         for what, low, high in (
             ("strikes", self.strike_from, self.strike_until),
             ("moneyness", self.moneyness_from, self.moneyness_until),
@@ -90,10 +99,21 @@ class Shift(Record, frozen=True, kw_only=True):
                 raise self._refused(f"must have {what} from low to high, got {low!r} to {high!r}")
         if self.has_strikes and not (self.target.endswith("volatility") or self.is_broad):
             raise self._refused("must be of volatilities to be bounded by strike or moneyness")
-        if self.target in CURVE_TARGETS and (self.has_strikes or self.has_tenors):
+        if self.target in CURVE_TARGETS:
             raise self._refused("must be bounded by maturity alone")
-        if self.target == "risk_class" and not any(c in "*?[" for c in self.name) and self.name not in RISK_CLASSES:
-            raise self._refused(f"must name one of {', '.join(RISK_CLASSES)}")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Bounded by more than maturity. A set has ten thousand shifts that are not, so no loop here."""
+        unset = msgspec.UNSET
+        return not (
+            self.tenor_after is unset
+            and self.tenor_until is unset
+            and self.strike_from is unset
+            and self.strike_until is unset
+            and self.moneyness_from is unset
+            and self.moneyness_until is unset
+        )
 
     @property
     def is_broad(self) -> bool:
@@ -114,9 +134,11 @@ class Shift(Record, frozen=True, kw_only=True):
     @property
     def aim(self) -> tuple[object, ...]:
         """What it means in a market, whatever its size; the key of what was found for it."""
+        place = (self.target, self.name, self.after, self.until)
+        if not self.is_narrow:
+            return place
         narrow = (self.tenor_after, self.tenor_until, self.strike_from, self.strike_until)
-        more = (*narrow, self.moneyness_from, self.moneyness_until)
-        return (self.target, self.name, self.after, self.until, *(() if more == _UNBOUNDED else more))
+        return (*place, *narrow, self.moneyness_from, self.moneyness_until)
 
     @property
     def step(self) -> tuple[bool, float]:

@@ -140,7 +140,7 @@ def _normal_volatility(
     strike = columns["option_strike"][columns["smile_option"][chosen], None]
     years, beta, shift = (columns[f"smile_{name}"][chosen, None] for name in ("time", "beta", "shift"))
     alpha, rho, nu = parameters
-    kernel = load_module("volatility_sabr_normal")
+    kernel = load_module("volatility_sabr")
     inputs = tuple(_flat(forward, forward, strike, years, alpha, beta, rho, nu, shift))
     return _only(kernel.sabr_normal, inputs, len(kernel.OUTPUTS), 0, forward)
 

@@ -29,22 +29,16 @@ from xip_core.model.market import FxSpot, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, DiscountFactors, Pillar, RateIndex
 from xip_core.model.scenario import ScenarioSet
 from xip_core.model.scenario_table import ShiftTable, TableTarget, shift_table
-from xip_core.readers.ore_files import read_lines, read_xml
+from xip_core.model.simulation_grid import SimulationGrid
+from xip_core.readers.ore_files import read_lines
 from xip_core.readers.ore_indices import rate_index
-from xip_core.readers.ore_tenors import moved_date, words
+from xip_core.readers.ore_tenors import moved_date
 from xip_core.scenarios.historical import History, Horizon, historical
 
 Floats = npt.NDArray[np.float64]
 
 HEAD = ("Date", "Scenario", "Numeraire")
 CURVE_KINDS = ("DiscountCurve", "IndexCurve", "YieldCurve")
-
-
-class OreTenors(msgspec.Struct, frozen=True):
-    """What positions in keys mean, of simulation.xml."""
-
-    curves: tuple[str, ...]
-    hazards: tuple[str, ...] = ()
 
 
 class OreScenarios(msgspec.Struct, frozen=True):
@@ -93,23 +87,7 @@ def read_ore_history(path: Path) -> History:
     return History(tuple(dates), tuple(header[3:]), np.array(rows))
 
 
-def read_ore_tenors(path: Path) -> OreTenors:
-    """
-    Tenors of curves in a simulation.xml.
-
-    Raises:
-        InputError: the file is malformed or has no tenors.
-    """
-    market = read_xml(path).find("Market")
-    if market is None:
-        raise InputError("must have an element Market", str(path))
-    curves = words(market.findtext("YieldCurves/Configuration/Tenors"))
-    if not curves:
-        raise InputError("must have YieldCurves/Configuration/Tenors", str(path))
-    return OreTenors(curves, words(market.findtext("DefaultCurves/Tenors")))
-
-
-def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapshot: Snapshot) -> OreScenarios:
+def ore_scenarios(history: History, horizon: Horizon, grid: SimulationGrid, snapshot: Snapshot) -> OreScenarios:
     """
     Historical scenarios of the reduced market *snapshot*; a key without a number on either day stands still, as in ORE.
 
@@ -126,9 +104,9 @@ def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapsho
         target: TableTarget = "quote"
         name, tenor = "", ""
         if key.kind in CURVE_KINDS and key.name in known["curve"]:
-            target, name, tenor = "discount", key.name, _tenor(tenors.curves, key)
+            target, name, tenor = "discount", key.name, _tenor(grid.curves, key)
         elif key.kind == "SurvivalProbability" and key.name in known["hazard"]:
-            target, name, tenor = "survival", key.name, _tenor(tenors.hazards, key)
+            target, name, tenor = "survival", key.name, _tenor(grid.hazards, key)
         elif key.kind == "EquitySpot":
             name = known["equity"].get(key.name, "")
         elif key.kind == "FXSpot":
@@ -148,7 +126,7 @@ def ore_scenarios(history: History, horizon: Horizon, tenors: OreTenors, snapsho
 def ore_scenario_market(
     history: History,
     as_of: dt.date,
-    tenors: OreTenors,
+    grid: SimulationGrid,
     base_currency: str,
     fx_spots: Sequence[FxSpot],
     quotes: Mapping[str, float],
@@ -175,7 +153,7 @@ def ore_scenario_market(
             if not np.isfinite(value):
                 raise RequestError("BAD_HISTORY", f"{text} must have a number on {as_of}, got none")
             factors[text] = value
-            date = moved_date(as_of, _tenor(tenors.curves, key))
+            date = moved_date(as_of, _tenor(grid.curves, key))
             pillars.setdefault((key.kind, key.name), []).append(Pillar(date.isoformat(), text))
     discounted = [name for kind, name in pillars if kind == "DiscountCurve"]
     indices = tuple(index for kind, name in pillars if kind == "IndexCurve" for index in _index(name))

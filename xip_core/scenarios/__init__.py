@@ -4,6 +4,7 @@
     grids         every combination of some axes: spot x volatility
     packs         a named list of stresses, from lines of a table
     draws         Monte Carlo: correlated Sobol normals
+    joined        several sets as one
     contents      what a set holds, and what it touches in a market
 
 No files, no clock and no chance: the same arguments give the same bytes. `xipctl scenarios` and `xip_core.readers`

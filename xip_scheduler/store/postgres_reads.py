@@ -59,8 +59,11 @@ _OUTPUTS = """
 SELECT tile, CASE WHEN size <= %(limit)s OR place = 1 THEN block END FROM (
     SELECT tile, block, sum(octet_length(block)) OVER (ORDER BY tile) AS size,
            row_number() OVER (ORDER BY tile) AS place
-      FROM tile_output
-     WHERE run_key = %(run_key)s AND node_id = %(node_id)s AND tile >= %(begin)s AND tile < %(end)s
+      FROM tile_record AS record JOIN tile_output AS output
+        ON output.run_key = CASE WHEN record.origin_key = 0 THEN record.run_key ELSE record.origin_key END
+       AND output.node_id = record.node_id AND tile >= tile_begin AND tile < tile_end
+     WHERE record.run_key = %(run_key)s AND record.node_id = %(node_id)s AND tile >= %(begin)s AND tile < %(end)s
+       AND tile_begin < %(end)s AND tile_end > %(begin)s
 ) AS summed WHERE size - octet_length(block) <= %(limit)s ORDER BY tile
 """
 

@@ -18,11 +18,6 @@ SELECT %(new)s, node_id, tile_begin, tile_end, epoch, worker_key, cell_count, qu
    AND tile_end <= %(end)s AND epoch > 0
 """,
     """
-INSERT INTO tile_output (run_key, node_id, tile, block)
-SELECT %(new)s, node_id, tile, block FROM tile_output
- WHERE run_key = %(old)s AND node_id = %(node)s AND tile >= %(begin)s AND tile < %(end)s
-""",
-    """
 INSERT INTO tile_detail (run_key, node_id, tile, block)
 SELECT %(new)s, node_id, tile, block FROM tile_detail
  WHERE run_key = %(old)s AND node_id = %(node)s AND tile >= %(begin)s AND tile < %(end)s ORDER BY tile
@@ -40,6 +35,10 @@ SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quaran
        sum(tile_end - tile_begin)
   FROM tile_record WHERE run_key = %s GROUP BY run_key, node_id
 RETURNING node_id, tiles_done
+"""
+
+_REFER = """
+INSERT INTO reused_run (run_key, origin_key) SELECT DISTINCT run_key, origin_key FROM tile_record WHERE run_key = %s
 """
 
 COUNT_WITHIN = """
@@ -71,6 +70,7 @@ def take_over(driver: psycopg.Connection, takeover: Takeover) -> None:
             place = {"new": new[0], "old": old[0], "node": node_id, "begin": tile_begin, "end": tile_end}
             driver.execute(statement, place)
     taken: dict[int, int] = dict(driver.execute(_TALLY, new).fetchall())
+    driver.execute(_REFER, new)
     if taken != expected:
         got = f"got tiles by node {taken} instead of {expected}"
         raise StoreError(f"run {takeover.run_id}: every tile named must be recorded in {takeover.source}, {got}")

@@ -8,7 +8,7 @@ From the first commit on the run is gone for readers, so that none ever sees hal
 ever is its row in `run` (about 300 bytes): (tenant, request id) must name the same run for ever (S6), and the audit.
 A crash between two steps leaves rows of a pruned run; `erasable_run` finds them again.
 
-Tile records go last: as long as there is one, something is left.
+Outputs that later runs began with (`takeover`) stay until those runs are pruned as well; everything else goes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from xip_scheduler.store import schema
 
 ROWS_PER_STEP: dict[sa.Table, int] = {
     schema.tile_detail: 8,  # up to 1 MiB each: SQLite walks the pages of a block to free them
+    schema.reused_run: 512,
     schema.tile_output: 8,
     schema.quarantine: 512,
     schema.attempt: 512,
@@ -60,7 +61,10 @@ def erase(connection: sa.Connection, run_id: str) -> int:
     ).scalar_one_or_none()
     if found is None:
         raise StoreError(f"run {run_id}: must be pruned before its rows are erased")
+    is_read_by_others = connection.execute(sa.select(_is_read_by_others(sa.literal(found)))).scalar_one()
     for table, row_count in ROWS_PER_STEP.items():
+        if table is schema.tile_output and is_read_by_others:
+            continue
         keys = list(table.primary_key.columns)
         chosen = sa.select(*keys).where(table.c.run_key == found).limit(row_count)
         statement = sa.delete(table).where(sa.tuple_(*keys).in_(chosen))
@@ -73,11 +77,18 @@ def erase(connection: sa.Connection, run_id: str) -> int:
     return 0
 
 
+def _is_read_by_others(run_key: sa.ColumnElement[int]) -> sa.Exists:
+    """Did another run begin with tiles of this one, and is it not erased?"""
+    return sa.exists().where(schema.reused_run.c.origin_key == run_key)
+
+
 def erasable_run(connection: sa.Connection) -> str | None:
     """A pruned run with rows left."""
-    record = schema.tile_record
-    has_rows = sa.exists().where(record.c.run_key == schema.run.c.run_key)
-    statement = sa.select(schema.run.c.run_id).where(schema.run.c.pruned_at_s > 0, has_rows).limit(1)
+    run_key = schema.run.c.run_key
+    has_records = sa.exists().where(schema.tile_record.c.run_key == run_key)
+    has_outputs = sa.exists().where(schema.tile_output.c.run_key == run_key)
+    is_left = sa.or_(has_records, sa.and_(has_outputs, sa.not_(_is_read_by_others(run_key))))
+    statement = sa.select(schema.run.c.run_id).where(schema.run.c.pruned_at_s > 0, is_left).limit(1)
     found: str | None = connection.execute(statement).scalar_one_or_none()
     return found
 

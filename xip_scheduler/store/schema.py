@@ -10,6 +10,7 @@
     quarantine    cells without a number, and why
     attempt       failed tries at a tile, so that poison stays contained over restarts (S16)
     tile_objects  market objects that the rows of a resolve tile need: what another run may take over rests on it
+    reused_run    which runs' outputs a run reads because it began with their tiles: these outputs outlive their run
     run_note      what is kept of a run for people, by kind: what it took over and why not more, what it cost
     audit         one row per durable transition, each with the hash of the one before (S17; `audit`)
 
@@ -185,6 +186,15 @@ tile_objects = Table(
     Column("names", Text, nullable=False),  # one a line
     sqlite_with_rowid=False,
 )
+
+reused_run = Table(
+    "reused_run",
+    metadata,
+    Column("run_key", Whole, ForeignKey("run.run_key"), primary_key=True),
+    Column("origin_key", Whole, ForeignKey("run.run_key"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index("reused_run_by_origin", reused_run.c.origin_key)
 
 run_note = Table(
     "run_note",

@@ -62,6 +62,7 @@ from xip_scheduler.store.sqlite_statements import (
     COUNT_TALLY,
     KEEP_NOTE,
     KEEP_WORKER,
+    OUTPUTS,
     RECORDS_OVERLAPPING,
     USED_BYTES,
 )
@@ -398,11 +399,7 @@ class SqliteStore:
         key = (self._run_key(run_id), node_id)
         tile_end = min(tile_end, tile_begin + TILES_PER_READ)
         recorded = self._driver.execute(RECORDS_OVERLAPPING, (*key, *key, tile_begin, tile_begin, tile_end))
-        blocks = self._driver.execute(
-            "SELECT tile, block FROM tile_output WHERE run_key = ? AND node_id = ? AND tile >= ? AND tile < ?"
-            " ORDER BY tile",
-            (*key, tile_begin, tile_end),
-        )
+        blocks = self._driver.execute(OUTPUTS, (*key, tile_begin, tile_end))
         answer: list[bytes] = []
         size_bytes = 0
         next_block = blocks.fetchone()

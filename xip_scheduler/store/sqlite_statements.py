@@ -19,6 +19,19 @@ SELECT run_key, node_id, sum(tile_end - tile_begin), sum(cell_count), sum(quaran
   FROM tile_record WHERE run_key = ? AND node_id = ? GROUP BY run_key, node_id
 """
 
+OUTPUTS = """
+SELECT tile, block
+  FROM tile_record AS record CROSS JOIN tile_output AS output
+    ON output.run_key = CASE WHEN record.origin_key = 0 THEN record.run_key ELSE record.origin_key END
+   AND output.node_id = record.node_id AND tile >= record.tile_begin AND tile < record.tile_end
+ WHERE record.run_key = ?1 AND record.node_id = ?2
+   AND record.tile_begin >= coalesce((SELECT max(tile_begin) FROM tile_record
+                                       WHERE run_key = ?1 AND node_id = ?2 AND tile_begin <= ?3), 0)
+   AND record.tile_begin < ?4 AND tile >= ?3 AND tile < ?4
+ ORDER BY record.tile_begin, tile
+"""
+"""Run key, node, tile begin, tile end. CROSS JOIN keeps the records outside: one look at an index for each."""
+
 RECORDS_OVERLAPPING = """
 SELECT tile_begin, tile_end FROM tile_record
  WHERE run_key = ? AND node_id = ?

@@ -108,6 +108,14 @@ def test_correlation_of_other_names_is_refused_with_its_file(capsys, folder):
     assert "must be named oil, acme" in err
 
 
+def test_sets_are_joined(capsys, folder):
+    assert called(capsys, "historical", "history.csv", "--only", "OIL", "-o", "set.json")[0] == 0
+    assert called(capsys, "stress", "pack.csv", "-o", "pack.json")[0] == 0
+    assert called(capsys, "join", "set.json", "pack.json", "--market", "market.json", "-o", "all.json")[0] == 0
+    names = [scenario.name for scenario in decode_scenarios((folder / "all.json").read_bytes()).scenarios]
+    assert (names[0], len(names), names[-1]) == ("base", 5, "crash")
+
+
 def test_show_counts_what_a_set_holds_and_touches(capsys, folder):
     assert called(capsys, "stress", "pack.csv", "-o", "pack.json")[0] == 0
     code, out, _ = called(capsys, "show", "pack.json", "--market", "market.json")

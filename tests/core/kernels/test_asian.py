@@ -60,7 +60,7 @@ def book(name: str, rows: int, seed: int = 21) -> Columns:
 
 @needs_reference
 def test_haug_prices_of_turnbull_and_wakeman() -> None:
-    """26 weekly fixings, published with four digits; rows with a sloping volatility need more than one volatility."""
+    """26 weekly fixings, published with four digits; of sloping volatilities tests/core/pricing/test_averages.py."""
     rows = [row for row in table("asian_turnbull_wakeman_haug.csv") if row["slope"] == "flat"]
     names = {"spot": "underlying", "strike": "strike", "time": "expiry", "rate": "riskFreeRate"}
     names |= {"volatility": "volatility", "first_fixing": "first", "fixing_count": "fixings"}

@@ -9,7 +9,7 @@ import pytest
 
 import xip_core
 from xip_core.errors import ArgumentError, RequestError
-from xip_core.kernels.catalogue import catalogue, evaluate, kernel_versions
+from xip_core.kernels.catalogue import catalogue, evaluate, kernel_versions, signature_of
 from xip_core.kernels.level import load_module
 
 OPTION: dict[str, Any] = {
@@ -27,8 +27,8 @@ def test_catalogue_describes_every_column_and_output_of_the_compiled_kernels() -
     for name, kernel in catalogue().items():
         assert name == kernel.name
         module = load_module(kernel.module)
-        assert tuple(column.name for column in kernel.columns) == module.COLUMNS
-        assert tuple(output.name for output in kernel.outputs) == module.OUTPUTS
+        names = tuple(tuple(item.name for item in items) for items in (kernel.columns, kernel.outputs))
+        assert names == signature_of(module, kernel.function)
         assert all(column.unit and column.domain for column in kernel.columns)
         assert kernel.source
         assert kernel.summary

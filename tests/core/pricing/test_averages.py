@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.core.kernels.exotic_checks import needs_reference, table
 from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.reference import black
 from xip_core.pricing.tile import Columns
@@ -35,7 +36,7 @@ def columns_of(weights: Floats, times: Floats) -> Columns:
     }
 
 
-def found(forwards: Floats, times: Floats, volatility: float) -> tuple[float, float]:
+def found(forwards: Floats, times: Floats, volatility: float | Floats) -> tuple[float, float]:
     weights = np.full(len(times), 1.0 / len(times))
     market = np.concatenate((forwards, volatility**2 * times)).reshape(-1, 1)
     volatilities, slopes = average_volatilities(columns_of(weights, times), market)
@@ -103,3 +104,20 @@ def _geometric_call(times: Floats, volatility: float, strike: float) -> float:
     d1 = log(forward / strike) / sqrt(variance) + 0.5 * sqrt(variance)
     cumulative = [0.5 * (1.0 + erf(d / sqrt(2.0))) for d in (d1, d1 - sqrt(variance))]
     return forward * cumulative[0] - strike * cumulative[1]
+
+
+@needs_reference
+@pytest.mark.parametrize(("slope", "step"), [("flat", 0.0), ("up", -0.005), ("down", 0.005)])
+def test_haug_prices_of_turnbull_and_wakeman_with_volatilities_that_slope(slope: str, step: float) -> None:
+    """26 weekly fixings, the volatility to fixing i is 20 % + (25 - i) *step*; published with four digits."""
+    rows = [row for row in table("asian_turnbull_wakeman_haug.csv") if row["slope"] == slope]
+    assert len(rows) >= 5
+    for row in rows:
+        times = np.linspace(float(row["first"]), float(row["expiry"]), int(float(row["fixings"])))
+        volatilities = 0.2 + np.arange(25.0, -1.0, -1.0) * step
+        forwards = float(row["underlying"]) * np.exp(float(row["b"]) * times)
+        discount = exp(-float(row["riskFreeRate"]) * times[-1])
+        total_vol = found(forwards, times, volatilities)[0] * sqrt(times[-1])
+        side = 1.0 if row["type"] == "Call" else -1.0
+        price = discount * float(black(forwards.mean(), float(row["strike"]), total_vol, side))
+        assert price == pytest.approx(float(row["result"]), abs=6e-5), row

@@ -8,8 +8,10 @@ import pytest
 from tests.core.small_market import a_snapshot, curves
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.scenario_table import ShiftTable, shift_table
+from xip_core.model.sensitivity import tent
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.curves_pillars import add_tenors
 from xip_core.pricing.market_layout import SnapshotLayout
 
 TENORS = ("1Y", "2Y", "5Y", "10Y")
@@ -62,6 +64,21 @@ def test_table_by_tenor_is_linear_between_and_flat_outside(interpolation):
     years, zeros = zero_rates(a_set(tables=(table,)), "EUR1D", curves=some)
     expected = np.interp(years, [366 / 365, 731 / 365, 1827 / 365, 3653 / 365], sizes[:, 0])
     assert zeros[:, 1] - zeros[:, 0] == pytest.approx(expected, abs=1e-14)
+
+
+def test_shift_at_one_tenor_is_the_tent_of_a_ladder():
+    """A table and a bump of the same curve at the same tenor move the same factors."""
+    years, _ = zero_rates(a_set(), "EUR1D")
+    layout = SnapshotLayout(a_snapshot())
+    centres = add_tenors("NullCalendar", layout.as_of_day, TENORS, "unadjusted", False).tolist()
+    for place in range(len(TENORS)):
+        sizes = np.zeros((len(TENORS), 1))
+        sizes[place] = 1e-4
+        table = shift_table("absolute", ("EUR1D",) * 4, sizes, target="zero_rate", tenors=TENORS)
+        _, zeros = zero_rates(a_set(tables=(table,)), "EUR1D")
+        heights = [tent(centres, place, day) for day in layout.curves["EUR1D"].knot_days]
+        assert zeros[:, 1] - zeros[:, 0] == pytest.approx(1e-4 * np.array(heights), abs=1e-15)
+    assert len(years) == len(zeros)
 
 
 def test_discount_factors_by_factor_are_multiplied_at_their_tenors():

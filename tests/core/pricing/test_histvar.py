@@ -29,9 +29,9 @@ from xip_core.readers.ore_history import (
     ore_scenario_market,
     ore_scenarios,
     read_ore_history,
-    read_ore_tenors,
 )
 from xip_core.readers.ore_portfolio import read_portfolio
+from xip_core.readers.ore_simulation import read_simulation_grid
 from xip_core.risk.measures import expected_shortfall, value_at_risk
 from xip_core.risk.quantiles import QuantileRule
 from xip_core.scenarios.historical import Horizon
@@ -70,13 +70,14 @@ def market() -> Snapshot:
     spot = FxSpot(
         foreign_currency="EUR", domestic_currency="USD", quote="FX/RATE/EUR/USD", spot_days=2, calendar="TARGET,US"
     )
-    tenors = read_ore_tenors(HISTVAR / "simulation.xml")
-    return ore_scenario_market(history(), AS_OF, tenors, "EUR", (spot,), spot_quotes(), fixings())
+    grid = read_simulation_grid(HISTVAR / "simulation.xml")
+    return ore_scenario_market(history(), AS_OF, grid, "EUR", (spot,), spot_quotes(), fixings())
 
 
 @functools.cache
 def scenarios() -> ScenarioSet:
-    found = ore_scenarios(history(), HORIZON, read_ore_tenors(HISTVAR / "simulation.xml"), market())
+    grid = read_simulation_grid(HISTVAR / "simulation.xml")
+    found = ore_scenarios(history(), HORIZON, grid, market())
     assert found.unread == ()
     return found.scenarios
 

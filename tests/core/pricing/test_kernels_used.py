@@ -36,7 +36,6 @@ KERNEL_OF_MODULE = {
     "elementary": "elementary.log",
     "terms": "terms.rows",
     "volatility_sabr": "volatility.sabr",
-    "volatility_sabr_normal": "volatility.sabr_normal",
     "volatility_svi": "volatility.svi",
 }
 
@@ -51,7 +50,8 @@ class Watched:
         self._module, self._name, self._called = module, name, called
 
     def __getattr__(self, attribute: str) -> object:
-        self._called.add(self._name)
+        if attribute != "OUTPUTS":
+            self._called.add("volatility.sabr_normal" if attribute == "sabr_normal" else self._name)
         return getattr(self._module, attribute)
 
 

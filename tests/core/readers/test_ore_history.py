@@ -12,16 +12,15 @@ import pytest
 from tests.core.small_market import a_snapshot, curves
 from xip_core.errors import InputError, RequestError
 from xip_core.model.market import FxSpot
+from xip_core.model.simulation_grid import SimulationGrid
 from xip_core.readers.ore_history import (
-    OreTenors,
     ore_scenario_market,
     ore_scenarios,
     read_ore_history,
-    read_ore_tenors,
 )
 from xip_core.scenarios.historical import Horizon
 
-TENORS = OreTenors(("1Y", "5Y"), ("5Y",))
+TENORS = SimulationGrid(curves=("1Y", "5Y"), hazards=("5Y",))
 TEXT = """Date,Scenario,Numeraire,DiscountCurve/EUR/0,DiscountCurve/EUR/1,IndexCurve/EUR-EURIBOR-6M/0,\
 IndexCurve/EUR-EURIBOR-6M/1,FXSpot/USDEUR/0,EquitySpot/ACME/0,SurvivalProbability/BANK/0,FXVolatility/EURUSD/0
 04/01/2016,1,1,0.99,0.95,0.98,0.94,0.90,50,0.97,0.1
@@ -80,8 +79,9 @@ def test_row_of_a_day_is_a_market(path):
 
 def test_position_beyond_the_tenors_is_refused(path):
     """A simulation.xml of another run."""
+    grid = SimulationGrid(curves=("1Y",))
     with pytest.raises(RequestError, match="must be below the 1 tenors, got DiscountCurve/EUR/1"):
-        ore_scenario_market(read_ore_history(path), dt.date(2016, 1, 5), OreTenors(("1Y",)), "EUR", (), {}, {})
+        ore_scenario_market(read_ore_history(path), dt.date(2016, 1, 5), grid, "EUR", (), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,3 @@ def test_malformed_file_is_refused_with_its_line(tmp_path, text, message, line):
     with pytest.raises(InputError, match=message) as caught:
         read_ore_history(path)
     assert caught.value.line == line
-
-
-def test_tenors_are_those_of_the_simulation(tmp_path):
-    """Spaces do not matter; without tenors there is nothing positions could mean."""
-    path = tmp_path / "simulation.xml"
-    tenors = "<YieldCurves><Configuration><Tenors>2W, 1M</Tenors></Configuration></YieldCurves>"
-    path.write_text(f"<Simulation><Market>{tenors}</Market></Simulation>")
-    assert read_ore_tenors(path) == OreTenors(("2W", "1M"))
-    for bad in ("<Simulation/>", "<Simulation><Market/></Simulation>"):
-        path.write_text(bad)
-        with pytest.raises(InputError, match="must have"):
-            read_ore_tenors(path)

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from tests.core.risk.ore_sensitivities import EXAMPLE, read_quadratic_book
 from xip_core.errors import ArgumentError
 from xip_core.risk.delta_gamma import Cumulants, check_covariance, cornish_fisher_var, cumulants, delta_gamma_pnl
 from xip_core.risk.measures import value_at_risk
@@ -101,3 +102,24 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         cumulants(np.zeros((2, 2)), np.zeros(2), COVARIANCE)
     with pytest.raises(ArgumentError, match="at most 1024 factors"):
         delta_gamma_pnl(np.ones(1025), np.zeros(1025), np.eye(1025), 64)
+
+
+ORE_VAR = {  # ORE 1.8.17, analytic parametricVar on the two files: (two moments, Cornish-Fisher) by quantile of the P&L
+    0.01: (-27168111.912104, -27280919.708124),
+    0.05: (-19237426.909220, -19278314.251168),
+    0.95: (19045554.909220, 19003520.712548),
+    0.99: (26976239.912104, 26874546.532563),
+}
+
+
+@pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the reference values of other systems are not here")
+def test_ores_parametric_var_of_its_example_15_is_ours() -> None:
+    """93 factors, 360 deltas and gammas with cross terms; ORE's normal quantile is right to eight digits."""
+    book = read_quadratic_book()
+    moments = cumulants(*book)
+    for quantile, (two_moments, cornish_fisher) in ORE_VAR.items():
+        z = NormalDist().inv_cdf(quantile)
+        assert moments.mean + math.sqrt(moments.variance) * z == pytest.approx(two_moments, rel=1e-6)
+        assert -cornish_fisher_var(moments, 1.0 - quantile) == pytest.approx(cornish_fisher, rel=1e-6)
+    pnl = delta_gamma_pnl(*book, 1 << 15, seed=3)[None, :]
+    assert -value_at_risk(pnl, 0.99)[0] == pytest.approx(ORE_VAR[0.01][1], rel=1e-2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scheduler.store.builders import a_batch_with_run, a_record, a_run, finished
+from xip_core.errors import NotFoundError
 from xip_scheduler.store.protocol import Batch, Store, StoredRecord, Takeover
 
 W1 = ("w1", "v3", "0.4.0")
@@ -60,6 +63,23 @@ def test_a_pruned_run_still_is_the_origin_of_what_others_took(store: Store) -> N
         store.commit(Batch(erased=["r1"]))
     assert (store.objects("r1", 10), store.notes("r1")) == ([], {})
     assert [(record.origin, record.worker_id) for record in store.records_of("r2", [(0, 0)])] == [("r1", "w1")]
+
+
+def test_outputs_that_later_runs_read_outlive_their_run_and_no_longer(store: Store) -> None:
+    a_final_run(store)
+    takeovers = [Takeover("r2", "r1", ((0, 0, 1),))]
+    store.commit(Batch(runs=[a_run("r2")], takeovers=takeovers))
+    store.commit(Batch(records=[a_record(1, run_id="r2", epoch=9)], outputs=[("r2", 0, 1, b"o1")]))
+    store.commit(Batch(finished=[finished("r2")]))
+    store.commit(Batch(runs=[a_run("r3")], takeovers=[Takeover("r3", "r2", ((0, 0, 2),))], finished=[finished("r3")]))
+    for run_id, left in (("r1", ["r2", "r3"]), ("r2", ["r3"]), ("r3", [])):
+        store.commit(Batch(pruned=[run_id]))
+        while (erasable := store.erasable_run()) is not None:
+            store.commit(Batch(erased=[erasable]))
+        for reader in left:
+            assert store.outputs(reader, 0, 0, 2, 1000) == [b"o0", b"o1"]
+        with pytest.raises(NotFoundError):
+            store.outputs(run_id, 0, 0, 1, 1000)
 
 
 def test_objects_are_kept_once_and_read_in_order(store: Store) -> None:

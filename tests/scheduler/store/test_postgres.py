@@ -283,7 +283,8 @@ def test_tables_of_an_older_version_are_upgraded_by_the_takeover(new_database: D
     store.close()
     with new_database.connect("operator") as operator:
         before = _columns(operator)
-        operator.execute("DROP TABLE attempt; DROP TABLE audit; DROP TABLE tile_objects; DROP TABLE run_note")
+        for name in ("attempt", "audit", "tile_objects", "run_note", "reused_run"):
+            operator.execute(f"DROP TABLE {name}")
         for name in ("priority", "deadline_after_s", "is_paused", "retry_of", "pruned_at_s", "reuse_of"):
             operator.execute(f"ALTER TABLE run DROP COLUMN {name}")
         operator.execute("ALTER TABLE worker DROP COLUMN cpu_level, DROP COLUMN version")

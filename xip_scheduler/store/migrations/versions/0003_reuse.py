@@ -29,6 +29,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "reused_run",
+        sa.Column("run_key", Whole, sa.ForeignKey("run.run_key"), primary_key=True),
+        sa.Column("origin_key", Whole, sa.ForeignKey("run.run_key"), primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("reused_run_by_origin", "reused_run", ["origin_key"])
+    op.create_table(
         "run_note",
         sa.Column("run_key", Whole, sa.ForeignKey("run.run_key"), primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),

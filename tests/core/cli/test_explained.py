@@ -1,0 +1,123 @@
+"""xip_core.cli.explained: from an account to the critical path, costs and shares"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xip_core.cli.explained import Cost, costs_by, critical_path, explained, kernel_costs, slowest_tiles
+from xip_core.errors import RequestError
+from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
+from xip_core.model.account import Explanation, NodeAccount, RunAccount, SlowTile, WorkerTraffic
+from xip_core.model.result import NodeProgress, Run, RunState
+
+ROWS = np.arange(4, dtype="<i4").tobytes()
+GROUPS = np.array([0, 0, 0, 1], dtype="<i4").tobytes()
+
+
+def a_plan() -> Plan:
+    resolve = Node(0, "resolve", NodeKind.RESOLVE, "terms", "3", 2, 1.0, row_count=4, rows_per_tile=2, rows=ROWS)
+    calibrate = Node(1, "calibrate", NodeKind.CALIBRATE, "calibrate", "4", 1, 1.0)
+    value = Node(
+        2,
+        "value",
+        NodeKind.VALUE,
+        "terms",
+        "3",
+        2,
+        1.0,
+        (InputRef(0, 1, 2), InputRef(1, 1, 1)),
+        "rates",
+        row_count=4,
+        rows_per_tile=2,
+        scenario_count=3,
+        scenarios_per_tile=3,
+        rows=ROWS,
+        groups=GROUPS,
+    )
+    reduce = Node(3, "reduce", NodeKind.REDUCE, "reduce", "2", 1, 1.0, (InputRef(2),))
+    groups = Groups(("asset_class", "desk"), (("rates", "north"), ("rates", "south")))
+    return Plan((resolve, calibrate, value, reduce), 12, groups=groups)
+
+
+NODES = (
+    NodeAccount(0, 0.1, 1.0, 2, 2.0, 0.25, 0.0, 0, 0, (SlowTile(1, 1.5, "w1"),)),
+    NodeAccount(1, 0.1, 3.0, 1, 3.0, 0.0, 1.0, 0),
+    NodeAccount(2, 0.5, 3.5, 2, 1.0, 0.25, 0.5, 12, 6, (SlowTile(0, 0.75, "w2"),)),
+    NodeAccount(3, 3.5, 4.0, 1, 0.5, 0.25, 0.0),
+)
+ACCOUNT = RunAccount(0.1, 3.5, 4.0, 1, 2, NODES, (WorkerTraffic("w1", (("market", 100, 1),)),))
+BY_ID = {node.node_id: node for node in NODES}
+
+
+def a_run(**changes: object) -> Run:
+    nodes = a_plan().nodes
+    progress = tuple(NodeProgress(n.node_id, n.name, n.kind, "", "", n.tile_count, n.tile_count, 0) for n in nodes)
+    fields: dict[str, object] = {"submitted_at_s": 100.0, "finished_at_s": 104.25, "nodes": progress}
+    return Run("r1", "run", "", **{"state": RunState.COMPLETED, **fields, **changes})  # type: ignore[arg-type]  # checked by the constructor
+
+
+def test_the_critical_path_goes_back_over_what_ended_last_and_adds_up_to_the_whole() -> None:
+    path = critical_path(a_plan(), BY_ID)
+    assert [(step.node, step.adds_s) for step in path] == [
+        ("calibrate", pytest.approx(2.9)),
+        ("value", pytest.approx(0.5)),
+        ("reduce", pytest.approx(0.5)),
+    ]
+    assert ACCOUNT.first_lease_s + sum(step.adds_s for step in path) == pytest.approx(ACCOUNT.now_s)
+
+
+def test_a_path_leaves_out_what_was_taken_over_and_is_none_before_a_tile() -> None:
+    taken = {**BY_ID, 1: NodeAccount(1)}
+    assert [step.node for step in critical_path(a_plan(), taken)] == ["resolve", "value", "reduce"]
+    assert critical_path(a_plan(), {node_id: NodeAccount(node_id) for node_id in range(4)}) == ()
+
+
+def test_cost_is_shared_by_rows_and_loses_nothing() -> None:
+    costs = costs_by(a_plan(), BY_ID)
+    assert [(cost.label, cost.row_count) for cost in costs] == [("north", 3), ("south", 1)]
+    assert sum(cost.core_s for cost in costs) == pytest.approx(sum(node.elapsed_s + node.wasted_s for node in NODES))
+    assert sum(cost.wasted_s for cost in costs) == pytest.approx(1.5)
+    assert costs[0].core_s == pytest.approx(3.0 * costs[1].core_s)
+    assert costs_by(a_plan(), BY_ID, "asset_class") == (Cost("rates", 4, pytest.approx(8.0), pytest.approx(1.5)),)
+
+
+def test_cost_by_a_key_the_run_does_not_have_is_refused() -> None:
+    with pytest.raises(RequestError, match="asset_class, desk"):
+        costs_by(a_plan(), BY_ID, "book")
+
+
+def test_kernels_come_costliest_first_without_what_they_waited() -> None:
+    costs = kernel_costs(a_plan(), BY_ID)
+    assert [(cost.kernel, cost.kind, cost.compute_s) for cost in costs] == [
+        ("calibrate", "calibrate", 3.0),
+        ("terms", "resolve", 1.75),
+        ("terms", "value", 0.75),
+        ("reduce", "reduce", 0.25),
+    ]
+    assert costs[2].ns_per_cell == pytest.approx(0.75e9 / 12)
+
+
+def test_slowest_tiles_name_their_rows() -> None:
+    slowest = slowest_tiles(a_plan(), ACCOUNT)
+    assert [(slow.node, slow.tile, slow.rows) for slow in slowest] == [("resolve", 1, (2, 3)), ("value", 0, (0, 1))]
+
+
+def test_shares_and_margins_of_a_final_run() -> None:
+    found = explained(Explanation(a_run(deadline_after_s=5.0)), a_plan(), ACCOUNT)
+    assert (found.wall_s, found.queue_s, found.tail_s) == (4.25, 0.1, 0.5)
+    assert (found.compute_s, found.fetch_s, found.wasted_s) == (5.75, 0.75, 1.5)
+    assert (found.cells_pruned, found.cells_timed, found.is_whole) == (6, 12, True)
+    assert (found.eta_s, found.late_s) == (None, -0.75)
+    assert found.received == {"w1": {"market": (100, 1)}}
+
+
+def test_a_live_run_says_how_late_it_will_be() -> None:
+    run = a_run(state=RunState.RUNNING, finished_at_s=0.0, eta_s=3.0, deadline_after_s=5.0)
+    found = explained(Explanation(run), a_plan(), ACCOUNT)
+    assert (found.wall_s, found.eta_s, found.late_s) == (4.0, 3.0, 2.0)
+
+
+def test_an_account_of_a_part_says_so() -> None:
+    part = RunAccount(nodes=(NodeAccount(0, tiles_timed=1), *NODES[1:]))
+    assert not explained(Explanation(a_run()), a_plan(), part).is_whole
