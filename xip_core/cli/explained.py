@@ -210,8 +210,8 @@ def rows_of_tile(node: Node, tile: int) -> np.ndarray:
     """Plan rows of a tile, none of a node without rows."""
     if not node.rows_per_tile:
         return np.zeros(0, dtype=np.int32)
-    rows = np.frombuffer(node.rows, dtype="<i4") if node.rows else np.arange(node.row_count, dtype=np.int32)
-    return rows[slice(*node.row_range(tile))]
+    rows = node.row_numbers
+    return np.array(rows[slice(*node.row_range(tile))], dtype=np.int32)
 
 
 def costs_by(plan: Plan, nodes: Mapping[int, NodeAccount], key: str = "") -> tuple[Cost, ...]:

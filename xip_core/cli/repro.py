@@ -28,7 +28,7 @@ from xip_core.cli.options import call, output_option, scheduler_option
 
 if TYPE_CHECKING:
     from xip_core.client.client import Client
-    from xip_core.graph.plan import Plan
+    from xip_core.graph.plan import Plan, Source
     from xip_core.model.result import Quarantine
 
 TIME_LIMIT_S = 20.0
@@ -131,10 +131,11 @@ async def write(client: Client, run_id: str, cell: str, directory: Path) -> dict
 
     run = await client.run(run_id)
     plan = decode_plan(await client.blob(run.plan_digest))
+    source = plan.first_source
     if run.is_of_table:
         row, scenario = await _write_table_row(client, plan, cell, directory)
     else:
-        row, scenario = await _write_book_row(client, plan, cell, directory)
+        source, row, scenario = await _write_book_row(client, plan, cell, directory)
     said = _said_of(await client.quarantine(run_id), row, scenario)
     about = {
         "run": run_id,
@@ -145,37 +146,47 @@ async def write(client: Client, run_id: str, cell: str, directory: Path) -> dict
         "kernel": plan.nodes[0].kernel,
         "kernels": sorted({pair for node in plan.nodes for pair in node.kernels}),
         "outputs": plan.outputs,
-        "measures": plan.measures,
-        "as_of": plan.as_of,
-        "base_currency": plan.base_currency,
+        "measures": source.measures,
+        "as_of": source.as_of,
+        "base_currency": source.base_currency,
+        "risk_classes": source.risk_classes,
         "plan": run.plan_digest,
-        "book": run.book_digest,
-        "market": run.market_digest,
-        "scenarios": run.scenarios_digest,
+        "book": source.book_digest,
+        "market": source.market_digest,
+        "scenarios": source.scenarios_digest,
     }
     (directory / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
     return about
 
 
-async def _write_book_row(client: Client, plan: Plan, cell: str, directory: Path) -> tuple[int, int | None]:
+async def _write_book_row(
+    client: Client, plan: Plan, cell: str, directory: Path
+) -> tuple[Source, int, int | None]:
+    """The source whose book has the trade, the first of several; the row as the plan numbers it; the scenario."""
     from xip_core.client.heads import scenario_names, trade_labels
+    from xip_core.errors import RequestError
 
-    book, scenarios = await client.blob(plan.book_digest), await client.blob(plan.scenarios_digest)
-    ids = [label.id for label in trade_labels(book)]
-    names = list(scenario_names(scenarios, await client.blob(plan.market_digest)))
-    trade, at, name = cell.rpartition("@")
-    if not at or cell in ids:  # an id may hold the sign itself
-        trade, at, name = cell, "", ""
+    if not plan.sources:
+        raise RequestError("UNKNOWN_CELL", f"the cell must be of a run of a book or a table, got {cell!r} of a probe")
+    for source in plan.sources:
+        book = await client.blob(source.book_digest)
+        ids = [label.id for label in trade_labels(book)]
+        trade, at, name = cell.rpartition("@")
+        if not at or cell in ids:  # an id may hold the sign itself
+            trade, at, name = cell, "", ""
+        if trade in ids:
+            break
     row = _position(ids, trade, "trade")
-    scenario = _position(names, name, "scenario") if at else None
+    market, scenarios = await client.blob(source.market_digest), await client.blob(source.scenarios_digest)
+    scenario = _position(list(scenario_names(scenarios, market)), name, "scenario") if at else None
     (directory / "book.jsonl").write_bytes(book.split(b"\n")[row] + b"\n")
-    (directory / "market.json").write_bytes(await client.blob(plan.market_digest))
+    (directory / "market.json").write_bytes(market)
     if scenario is not None:
         whole = json.loads(scenarios)
         whole["scenarios"] = [whole["scenarios"][index] for index in sorted({0, scenario})]
         scenarios = json.dumps(whole).encode()
     (directory / "scenarios.json").write_bytes(scenarios)
-    return row, scenario
+    return source, source.row_begin + row, scenario
 
 
 async def _write_table_row(client: Client, plan: Plan, cell: str, directory: Path) -> tuple[int, int | None]:

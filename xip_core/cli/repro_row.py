@@ -48,7 +48,15 @@ def _book_row(directory: Path, about: dict[str, Any]) -> tuple[str, str]:
     names = ("book.jsonl", "market.json", "scenarios.json")
     blobs = {digest_of(blob): blob for blob in ((directory / name).read_bytes() for name in names)}
     book, market, scenarios = blobs
-    work = RiskWork(book, market, scenarios, tuple(about["measures"]), about["base_currency"], about["as_of"])
+    work = RiskWork(
+        book,
+        market,
+        scenarios,
+        tuple(about["measures"]),
+        about["base_currency"],
+        about["as_of"],
+        risk_classes=tuple(about.get("risk_classes", ())),  # a directory of an older version has none
+    )
     calculation = calculate_work(work, blobs, ("the row",))
     for failure in calculation.failures.values():
         return failure.reason.name, failure.message

@@ -36,6 +36,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from array import array
+from collections.abc import Sequence
 
 import msgspec
 
@@ -138,6 +140,16 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     aggregate: Aggregate | None = None
     weights: tuple[float, ...] = ()
     row_begin: int = 0
+
+    @property
+    def row_numbers(self) -> Sequence[int]:
+        """
+        The plan's numbers of the rows whose cells, or resolved columns, are the node's own: listed, or consecutive ones
+        of a table or of clients. A node that only adds has none, though its tiles stand for rows.
+        """
+        if self.kind in (NodeKind.KERNEL, NodeKind.SUITABILITY):
+            return range(self.row_begin, self.row_begin + self.row_count)
+        return array("i", self.rows)
 
     @property
     def scenario_block_count(self) -> int:

@@ -6,7 +6,6 @@ value tiles that need it, which are given up with it; a given-up reduce costs no
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 
 from xip_core.graph.plan import Node, NodeKind, Plan
@@ -34,8 +33,7 @@ def failed_cells(node: Node, tile_begin: int, tile_end: int) -> Iterator[tuple[i
     the table of a kernel node, or clients, numbered behind the rows of the book."""
     if node.kind not in _WITH_ROWS:
         return
-    consecutive = range(node.row_begin, node.row_begin + node.row_count)
-    rows = array("i", node.rows) if node.kind is NodeKind.VALUE else consecutive
+    rows = node.row_numbers
     for row_begin, row_count, scenario_begin, scenario_end in _blocks(node, tile_begin, tile_end):
         for row in rows[row_begin : row_begin + row_count]:
             yield row, scenario_begin, scenario_end

@@ -16,7 +16,6 @@ out the same, so their tiles are taken over together with their quarantine, and 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -108,7 +107,7 @@ class _RowTiles:
         self._places: dict[int, list[tuple[Node, int]]] = {}
         for node in plan.nodes:
             if wanted and node.rows_per_tile and node.scenarios_per_tile:
-                for position, row in enumerate(array("i", node.rows) if node.rows else range(node.row_count)):
+                for position, row in enumerate(node.row_numbers):
                     if row in wanted:
                         self._places.setdefault(row, []).append((node, position))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import Plan
+from xip_core.graph.plan import InputRef, Plan
 from xip_scheduler.core.remainder import CURABLE, remainder_of
 
 RESOLVE, VALUE, REDUCE = 1, 2, 3
@@ -78,6 +79,29 @@ def test_cells_that_would_come_out_the_same_leave_nothing_to_retry(reason: Failu
     plan = a_book_plan(2, 2)
     remainder = remainder_of(plan, [((0, node.tile_count),) for node in plan.nodes], [(4, 0, 4, reason)])
     assert (remainder.open_count, remainder.kept) == (0, (0,))
+
+
+def test_a_row_that_stays_in_quarantine_stays_though_a_sum_over_it_is_added_again() -> None:
+    plan = a_book_plan(4, 1)
+    value, reduce = plan.nodes[VALUE], plan.nodes[VALUE + 1]
+    summed = msgspec.structs.replace(
+        reduce,
+        kernel="sum",
+        inputs=(InputRef(VALUE, rows=2),),
+        tile_count=2,
+        row_count=value.row_count,
+        rows_per_tile=2 * value.rows_per_tile,
+        scenario_count=value.scenario_count,
+        scenarios_per_tile=value.scenarios_per_tile,
+    )
+    plan = msgspec.structs.replace(plan, nodes=(*plan.nodes[:3], summed))
+    kept = (0, 0, 4, int(FailureReason.MISSING_DATA))
+    cured = (value.rows_per_tile, 0, 4, int(FailureReason.CRASHED))  # a row of the second value tile
+    remainder = remainder_of(plan, [((0, node.tile_count),) for node in plan.nodes], [kept, cured])
+    assert remainder.done[VALUE] == ((0, 1), (2, 4))
+    assert remainder.done[VALUE + 1] == ((1, 2),)
+    assert remainder.kept == (0,)
+    assert remainder.poison == ((VALUE, 1, int(FailureReason.CRASHED)),)
 
 
 def test_rows_the_planner_refused_belong_to_no_tile() -> None:
