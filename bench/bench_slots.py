@@ -15,16 +15,23 @@ import numpy as np
 import pytest
 
 import xip_core
+from bench.var_book import joint_scenarios, sample_market, vanilla_book
 from tests.core.kernels.american_book import american_book
+from tests.core.pricing.test_evaluate import Inputs
 from xip_core import samples
+from xip_core.graph.plan import NodeKind, digest_of
+from xip_core.graph.planner import plan_run
 from xip_core.model.market import decode_snapshot
+from xip_core.model.run_spec import Detail, RiskWork, RunSpec
 from xip_core.model.scenario import decode_scenarios
 from xip_core.model.trade import decode_trade
 from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.evaluate import evaluate_tile
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import resolve_rows
 from xip_core.pricing.tile_market import MarketView
 from xip_core.pricing.value import row_values
+from xip_core.wire.convert import encode_block
 
 Work = Callable[[], object]
 ROUNDS = 7
@@ -97,6 +104,38 @@ def calibration() -> Work:
     return lambda: calibrate_tile(snapshot, layout, scenarios, 32, 64)
 
 
+def calibration_of_joint_moves() -> Work:
+    """Every rate, spot and volatility of every scenario moves, as in a historical simulation."""
+    snapshot, layout, _, _ = sample_parts()
+    scenarios = decode_scenarios(joint_scenarios(128))
+    calibrate_tile(snapshot, layout, scenarios, 0, 64)
+    return lambda: calibrate_tile(snapshot, layout, scenarios, 64, 128)
+
+
+def value_tiles() -> Work:
+    """A tile of each value node but its base block, as a worker evaluates and encodes it."""
+    blobs = {digest_of(blob): blob for blob in (vanilla_book(2_000), sample_market(), joint_scenarios(128))}
+    book, market, scenarios = blobs
+    work = RiskWork(
+        book_digest=book, market_digest=market, scenarios_digest=scenarios, measures=("pv",), base_currency="EUR",
+        as_of=decode_snapshot(blobs[market]).as_of.isoformat(), detail=Detail.NONE,
+    )  # fmt: skip
+    inputs = Inputs(blobs)
+    plan = plan_run(RunSpec(name="slots", work=work), inputs.blob)
+    for node in plan.nodes:
+        if node.kind in (NodeKind.RESOLVE, NodeKind.CALIBRATE):
+            for tile in range(node.tile_count):
+                value = evaluate_tile(plan, node.node_id, tile, inputs, lambda: False)
+                inputs.outputs[node.node_id, tile] = value.output
+    nodes = [node.node_id for node in plan.nodes if node.kind is NodeKind.VALUE]
+
+    def evaluate() -> None:
+        for node_id in nodes:
+            encode_block(evaluate_tile(plan, node_id, 1, inputs, lambda: False).output)
+
+    return evaluate
+
+
 def resolving() -> Work:
     _, layout, _, trades = sample_parts()
     view = MarketView(layout)
@@ -110,6 +149,8 @@ CASES: dict[str, tuple[Callable[[], Work], int]] = {
     "values of 100 swaps under 64 scenarios": (values_of_swaps, 40),
     "values of 300 options under 64 scenarios": (values_of_options, 40),
     "calibration of 32 scenarios of the sample's market": (calibration, 10),
+    "calibration of 64 joint moves of it": (calibration_of_joint_moves, 5),
+    "value tiles of 2,000 mixed vanilla trades": (value_tiles, 10),
     "resolving 40 swaps": (resolving, 10),
 }
 

@@ -42,15 +42,9 @@ from xip_worker.executor import Evaluator, Executor
 from xip_worker.fetch import Fetcher
 from xip_worker.inputs import WorkerInputs
 from xip_worker.messages import Identity, drain_message, heartbeat_message, results_message
+from xip_worker.report_pace import ReportPace
 from xip_worker.settings import Settings
 from xip_worker.watchdogs import SlotWatch
-
-REPORT_INTERVAL_S = 0.002
-"""Between two looks at the reports when a lease begins, so that what waits for its first tiles can begin."""
-
-REPORT_INTERVAL_S_MAX = 0.025
-"""And later: each look that finds something doubles it, a slot that is free starts it anew. A message costs a worker
-0.15 ms of CPU and a scheduler 0.6 ms, most of it for the commit: a lease of 2 s may cause 80 instead of 1,000."""
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -79,7 +73,7 @@ class Daemon:
         self._timer: asyncio.TimerHandle | None = None
         self._is_warm = False
         self.is_to_start_anew = False
-        self._report_interval_s = REPORT_INTERVAL_S
+        self._report_pace = ReportPace()
         self._reports_taken_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
 
@@ -167,7 +161,7 @@ class Daemon:
             self._loop.call_soon_threadsafe(self._take_reports if is_slot_free else self._take_reports_soon)
 
     def _take_reports_soon(self) -> None:
-        self._loop.call_at(self._reports_taken_s + self._report_interval_s, self._take_reports)
+        self._loop.call_at(self._reports_taken_s + self._report_pace.interval_s, self._take_reports)
 
     def _take_reports(self) -> None:
         self._reports_taken_s = self._loop.time()
@@ -178,11 +172,10 @@ class Daemon:
                 self._broken.set_exception(RuntimeError(f"a slot ended by {error!r}"))
             return
         if reports:
-            self._report_interval_s = min(2.0 * self._report_interval_s, REPORT_INTERVAL_S_MAX)
-            for report in reports:
-                if isinstance(report, SlotFreed):
-                    self._report_interval_s = REPORT_INTERVAL_S
-                    self._slot_watch.freed(report.slot)
+            freed = [report.slot for report in reports if isinstance(report, SlotFreed)]
+            self._report_pace.found_reports(is_slot_free=bool(freed))
+            for slot in freed:
+                self._slot_watch.freed(slot)
             self._handle(WorkReported(reports))
 
     def _log_failure(self, lease: Lease, tile: int, error: Exception) -> None:

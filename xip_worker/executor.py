@@ -6,7 +6,7 @@ Kernels release the GIL, so slots run side by side in one process and share its 
 
 The road of reports is a deque and two flags: a slot appends, and wakes the loop only when nobody has since the loop
 last looked. The flags are lowered before the deque is drained, so a report is never left behind; raising one twice
-costs a needless look. A finished tile can wait for `REPORT_INTERVAL_S` of the daemon, so that short tiles share
+costs a needless look. A finished tile can wait for the daemon (`report_pace`), so that short tiles share
 messages; a slot without work cannot, so it has a flag of its own.
 
 What a slot begins and what the loop may give up of a lease meanwhile is decided in `cursor`. A slot says when it last

@@ -2,7 +2,7 @@
 
 `probe.noop` costs nothing, so a range of it is one result whatever its length: what is left to measure is the road.
 `probe.spin` keeps one core busy for `Plan.tile_duration_s` a tile, outside the GIL like a kernel (hashlib releases it
-for more than 2 KiB), and reports the tiles done every REPORT_INTERVAL_S, so a lease shows progress and can be trimmed.
+for more than 2 KiB), and reports the tiles done every REPORT_INTERVAL_NS, so a lease shows progress and can be trimmed.
 A probe tile has one cell.
 """
 
