@@ -79,7 +79,8 @@ async def lineage_of(client: Client, run_id: str, cell: str) -> Lineage:
     if not plan.book_digest:
         raise RequestError("UNKNOWN_CELL", f"run {run_id} must be of a book to have cells of trades")
     book, scenarios = await client.blob(plan.book_digest), await client.blob(plan.scenarios_digest)
-    ids, names = [label.id for label in trade_labels(book)], list(scenario_names(scenarios))
+    market = await client.blob(plan.market_digest)  # names the columns of ladders
+    ids, names = [label.id for label in trade_labels(book)], list(scenario_names(scenarios, market))
     row, scenario = cell_of(cell, ids, names)
     tiles = tiles_behind(plan, row, scenario)
     records = {

@@ -219,6 +219,26 @@ def ore_stress(stresstest: Path, market: str, out: Path) -> None:
     _tell_unread(found.unread)
 
 
+@command.command("ore-sensitivities")
+@click.argument("sensitivity", type=_file)
+@click.option("--market", required=True, help="The reduced market.")
+@click.option("--template", default="", help="Of the products that are meant, such as IR_FD; picks their shifts.")
+@_out
+def ore_sensitivities(sensitivity: Path, market: str, template: str, out: Path) -> None:
+    """The ladders of SENSITIVITY, a sensitivity.xml of ORE, for xipctl run --sensitivities on a reduced market."""
+    from xip_core.cli.inputs import read_market_of
+    from xip_core.model.market import decode_snapshot
+    from xip_core.model.sensitivity import encode_sensitivities, expand
+    from xip_core.readers.ore_simulation import read_sensitivities
+
+    snapshot = decode_snapshot(read_market_of(market))
+    found = read_sensitivities(sensitivity, snapshot, template)
+    expansion = expand(found.wanted, snapshot)
+    out.write_bytes(encode_sensitivities(found.wanted))
+    click.echo(f"{out}: {len(found.wanted.ladders)} ladders, {len(expansion.bumps)} bumps")
+    _tell_unread(found.unread)
+
+
 @command.command("ore-history")
 @click.argument("history", type=_file)
 @click.argument("simulation", type=_file)

@@ -25,10 +25,10 @@ from xip_core.model.sensitivity import Expansion, SensitivitySet, expand
 from xip_core.model.trade import Trade
 from xip_core.pricing.bumps import bump_tile
 from xip_core.pricing.market_layout import SnapshotLayout
+from xip_core.pricing.pruning import pruned_values
 from xip_core.pricing.resolve import json_value, resolve_rows
 from xip_core.pricing.simulated_market import simulated_snapshot
 from xip_core.pricing.tile_market import MarketView
-from xip_core.pricing.value import row_values
 from xip_core.readers.ore_portfolio import read_portfolio
 from xip_core.readers.ore_simulation import read_sensitivities, read_simulation_grid
 from xip_core.risk.ladder import LadderRow, combine, ladder_rows
@@ -75,9 +75,14 @@ def wanted(template: str) -> SensitivitySet:
 def values(expansion: Expansion, chosen: list[Trade]) -> np.ndarray:
     """(trades, sensitivities)."""
     layout = SnapshotLayout(reduced())
-    columns = resolve_rows(chosen, MarketView(layout))
-    assert json_value(columns["failures"]) == []
-    pv = row_values(columns, bump_tile(reduced(), layout, expansion, 0, len(expansion.columns))["market"])
+    market = bump_tile(reduced(), layout, expansion, 0, len(expansion.columns))["market"]
+    base = np.ascontiguousarray(market[:, :1])
+    found = []
+    for trade in chosen:
+        columns = resolve_rows([trade], MarketView(layout))
+        assert json_value(columns["failures"]) == []
+        found.append(pruned_values(columns, market, base, has_base=True).values)
+    pv = np.concatenate(found)
     return combine(expansion, pv - pv[:, :1])
 
 

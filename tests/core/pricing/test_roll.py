@@ -89,6 +89,7 @@ def test_a_new_base_month_of_inflation_has_the_level_of_todays_curve() -> None:
     assert all(level > 0.0 for day, level in rolled.fixings[name].items() if day not in before)
 
 
+@pytest.mark.long
 def test_every_trade_of_the_sample_has_a_theta() -> None:
     """A trade of each type: no row fails on the rolled day that did not today, and most lose or gain something."""
     sample = samples.load("cross-asset")
