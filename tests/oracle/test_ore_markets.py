@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,9 +65,9 @@ RUN = "import sys, ORE; p = ORE.Parameters(); p.fromFile(sys.argv[1]); ORE.OREAp
 
 REACHED = {  # where it is not 1e-7 of the notional
     "BERMUDAN_SWAPTION": 2e-7,
-    # Its floorlets fix days away from the nodes of the cap surface, where ORE has cubics in time and we lines.
+    # Their floorlets fix days away from the nodes of the cap surface, where ORE has cubics in time and we lines.
     "Bond_Floating": 1e-5,
-    "FLOOR_USD": 2e-7,
+    "FLOOR_USD": 1e-6,
 }
 
 
@@ -91,13 +92,29 @@ def draw_quotes(draw: random.Random) -> list[tuple[str, str, float]]:
     return rows
 
 
+def an_index_cds(portfolio: str) -> str:
+    """The book's default swap on BANK, as one on an index of two names with BANK's curve."""
+    name = re.search(r'<Trade id="(\w+)">\s*<TradeType>CreditDefaultSwap', portfolio)
+    assert name
+    trade = portfolio[name.start() : portfolio.index("</Trade>", name.start()) + len("</Trade>")]
+    names = "".join(
+        f"<Name><IssuerId>{who}</IssuerId><CreditCurveId>{who}</CreditCurveId>"
+        "<Notional>5000000</Notional><Currency>USD</Currency></Name>"
+        for who in ("CPTY_A", "CPTY_C")
+    )
+    trade = trade.replace("CreditDefaultSwap", "IndexCreditDefaultSwap").replace(f'"{name[1]}"', '"INDEX_CDS"')
+    trade = re.sub(r"\s*<IssuerId>\w+</IssuerId>", "", trade)
+    return trade.replace("<LegData>", f"<BasketData>{names}</BasketData><LegData>", 1)
+
+
 def write_inputs(folder: Path, seed: int) -> None:
     """Everything ORE and the readers of ours want, with the quotes of *seed*."""
     for name in ("conventions.xml", "curveconfig.xml", "todaysmarket.xml"):
         (folder / name).write_bytes(gzip.decompress((ORE / "config" / f"{name}.gz").read_bytes()))
     (folder / "fixings.txt").write_bytes(gzip.decompress((ORE / "config" / "fixings_20160205.txt.gz").read_bytes()))
     (folder / "pricingengine.xml").write_bytes((ORE / "config" / "pricingengine.xml").read_bytes())
-    (folder / "portfolio.xml").write_bytes((ORE / "portfolio.xml").read_bytes())
+    portfolio = (ORE / "portfolio.xml").read_text()
+    (folder / "portfolio.xml").write_text(portfolio.replace("</Portfolio>", f"{an_index_cds(portfolio)}</Portfolio>"))
     quotes = draw_quotes(random.Random(seed))
     (folder / "marketdata.csv").write_text("".join(f"{date},{name},{value!r}\n" for date, name, value in quotes))
     (folder / "ore.xml").write_text(SETTINGS.format(folder=folder))

@@ -206,6 +206,13 @@ def _read_cds(labels: dict[str, Any], body: Fields) -> trades.Trade:
     )
 
 
+def _read_index_cds(labels: dict[str, Any], body: Fields) -> trades.Trade:
+    """On the curve of the index, flat: its names say whom it covers, and every one must be alive."""
+    for name in body.child("BasketData", required=False).children("Name"):
+        name.refuse("PriorNotional", "a name that has defaulted")
+    return _read_cds(labels, body)
+
+
 def _read_fx_forward(labels: dict[str, Any], body: Fields) -> trades.Trade:
     settlement = body.text("Settlement", "Physical")
     if settlement not in ("Physical", "Cash"):  # settled in cash on the value date it is worth the same before then
@@ -361,6 +368,7 @@ _READERS: dict[str, Callable[[dict[str, Any], Fields], trades.Trade]] = {
     "Swaption": _read_swaption,
     "Bond": _read_bond,
     "CreditDefaultSwap": _read_cds,
+    "IndexCreditDefaultSwap": _read_index_cds,
     "FxForward": _read_fx_forward,
     "FxOption": _read_fx_option,
     "EquityForward": _read_equity_forward,

@@ -51,6 +51,32 @@ def test_a_trade_is_read_with_its_labels(tmp_path: Path) -> None:
     )
 
 
+INDEX_CDS = """
+<Trade id="IX"><TradeType>IndexCreditDefaultSwap</TradeType><IndexCreditDefaultSwapData>
+  <CreditCurveId>CDX</CreditCurveId><SettlesAccrual>Y</SettlesAccrual><PaysAtDefaultTime>Y</PaysAtDefaultTime>
+  <BasketData><Name><IssuerId>A</IssuerId><CreditCurveId>A</CreditCurveId><Notional>5</Notional>
+    <Currency>USD</Currency></Name></BasketData>
+  <LegData><LegType>Fixed</LegType><Payer>true</Payer><Currency>USD</Currency>
+    <Notionals><Notional>10</Notional></Notionals><DayCounter>A360</DayCounter><PaymentConvention>F</PaymentConvention>
+    <FixedLegData><Rates><Rate>0.01</Rate></Rates></FixedLegData>
+    <ScheduleData><Rules><StartDate>20160205</StartDate><EndDate>20210620</EndDate><Tenor>3M</Tenor>
+      <Calendar>US</Calendar><Convention>F</Convention><TermConvention>F</TermConvention><Rule>CDS2015</Rule>
+    </Rules></ScheduleData></LegData></IndexCreditDefaultSwapData></Trade>"""
+
+
+def test_an_index_swap_is_one_on_the_curve_of_the_index(tmp_path: Path) -> None:
+    (trade,) = read(tmp_path, INDEX_CDS).trades
+    assert isinstance(trade, Cds)
+    assert (trade.credit_curve, trade.issuer, trade.leg.notionals) == ("CDX", "", (10.0,))
+
+
+def test_an_index_of_which_a_name_has_defaulted_is_quarantined(tmp_path: Path) -> None:
+    text = INDEX_CDS.replace("</Notional>\n    <Currency>", "</Notional><PriorNotional>5</PriorNotional><Currency>")
+    (unread,) = read(tmp_path, text).unread
+    assert unread.failure.reason == FailureReason.UNSUPPORTED
+    assert "a name that has defaulted" in unread.failure.message
+
+
 def test_both_spellings_of_a_date_are_read(tmp_path: Path) -> None:
     (trade,) = read(tmp_path, FX_OPTION).trades
     assert trade.expiry == dt.date(2026, 3, 1)
