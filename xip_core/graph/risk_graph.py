@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from xip_core.errors import ArgumentError, RequestError
-from xip_core.graph import nodes
+from xip_core.graph import cost, nodes
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import UNCLASSIFIED, Groups, Node, Plan, PlannedQuarantine
 from xip_core.graph.rows import GROUPS
@@ -47,13 +47,14 @@ class Table(msgspec.Struct, frozen=True):
 
 class RiskGraph(msgspec.Struct, frozen=True):
     """What a request comes down to; its parts were checked one by one. *keys* tell leaf groups apart beside those that
-    tables go by."""
+    tables go by; *is_by_trade* says that every trade is a group, so that sums are as many as numbers."""
 
     works: tuple[RiskWork, ...]
     names: tuple[str, ...]
     combinations: tuple[Combination, ...] = ()
     tables: tuple[Table, ...] = ()
     keys: tuple[str, ...] = ()
+    is_by_trade: bool = False
 
 
 def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
@@ -67,6 +68,8 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
     keys = tuple(dict.fromkeys((ASSET_CLASS, *graph.keys, *mentioned)))
     sources = read_sources(graph.works, graph.names, keys, blob)
     groups, group_of_leaf = _leaf_groups(keys, sources)
+    if graph.is_by_trade:
+        sources = [_cut_for_trades(read, len(groups.labels)) for read in sources]
     builder = _Builder(sources, group_of_leaf, len(groups.labels))
     vectors = [builder.vector(at) for at in range(len(sources))]
     for combination in graph.combinations:
@@ -88,6 +91,13 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
         groups=groups,
         quarantine=tuple(_quarantine(sources, group_of_leaf)),
     )
+
+
+def _cut_for_trades(read: ReadSource, group_count: int) -> ReadSource:
+    """Tiles whose sums fit a message though no two rows share one: few scenarios each, rows as if all detail went."""
+    per_tile = max(1, min(read.shape.per_tile, cost.REDUCED_CELLS_MAX // group_count))
+    shape = msgspec.structs.replace(read.shape, per_tile=per_tile, is_detailed=True)
+    return msgspec.structs.replace(read, shape=shape)
 
 
 class _Builder:

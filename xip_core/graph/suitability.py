@@ -52,7 +52,7 @@ def plan_suitability(work: SuitabilityWork, blob: Blob) -> Plan:
     check_references(clients, len(profiles.profiles), len(instruments))
     stress = _stress_scenarios(work, _uploaded(blob, "scenarios", work.scenarios_digest), profiles.confidence)
     _check_book(instruments, _uploaded(blob, "book", work.book_digest))
-    plan = plan_graph(RiskGraph(works=(work.source,), names=("",), keys=(TRADE,)), blob)
+    plan = plan_graph(RiskGraph(works=(work.source,), names=("",), keys=(TRADE,), is_by_trade=True), blob)
     vector = plan.nodes[-1]
     if len(instruments) * vector.scenario_count > VECTOR_CELLS_MAX:
         got = f"{len(instruments)} x {vector.scenario_count}"

@@ -74,7 +74,7 @@ def test_instruments_come_back_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"[]", "1 to 1000000 instruments, got 0"),
+        (b"[]", "1 to 200000 instruments, got 0"),
         (b'[{"id": "A"}, {"id": "A"}]', "instrument 'A': an id must be there, and once"),
         (b'[{"id": "A", "knowledge_class": 10}]', "knowledge_class must be 0 to 9, got 10"),
         (b'[{"id": "A", "price": 3}]', "do not decode"),

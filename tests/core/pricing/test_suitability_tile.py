@@ -16,6 +16,7 @@ from tests.core.risk.some_clients import a_profile, clients, profiles
 from xip_core.errors import RequestError
 from xip_core.graph.plan import NodeKind, Plan, decode_plan, digest_of
 from xip_core.graph.planner import plan_run
+from xip_core.graph.reuse import CLIENTS, compare
 from xip_core.model.clients import ClientTable, encode_clients
 from xip_core.model.market import encode_snapshot
 from xip_core.model.run_spec import RunSpec, SuitabilityWork
@@ -206,3 +207,39 @@ def test_instruments_must_be_the_rows_of_the_book() -> None:
     extra = InstrumentTerms(id="one more")
     with pytest.raises(RequestError, match="instruments must be the rows of the book"):
         planned(good_book(), instruments=encode_instruments((*terms, extra)))
+
+
+def test_verdicts_of_an_earlier_run_are_taken_over_only_for_the_same_clients_and_limits() -> None:
+    """Whatever else changes, the instruments' vectors are the same and need no second valuation."""
+    plan, inputs, _ = planned(good_book())
+    again = compare(plan, plan, inputs.blob, {})
+    assert all(node.same == ((0, node.tile_count),) for node in again.nodes)
+    other_limits = profiles(a_profile(volatility=0.4), a_profile("bold", stress_loss=0.4))
+    changes: dict[str, Any] = {
+        "profiles": encode_profiles(msgspec.structs.replace(other_limits, confidence=0.9)),
+        "clients": encode_clients(msgspec.structs.replace(some_clients(good_book()), cash=np.full(60, 1e6))),
+        "stress": "stress 4*",
+        "span_years": 0.05,
+    }
+    for name, change in changes.items():
+        new, _, _ = planned(good_book(), **{name: change})
+        *before, last = compare(plan, new, inputs.blob, {}).nodes
+        assert all(node.same == ((0, node.tile_count),) for node in before), name
+        assert (last.same, last.reasons) == ((), ((CLIENTS, last.tile_count),)), name
+
+
+def test_many_instruments_are_cut_so_that_a_block_of_their_vectors_is_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if a message held 7 scenarios of the book: the vector has as many blocks, and clients the same bytes."""
+    whole = judged(*planned(good_book())[:2])
+    count = good_book().count(b"\n") + 1
+    monkeypatch.setattr("xip_core.graph.cost.REDUCED_CELLS_MAX", 7 * count)
+    monkeypatch.setattr("xip_core.graph.cost.REDUCED_CELLS_OF_ONE_TILE", 7 * count)
+    plan, inputs, _ = planned(good_book())
+    vector = plan.nodes[-2]
+    assert (vector.scenarios_per_tile, vector.tile_count) == (7, 6)
+    cut = judged(plan, inputs)
+    assert {name: column.tobytes() for name, column in cut.items()} == {
+        name: column.tobytes() for name, column in whole.items()
+    }

@@ -44,7 +44,7 @@ def test_components_of_one_scenario_add_up_to_the_byte() -> None:
     assert (split.parts == -children[:, split.scenarios[0]]).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(st.one_of(children_pnls, tied_pnls), st.sampled_from(list(QuantileRule)), st.sampled_from([0.5, 0.9, 0.95]))
 def test_components_of_every_rule_add_up(children: Floats, rule: QuantileRule, q: float) -> None:
     split = component_var(children, q, rule)
@@ -52,7 +52,7 @@ def test_components_of_every_rule_add_up(children: Floats, rule: QuantileRule, q
     assert split.weights.sum() == pytest.approx(1.0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(st.one_of(children_pnls, tied_pnls), st.sampled_from(list(ShortfallRule)), st.sampled_from([0.5, 0.9, 0.95]))
 def test_components_of_the_shortfall_add_up(children: Floats, rule: ShortfallRule, q: float) -> None:
     split = component_es(children, q, rule)
@@ -61,7 +61,7 @@ def test_components_of_the_shortfall_add_up(children: Floats, rule: ShortfallRul
     assert split.parts.sum() == pytest.approx(total, rel=1e-12, abs=1e-8)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(tied_pnls, st.integers(0, 2**32 - 1))
 def test_components_do_not_depend_on_the_numbering_of_scenarios(children: Floats, seed: int) -> None:
     """Small whole numbers, so that sums are exact and ties many."""

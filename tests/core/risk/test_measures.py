@@ -68,7 +68,7 @@ def test_a_group_has_the_same_bytes_alone_and_among_others(monkeypatch: pytest.M
         assert measure(pnl, 0.975).tobytes() == together.tobytes()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(pnls, rules, shortfall_rules, st.floats(-1e6, 1e6, width=32))
 def test_translation(pnl: Floats, rule: QuantileRule, shortfall: ShortfallRule, cash: float) -> None:
     """Certain money lowers the risk by itself."""
@@ -77,7 +77,7 @@ def test_translation(pnl: Floats, rule: QuantileRule, shortfall: ShortfallRule, 
     assert moved == pytest.approx(expected_shortfall(pnl, 0.95, shortfall) - cash, abs=1e-8)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(pnls, rules, shortfall_rules, st.sampled_from([0.125, 0.5, 2.0, 1024.0]))
 def test_homogeneity(pnl: Floats, rule: QuantileRule, shortfall: ShortfallRule, size: float) -> None:
     """Sizes are powers of two, so no bit may change but the exponent's."""
@@ -85,7 +85,7 @@ def test_homogeneity(pnl: Floats, rule: QuantileRule, shortfall: ShortfallRule, 
     assert (expected_shortfall(size * pnl, 0.95, shortfall) == size * expected_shortfall(pnl, 0.95, shortfall)).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(pnls, arrays(np.float64, (3, 40), elements=st.floats(0, 1e6, width=32)), rules, shortfall_rules)
 def test_monotonicity(pnl: Floats, loss: Floats, rule: QuantileRule, shortfall: ShortfallRule) -> None:
     """Who loses more in every scenario has the greater risk."""
@@ -94,13 +94,13 @@ def test_monotonicity(pnl: Floats, loss: Floats, rule: QuantileRule, shortfall: 
     assert (worse >= expected_shortfall(pnl, 0.95, shortfall) - 1e-9).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(pnls, shortfall_rules, st.sampled_from([0.5, 0.9, 0.95, 0.975]))
 def test_shortfall_is_at_least_the_quantile(pnl: Floats, shortfall: ShortfallRule, q: float) -> None:
     assert (expected_shortfall(pnl, q, shortfall) >= value_at_risk(pnl, q) - 1e-9).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(pnls, shortfall_rules)
 def test_shortfall_is_subadditive(pnl: Floats, shortfall: ShortfallRule) -> None:
     together = expected_shortfall(pnl.sum(axis=0, keepdims=True), 0.95, shortfall)[0]
