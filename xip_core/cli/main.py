@@ -44,6 +44,7 @@ COMMANDS = {
     "calibration": "Calibrate a market here and show how well it fits.",
     "evaluate": "Evaluate a kernel for every row of a table.",
     "suitability": "Judge client portfolios by the limits of their profiles.",
+    "pnl": "Explain the P&L of a book between two snapshots.",
     "scenarios": "Make scenario sets from files, and show what a set holds.",
 }
 """Command to one line of help; the command lives in the module of its name."""

@@ -11,6 +11,7 @@ import click
 from xip_core.cli.options import output_option
 
 if TYPE_CHECKING:
+    from xip_core.model.market import FxSpot
     from xip_core.model.scenario import ScenarioSet
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -47,6 +48,13 @@ def command() -> None:
 )
 @click.option("--scale", default=1.0, show_default=True, help="Of every return; 3.1623 makes ten days of one.")
 @click.option("--followers", is_flag=True, help="Spots take FX points and equity forward prices along.")
+@click.option(
+    "--target",
+    type=click.Choice(["quote", "zero_rate", "discount", "hazard_rate", "survival"]),
+    default="quote",
+    show_default=True,
+    help="What the columns are; of curves they are named NAME/TENOR, such as EUR1D/5Y.",
+)
 @_market
 @_out
 def historical(history: Path, returns: tuple[str, ...], out: Path, market: str | None, **fields: Any) -> None:
@@ -71,6 +79,7 @@ def historical(history: Path, returns: tuple[str, ...], out: Path, market: str |
         cast(Any, kinds),
         fields["missing"],
         fields["scale"],
+        fields["target"],
         moves_followers=fields["followers"],
     )
     _write(scenarios, out, market)
@@ -154,6 +163,45 @@ def reduce(market: str, simulation: Path, out: Path) -> None:
     reduced = simulated_snapshot(decode_snapshot(read_market_of(market)), read_simulation_grid(simulation))
     out.write_bytes(encode_snapshot(reduced))
     click.echo(f"{out}: {len(reduced.curves)} curves, {len(reduced.quotes)} quotes")
+
+
+@command.command("ore-market")
+@click.argument("history", type=_file)
+@click.argument("simulation", type=_file)
+@click.option("--as-of", required=True, help="Day of the history to read, such as 2019-12-30.")
+@click.option("--base-currency", required=True)
+@click.option("--spot", "spots", multiple=True, help="PAIR=RATE, or PAIR=RATE:DAYS:CALENDAR of a later delivery.")
+@click.option("--fixings", type=_file, help="Fixings file of ORE.")
+@_out
+def ore_market(
+    history: Path,
+    simulation: Path,
+    as_of: str,
+    base_currency: str,
+    spots: tuple[str, ...],
+    fixings: Path | None,
+    out: Path,
+) -> None:
+    """The reduced market of one day of HISTORY, a scenario file of ORE: its curves, and the spot rates given."""
+    from xip_core.model.market import encode_snapshot
+    from xip_core.readers.ore_history import ore_scenario_market, read_ore_history
+    from xip_core.readers.ore_market import read_fixings
+    from xip_core.readers.ore_simulation import read_simulation_grid
+
+    day = _date(as_of, "--as-of")
+    assert day is not None, "the option is required"
+    quotes = {f"FX/RATE/{pair[:3]}/{pair[3:]}": rate for pair, rate, _, _ in map(_spot, spots)}
+    snapshot = ore_scenario_market(
+        read_ore_history(history),
+        day,
+        read_simulation_grid(simulation),
+        base_currency,
+        [_fx_spot(text) for text in spots],
+        quotes,
+        read_fixings(fixings, day) if fixings is not None else {},
+    )
+    out.write_bytes(encode_snapshot(snapshot))
+    click.echo(f"{out}: {len(snapshot.curves)} curves, {len(snapshot.quotes)} quotes")
 
 
 @command.command("ore-stress")
@@ -245,6 +293,31 @@ def _tell_unread(names: tuple[str, ...]) -> None:
     if names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         click.echo(f"moves nothing in the market: {', '.join(names[:5])}{more}", err=True)
+
+
+def _spot(text: str) -> tuple[str, float, int, str]:
+    """Pair, rate, days and calendar."""
+    pair, _, rest = text.partition("=")
+    rate, days, calendar = (*rest.split(":"), "", "")[:3]
+    try:
+        if len(pair) == 6 and (not days or calendar):
+            return pair, float(rate), int(days or "0"), calendar
+    except ValueError:
+        pass
+    raise click.UsageError(f"--spot must look like EURUSD=1.12 or EURUSD=1.12:2:TARGET,US, got {text!r}")
+
+
+def _fx_spot(text: str) -> FxSpot:
+    from xip_core.model.market import FxSpot
+
+    pair, _, days, calendar = _spot(text)
+    return FxSpot(
+        foreign_currency=pair[:3],
+        domestic_currency=pair[3:],
+        quote=f"FX/RATE/{pair[:3]}/{pair[3:]}",
+        spot_days=days,
+        calendar=calendar,
+    )
 
 
 def _kind(text: str) -> tuple[str, str]:

@@ -151,6 +151,12 @@ def base_only() -> ScenarioSet:
     return ScenarioSet(scenarios=(Scenario(name="base"),))
 
 
+_TABLE_KINDS = {
+    "quote": "", "zero_rate": "curve/", "discount": "curve/", "hazard_rate": "hazard/", "survival": "hazard/",
+}  # fmt: skip
+"""Target of a table to what its names begin with as market objects; quotes are none."""
+
+
 class ScenarioMarket:
     """Scenarios seen against one snapshot: which quotes a shift means, and which objects that reaches.
 
@@ -270,9 +276,9 @@ class ScenarioMarket:
                 self._refuse_twice_changed(scenarios, position)
 
     def _check_table(self, table: ShiftTable) -> None:
-        kind = {"quote": "", "zero_rate": "curve", "discount": "curve"}.get(table.target, "hazard")
+        kind = _TABLE_KINDS[table.target]
         for row, name in enumerate(table.names):
-            is_known = f"{kind}/{name}" in self._objects if kind else name in self._users
+            is_known = kind + name in self._objects if kind else name in self._users
             if not is_known:
                 where = f"row {row} of a table of {table.target} shifts"
                 raise RequestError("BAD_SCENARIO", f"{where} names nothing in the market: {name!r}")
@@ -285,10 +291,11 @@ class ScenarioMarket:
         by: dict[str, str] = {}
         changes = [(str(shift), self.quotes_of(shift) or self._aims.curves(shift)) for shift in scenario.shifts]
         for table in scenarios.shift_tables:
-            if table.target == "quote" and table.first <= position < table.last:
+            if table.first <= position < table.last:
                 sizes = table.columns(position, position + 1)[:, 0].tolist()
                 moved = (name for name, size in zip(table.names, sizes, strict=True) if size != table.neutral)
-                changes.append(("a table", tuple(moved)))
+                prefix = _TABLE_KINDS[table.target]
+                changes.append(("a table", tuple(dict.fromkeys(prefix + name for name in moved))))
         for words, names in changes:
             for name in names:
                 if name in by:

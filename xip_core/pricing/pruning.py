@@ -118,7 +118,8 @@ def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray
         seen: float64 (used factors, S).
     """
     places: dict[bytes, int] = {}
-    kept, same_as = [], []
+    kept: list[int] = []
+    same_as: list[int] = []
     for at, column in enumerate(np.ascontiguousarray(seen.T)):
         place = places.setdefault(column.tobytes(), len(places))
         if place == len(kept):

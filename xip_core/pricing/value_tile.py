@@ -58,10 +58,11 @@ class GroupRows:
         self._pointers = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
         self._ones = np.ones(len(groups))
 
-    def sums(self, values: Floats, unused: npt.NDArray[np.bool_]) -> Floats:
+    def sums(self, values: Floats, unused: npt.NDArray[np.bool_] | None) -> Floats:
         """Sums (g, n) of the rows of (R, n) without those marked in (R, n) or (R,)."""
-        mask = unused if unused.ndim == 2 else unused[:, None]
-        kept = np.ascontiguousarray(np.where(mask, 0.0, values))
+        if unused is not None:
+            values = np.where(unused if unused.ndim == 2 else unused[:, None], 0.0, values)
+        kept = np.ascontiguousarray(values)
         summed: Floats = terms.gather_linear(kept, self._pointers, self._positions, self._ones)
         return summed
 
@@ -111,10 +112,10 @@ def value_tile(
         output["measure_sum"] = (
             group_rows.sums(np.stack(wanted, axis=1), failed) if wanted else np.zeros((len(group_rows.numbers), 0))
         )
-    pv, status = cells.of_block(values)
+    travels = source.detail is Detail.ALL or (source.detail is Detail.BASE and block.has_base)
     return TileValue(
         output=output,
-        detail=_detail(source, rows, block, pv, status, measures),
+        detail=_detail(source, rows, block, *cells.of_block(values), measures) if travels else {},
         cell_count=len(rows) * source.cells_of_row(block.begin, block.end),
         quarantine=tuple(cells.quarantine(rows)),
         pruned_cells=len(rows) * found.pruned_count,
@@ -157,7 +158,7 @@ class CellStatuses:
     def __init__(self, resolved: Columns, block: MarketBlock, values: Floats) -> None:
         self._resolved, self._block = resolved, block
         self._failures: dict[tuple[int, int], str] = {}
-        self.statuses: Statuses = np.where(np.isfinite(values), 0, FailureReason.NUMERICAL).astype(np.uint8)
+        self.statuses: Statuses = (~np.isfinite(values)).view(np.uint8) * np.uint8(FailureReason.NUMERICAL)
         for calibrated in (block.calibrated,) if block.has_base else (block.base, block.calibrated):
             self._apply_calibration(calibrated)
         unresolved = resolved["row_status"] != 0
@@ -178,6 +179,8 @@ class CellStatuses:
 
     def quarantine(self, rows: npt.NDArray[np.int32]) -> Iterator[QuarantinedCells]:
         """Runs of scenarios without a number, row by row."""
+        if not self.statuses.any():
+            return
         offset = 0 if self._block.has_base else 1
         ids: list[str] = json_value(self._resolved["trade_ids"])
         own = self.statuses[:, offset:]
@@ -240,15 +243,20 @@ class CellStatuses:
 def _sums(group_rows: GroupRows, values: Floats, statuses: Statuses, block: MarketBlock) -> Columns:
     """Sums over rows that have a number in the base and in the scenario."""
     own = slice(0 if block.has_base else 1, None)
-    unused = (statuses[:, own] != 0) | (statuses[:, :1] != 0)
+    unused = None
+    if statuses.any():
+        unused = (statuses[:, own] != 0) | (statuses[:, :1] != 0)
+        rows_used = group_rows.counts(~unused)
+    else:
+        rows_used = np.repeat(group_rows.row_counts[:, None].astype(np.int32), block.end - block.begin, axis=1)
     sums: Columns = {
         "group": group_rows.numbers.astype(np.int32),
         "rows_expected": group_rows.row_counts,
-        "rows_used": group_rows.counts(~unused),
+        "rows_used": rows_used,
         "pnl_sum": group_rows.sums(values[:, own] - values[:, :1], unused),
     }
     if block.has_base:
-        sums["pv_sum"] = group_rows.sums(values[:, :1], unused[:, :1])[:, 0]
+        sums["pv_sum"] = group_rows.sums(values[:, :1], None if unused is None else unused[:, :1])[:, 0]
     return sums
 
 

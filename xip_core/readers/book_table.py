@@ -40,7 +40,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def read_book(path: str | Path) -> bytes:
     """
-    The book in *path* as JSON lines: .jsonl or .csv, each also with .gz.
+    The book in *path* as JSON lines: .jsonl or .csv, or a portfolio of ORE, .xml; each also with .gz.
 
     Raises:
         InputError: with path and, where one is at fault, line.
@@ -51,7 +51,11 @@ def read_book(path: str | Path) -> bytes:
         return _csv_to_lines(_content(path), str(path))
     if name.endswith((".jsonl", ".ndjson")):
         return _content(path).removeprefix(_BYTE_ORDER_MARK)
-    raise InputError("a book must be .jsonl, .ndjson or .csv, each also with .gz", str(path))
+    if name.endswith(".xml"):
+        from xip_core.readers.ore_directory import read_portfolio_book
+
+        return read_portfolio_book(path)
+    raise InputError("a book must be .jsonl, .ndjson, .csv or .xml, each also with .gz", str(path))
 
 
 def write_book(path: str | Path, trades: list[trade.Trade]) -> None:

@@ -23,7 +23,17 @@ def read_book(directory: Path) -> bytes:
     Raises:
         InputError: the file is missing or is no portfolio.
     """
-    portfolio = read_portfolio(find_file(directory, "portfolio.xml"))
+    return read_portfolio_book(find_file(directory, "portfolio.xml"))
+
+
+def read_portfolio_book(path: Path) -> bytes:
+    """
+    A portfolio file of ORE as JSON lines.
+
+    Raises:
+        InputError: the file is missing or is no portfolio.
+    """
+    portfolio = read_portfolio(path)
     lines = [encode_trade(trade) for trade in portfolio.trades]
     for unread in portfolio.unread:  # positions ascend, so each finds its place among those before it
         line = UnreadTrade(unread.id, unread.failure.reason, unread.failure.message)

@@ -71,7 +71,7 @@ def read_ore_market(
     inflation_reader = InflationReader(config, conventions, str(config_path))
     inflations, year_on_years = _inflation_curves(inflation_reader, todays, quotes)
     year_on_years = tuple(yearly for yearly in year_on_years if yearly.discount_curve in curve_names)
-    fixings = _read_fixings(find_file(directory, *_fixing_names(directory)), as_of)
+    fixings = read_fixings(find_file(directory, *_fixing_names(directory)), as_of)
     named = {index.name for index in indices} | {index.name for index in fx_indices}
     snapshot = Snapshot(
         as_of=as_of,
@@ -163,8 +163,13 @@ def _fixing_names(directory: Path) -> list[str]:
     return sorted(path.name.removesuffix(".gz") for path in paths) or ["fixings.txt"]
 
 
-def _read_fixings(path: Path, as_of: dt.date) -> dict[str, dict[dt.date, float]]:
-    """Index -> date -> value, up to the as-of date: what is published later is not known yet."""
+def read_fixings(path: Path, as_of: dt.date) -> dict[str, dict[dt.date, float]]:
+    """
+    Index -> date -> value, up to the as-of date: what is published later is not known yet.
+
+    Raises:
+        InputError: with path and line.
+    """
     fixings: dict[str, dict[dt.date, float]] = {}
     for number, line in read_lines(path):
         parts = line.replace(",", " ").split()

@@ -17,6 +17,8 @@ requirements for market risk (d457, 2019), MAR32, which judges a desk by its une
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 
@@ -81,6 +83,58 @@ def explain(pv_begin: Floats, pv_end: Floats, pv_rolled: Floats, cash: Floats, s
     moved = abs(carry) + abs(delta) + abs(gamma) + abs(vega)
     share = np.where(moved > 0.0, abs(residual) / np.where(moved > 0.0, moved, 1.0), (residual != 0.0).astype(float))
     return Explained(total, carry, delta, gamma, vega, residual, share)
+
+
+class Directions(msgspec.Struct, frozen=True):
+    """P&Ls of G groups along moves of the market, float64 (G,) each: under *step* of a move, and under -*step*.
+
+    Attributes:
+        up, down: by risk class; "VOLATILITY" is vega, the others are delta.
+        joint_up, joint_down: all classes but VOLATILITY at once, for gamma with its cross terms.
+    """
+
+    up: Mapping[str, Floats]
+    down: Mapping[str, Floats]
+    joint_up: Floats
+    joint_down: Floats
+    step: float
+
+
+def explain_directions(
+    pv_begin: Floats, pv_end: Floats, pv_rolled: Floats, cash: Floats, along: Directions
+) -> tuple[Explained, dict[str, Floats]]:
+    """
+    Split the P&L of each group by derivatives along what the market did, instead of single sensitivities.
+
+    Args:
+        pv_begin, pv_end, pv_rolled, cash: as in `explain`.
+
+    Returns:
+        The parts, and delta and vega by risk class.
+
+    Raises:
+        ArgumentError: as `explain`.
+    """
+    first_order = {name: (up - along.down[name]) / (2.0 * along.step) for name, up in along.up.items()}
+    spots = [name for name in first_order if name != "VOLATILITY"]
+    nothing = np.zeros((len(pv_begin), 0))
+    deltas = np.stack([first_order[name] for name in spots], axis=1) if spots else nothing
+    curvature = (along.joint_up + along.joint_down) / (along.step * along.step)
+    vega = first_order.get("VOLATILITY")
+    split = explain(
+        pv_begin,
+        pv_end,
+        pv_rolled,
+        cash,
+        # Each class moved by one whole move of its own; half the curvature of the joint move is gamma.
+        Moved(np.c_[deltas, np.zeros(len(pv_begin))], np.ones(len(spots) + 1), curvature[:, None], _last(len(spots))),
+        Moved(nothing if vega is None else vega[:, None], np.ones(0 if vega is None else 1)),
+    )
+    return split, first_order
+
+
+def _last(position: int) -> np.ndarray:
+    return np.array([[position, position]])
 
 
 def _first_order(moved: Moved, group_count: int) -> Floats:

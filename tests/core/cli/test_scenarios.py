@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.small_market import a_snapshot
 from xip_core.cli.main import run_command
-from xip_core.model.market import encode_snapshot
+from xip_core.model.market import decode_snapshot, encode_snapshot
 from xip_core.model.scenario import decode_scenarios
 
 
@@ -44,6 +44,15 @@ def test_historical_set_is_written_as_asked(capsys, folder):
     assert {table.names: table.matrix()[0, 0] for table in found.shift_tables} == pytest.approx(
         {("EUR.OIS.5Y",): 0.001, ("OIL",): 1.1}
     )
+
+
+def test_history_of_zero_rates_shifts_curves(capsys, folder):
+    (folder / "zeros.csv").write_text("date,EUR1D/1Y,EUR1D/5Y\n2024-01-08,0.01,0.02\n2024-01-09,0.012,0.019\n")
+    options = ["--target", "zero_rate", "--return", "*=absolute", "--market", "market.json"]
+    assert called(capsys, "historical", "zeros.csv", *options, "-o", "set.json")[0] == 0
+    (table,) = decode_scenarios((folder / "set.json").read_bytes()).shift_tables
+    assert (table.target, table.names, table.tenors) == ("zero_rate", ("EUR1D", "EUR1D"), ("1Y", "5Y"))
+    assert table.matrix()[:, 0] == pytest.approx([0.002, -0.001])
 
 
 def test_missing_number_is_refused_in_one_sentence(capsys, folder):
@@ -161,3 +170,19 @@ def test_files_of_ore_become_sets_on_a_reduced_market(capsys, folder):
     assert (code, err) == (0, "moves nothing in the market: FXVolatility/USDEUR/0\n")
     targets = [table.target for table in decode_scenarios((folder / "history.json").read_bytes()).shift_tables]
     assert targets == ["discount", "quote"]
+
+
+def test_row_of_an_ore_history_becomes_a_market(capsys, folder):
+    for name, text in (("simulation.xml", SIMULATION), ("ore.csv", ORE_HISTORY)):
+        (folder / name).write_text(text)
+    (folder / "fixings.txt").write_text("2016-01-04 EUR-EONIA 0.01\n2016-01-06 EUR-EONIA 0.02\n")
+    options = ["--as-of", "2016-01-05", "--base-currency", "EUR", "--fixings", "fixings.txt", "-o", "of_day.json"]
+    spot = "EURUSD=1.1:2:TARGET,US"
+    code, out, err = called(capsys, "ore-market", "ore.csv", "simulation.xml", "--spot", spot, *options)
+    assert (code, out, err) == (0, "of_day.json: 1 curves, 3 quotes\n", "")
+    snapshot = decode_snapshot((folder / "of_day.json").read_bytes())
+    assert snapshot.quotes["FX/RATE/EUR/USD"] == 1.1
+    assert (snapshot.fx_spots[0].spot_days, snapshot.fx_spots[0].calendar) == (2, "TARGET,US")
+    code, _, err = called(capsys, "ore-market", "ore.csv", "simulation.xml", "--spot", "EURUSD=1.1:2", *options)
+    assert code == 2
+    assert "--spot must look like" in err

@@ -193,3 +193,16 @@ def test_exclusive_set_refuses_a_quote_changed_twice():
     table = shift_table("absolute", ("EUR.OIS.5Y",), np.ones((1, 1)))
     with pytest.raises(RequestError, match="got shift of curve 'EUR1D' and a table"):
         market.check(ScenarioSet(scenarios=alone, tables=(table,), exclusive=True))
+
+
+def test_exclusive_set_refuses_a_curve_shifted_twice_after_calibration():
+    """By a named shift of its zero rates and by a table; a table may have the curve at many tenors."""
+    parallel = Shift(target="zero_rate", name="EUR1D", shift_bps=1.0)
+    sizes = np.full((2, 1), 0.999)
+    table = shift_table("factor", ("EUR1D", "EUR1D"), sizes, target="discount", tenors=("1Y", "5Y"))
+    market = ScenarioMarket(a_snapshot())
+    alone = a_set(1, table, exclusive=True)
+    market.check(alone)
+    both = msgspec.structs.replace(alone, scenarios=(Scenario(name="base"), Scenario(name="1", shifts=(parallel,))))
+    with pytest.raises(RequestError, match="must change curve/EUR1D once, got shift of zero_rate 'EUR1D' and a table"):
+        market.check(both)

@@ -30,6 +30,7 @@ from xip_core.readers.ore_history import (
     ore_scenarios,
     read_ore_history,
 )
+from xip_core.readers.ore_market import read_fixings
 from xip_core.readers.ore_portfolio import read_portfolio
 from xip_core.readers.ore_simulation import read_simulation_grid
 from xip_core.risk.measures import expected_shortfall, value_at_risk
@@ -52,14 +53,6 @@ def spot_quotes() -> dict[str, float]:
     return {key: float(value) for _, key, value in rows if key.startswith("FX/RATE/EUR/USD")}
 
 
-def fixings() -> dict[str, dict[dt.date, float]]:
-    found: dict[str, dict[dt.date, float]] = {}
-    for _, line in read_lines(HISTVAR / "fixings.txt"):
-        date, name, value = line.split()
-        found.setdefault(name, {})[dt.date.fromisoformat(date)] = float(value)
-    return found
-
-
 @functools.cache
 def history() -> History:
     return read_ore_history(HISTVAR / "scenarios.csv.gz")
@@ -70,8 +63,8 @@ def market() -> Snapshot:
     spot = FxSpot(
         foreign_currency="EUR", domestic_currency="USD", quote="FX/RATE/EUR/USD", spot_days=2, calendar="TARGET,US"
     )
-    grid = read_simulation_grid(HISTVAR / "simulation.xml")
-    return ore_scenario_market(history(), AS_OF, grid, "EUR", (spot,), spot_quotes(), fixings())
+    grid, fixings = read_simulation_grid(HISTVAR / "simulation.xml"), read_fixings(HISTVAR / "fixings.txt", AS_OF)
+    return ore_scenario_market(history(), AS_OF, grid, "EUR", (spot,), spot_quotes(), fixings)
 
 
 @functools.cache

@@ -90,7 +90,8 @@ def test_a_row_of_a_table_that_is_no_trade_fails_alone_and_says_where(tmp_path, 
 @pytest.mark.parametrize(
     ("name", "content", "words", "line"),
     [
-        ("book.xml", b"", "must be .jsonl, .ndjson or .csv", None),
+        ("book.xlsx", b"", "must be .jsonl, .ndjson, .csv or .xml", None),
+        ("book.xml", b"<Portfolio>", "must be XML", 1),
         ("missing.jsonl", None, "cannot be read", None),
         ("book.jsonl.gz", b"no gzip", "cannot be read", None),
         ("book.jsonl.gz", gzip.compress(b"x" * 100)[:20], "cannot be read", None),
@@ -115,3 +116,10 @@ def test_a_small_file_does_not_unpack_without_limit(tmp_path, monkeypatch):
     (tmp_path / "book.jsonl.gz").write_bytes(gzip.compress(b" " * 10_000))
     with pytest.raises(InputError, match="at most 1000 bytes"):
         read_book(tmp_path / "book.jsonl.gz")
+
+
+def test_a_portfolio_of_ore_is_a_book(tmp_path):
+    path = tmp_path / "portfolio.xml"
+    path.write_text("<Portfolio><Trade id='T'><TradeType>Weather</TradeType></Trade></Portfolio>")
+    (line,) = read_book(path).split(b"\n")
+    assert b'"T"' in line  # kept as a line that says why it is no trade

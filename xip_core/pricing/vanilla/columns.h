@@ -1,8 +1,8 @@
 /*
  * The buffers of a program to its columns: points become factors and weights, rows come in their order.
  *
- * A date of a log-linear curve is one or two factors, found between its knots; a point of the TileMarket has its factors
- * in the arrays of PointArrays. Weights of subtracted points change their sign.
+ * A date of a log-linear curve is one or two factors, found between its knots; one of a zero spread has those of its
+ * reference beside; a point of the TileMarket has its factors in the arrays of PointArrays. Weights of subtracted points change their sign.
  */
 #ifndef XIP_VANILLA_COLUMNS_H
 #define XIP_VANILLA_COLUMNS_H
@@ -94,6 +94,30 @@ static void add_linear_source(sparse_rows *rows, source_table *source, int32_t a
     add_factor(rows, source->begin + place, weight * sign);
 }
 
+/* SnapshotLayout.log_discount_of_day of a zero-spread curve: the reference, less time times the spread, flat outside. */
+static void add_spread_source(
+    sparse_rows *rows, source_table *sources, source_table *source, int32_t as_of_day, int32_t day, double sign)
+{
+    int32_t left, right;
+    double scale = -((double)(day - as_of_day) / 365.0), weight;
+
+    if (day <= as_of_day)
+        return;
+    if (sources[source->reference].begin < source->begin)
+        add_linear_source(rows, sources + source->reference, as_of_day, day, sign);
+    right = bracket_days(source->knot, source->knot_count, day, &left, &weight);
+    if (left == right) {
+        add_factor(rows, source->begin + left, scale * sign);
+    } else {
+        if (1.0 - weight != 0.0)
+            add_factor(rows, source->begin + left, scale * (1.0 - weight) * sign);
+        if (weight != 0.0)
+            add_factor(rows, source->begin + right, scale * weight * sign);
+    }
+    if (sources[source->reference].begin > source->begin)
+        add_linear_source(rows, sources + source->reference, as_of_day, day, sign);
+}
+
 static inline void begin_sparse(sparse_rows *rows)
 {
     rows->ptr[rows->row_count] = (int32_t)rows->factor_count;
@@ -119,7 +143,10 @@ static void add_points(
             add_factor(rows, market->source[source].begin, 1.0 * sign);
         } else {
             int32_t day = (int32_t)(place & ((1LL << (SOURCE_SHIFT - 1)) - 1)) - DAY_BIAS;
-            add_linear_source(rows, market->source + source, market->as_of_day, day, sign);
+            if (market->source[source].kind == SPREAD_SOURCE)
+                add_spread_source(rows, market->source, market->source + source, market->as_of_day, day, sign);
+            else
+                add_linear_source(rows, market->source + source, market->as_of_day, day, sign);
         }
     }
     end_sparse(rows);

@@ -26,7 +26,7 @@ enum {
 };
 enum { RESOLVED, FALL_BACK, NO_MEMORY };
 enum { KIND_NORMAL = 1, KIND_TOTAL_VARIANCE = 2, KIND_RATIO = 4 };
-enum { LINEAR_SOURCE, CONSTANT_SOURCE, LOOKED_UP_SOURCE };
+enum { LINEAR_SOURCE, CONSTANT_SOURCE, SPREAD_SOURCE, LOOKED_UP_SOURCE };
 
 /* ---- trades ------------------------------------------------------------------------------------------------------- */
 
@@ -61,7 +61,8 @@ typedef struct {                      /* which fields a kind uses: products.h */
 
 typedef struct {
     int32_t kind, begin, knot_count, hint;            /* a constant is the factor *begin* whatever the day */
-    const int32_t *knot;              /* days of a log-linear curve, ascending, after the as-of date */
+    int32_t reference;                /* of a zero spread over it: the source of a log-linear curve */
+    const int32_t *knot;              /* days of a log-linear curve, or of a spread; ascending, after the as-of date */
 } source_table;
 
 typedef struct {

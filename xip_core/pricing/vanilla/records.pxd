@@ -9,7 +9,7 @@ cdef extern from "columns.h" nogil:
     enum: SWAP, FRA, CAP_FLOOR, SWAPTION, BOND, CDS, FX_FORWARD, FX_OPTION, EQUITY_FORWARD, EQUITY_OPTION
     enum: COMMODITY_FORWARD, COMMODITY_OPTION, PYTHON_ROW
     enum: RESOLVED, FALL_BACK
-    enum: LINEAR_SOURCE, CONSTANT_SOURCE, LOOKED_UP_SOURCE
+    enum: LINEAR_SOURCE, CONSTANT_SOURCE, SPREAD_SOURCE, LOOKED_UP_SOURCE
     enum: A360, A365F, THIRTY_360, THIRTY_E_360, THIRTY_E_360_ISDA, THIRTY_U_360, ACT_ACT_ISDA, NL_365, ONE
     enum: ACT_ACT_ICMA
     enum: FOLLOWING, MODIFIED_FOLLOWING, PRECEDING, MODIFIED_PRECEDING, UNADJUSTED
@@ -51,7 +51,7 @@ cdef extern from "columns.h" nogil:
         value_range caps, floors
 
     ctypedef struct source_table:
-        int32_t kind, begin, knot_count, hint
+        int32_t kind, begin, knot_count, hint, reference
         const int32_t* knot
 
     ctypedef struct currency_table:

@@ -7,8 +7,8 @@ of them names it, and gets a number that stays; an entry is never changed once i
 without a lock. Tables have a fixed room; what finds no more, or is no plain market object, has the number -1, and its
 trades are resolved in Python, where what is wrong is said.
 
-A **source** is where a point comes from: a log-linear curve (two factors around each day), one factor whatever the day
-(an FX rate), or anything else a day is looked up in (a zero-spread curve, an equity).
+A **source** is where a point comes from: a log-linear curve (two factors around each day), a zero spread over one, one
+factor whatever the day (an FX rate), or anything else a day is looked up in (another interpolation, an equity).
 
 Sizes: a calendar over CALENDAR_FIRST_DAY to CALENDAR_LAST_DAY is 550 kB; a process keeps those in use, up to 64.
 """
@@ -30,6 +30,7 @@ from xip_core.pricing.vanilla.records cimport (
     NL_365,
     ONE,
     PRECEDING,
+    SPREAD_SOURCE,
     THIRTY_360,
     THIRTY_E_360,
     THIRTY_E_360_ISDA,
@@ -195,7 +196,7 @@ cdef class PlainMarket:
             return -1
         self.source_tables[number].kind = kind
         self.source_tables[number].begin = begin
-        if kind == LINEAR_SOURCE:
+        if kind in (LINEAR_SOURCE, SPREAD_SOURCE):
             knots = self._kept(knot_days, np.int32)
             self.source_tables[number].knot = &knots[0]
             self.source_tables[number].knot_count = len(knot_days)
@@ -207,9 +208,16 @@ cdef class PlainMarket:
         _, name = key
         tomorrow = self.layout.log_discount_of_day(name, self.as_of_day + 1)
         slot = self.layout.curves[name]
-        is_linear = not slot.reference and not slot.interpolator and slot.knot_days
-        kind = LINEAR_SOURCE if is_linear else LOOKED_UP_SOURCE
-        return self._add_source(kind, key, slot.begin, slot.knot_days, self.layout.objects_of(tomorrow))
+        reference = self.curve(slot.reference) if slot.reference else -1
+        kind = LOOKED_UP_SOURCE
+        if slot.knot_days and reference >= 0 and self.source_tables[reference].kind == LINEAR_SOURCE:
+            kind = SPREAD_SOURCE
+        elif slot.knot_days and not slot.reference and not slot.interpolator:
+            kind = LINEAR_SOURCE
+        number = self._add_source(kind, key, slot.begin, slot.knot_days, self.layout.objects_of(tomorrow))
+        if number >= 0:
+            self.source_tables[number].reference = reference
+        return number
 
     def _new_hazard(self, key):
         _, name = key
