@@ -396,8 +396,8 @@ def asian_strike(tuple columns, tuple outputs, status):
     Limits: a single fixing, at expiry, is worth nothing; two, the first now, are half a European option struck at spot;
     without volatility the forwards decide.
 
-    Error: that of asian_curran, of which it is a row: a lower bound. Three fixings in a year are 1.3e-5 of the spot below
-    the integral at 25 % of volatility, 1e-4 at 50 %.
+    Error: that of asian_curran, of which it is a row: a lower bound. Three fixings in a year are 1.3e-5 of the spot
+    below the integral at 25 % of volatility, 1e-4 at 50 %.
 
     Raises:
         ValueError: a count, length or dtype is wrong.

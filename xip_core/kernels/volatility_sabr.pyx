@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """
-Volatilities of the SABR model by Hagan's expansions: lognormal (Black), formula (2.17a), and normal (Bachelier), (B.67a).
+Volatilities of the SABR model by Hagan's expansions: lognormal (Black), (2.17a), and normal (Bachelier), (B.67a).
 
 Both have one body (smile.h), which a flag turns from one to the other.
 """
