@@ -36,6 +36,7 @@ class RunOptions(RequestOptions):
     since: str
     is_reusing: bool
     trades: bool
+    theta: bool
     detach: bool
     output: str
 
@@ -53,6 +54,10 @@ class RunOptions(RequestOptions):
             raise click.UsageError("--trades lists numbers of trades, which do not come with --detail none or --graph")
         if self.since and (self.local or not self.is_reusing):
             raise click.UsageError("--since needs a scheduler that knows the run (no --local), and no --no-reuse")
+        if self.theta and (self.trades or self.scenarios or self.risk_class or self.graph or self.measures):
+            raise click.UsageError("--theta is of two days: it goes with ladders and their --aggregate alone")
+        if self.theta and any(aggregate.measure != "ladder" for aggregate in self.aggregates()):
+            raise click.UsageError('--theta takes aggregates of ladders alone, such as "ladder by=desk"')
         if self.output == "crif" and not self.has_ladders:
             raise click.UsageError("--output crif is of ladders: give --ladder or --sensitivities")
 
@@ -67,6 +72,7 @@ class RunOptions(RequestOptions):
 @click.option("--local", is_flag=True, help="Start a scheduler and a worker for this run and stop them afterwards.")
 @scheduler_option
 @click.option("--trades", is_flag=True, help="List every trade.")
+@click.option("--theta", is_flag=True, help="Also the change of value until the next business day.")
 @output_option("table", "json", "csv", "crif")
 @submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
@@ -122,6 +128,13 @@ def _run(options: RunOptions, cluster: LocalCluster | None) -> int:
     from xip_core.cli.inputs import read_inputs
 
     inputs = read_inputs(options)
+    if options.theta:
+        from xip_core.cli.theta_run import execute_theta
+
+        with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
+            ladders = asyncio.run(execute_theta(options, inputs, cluster, progress))
+        ladders.print(options.output)
+        return ladders.exit_code
     with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
         outcome = asyncio.run(execute(options, inputs, cluster, progress))
     outcome.print(options.output)

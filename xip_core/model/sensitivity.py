@@ -156,7 +156,6 @@ class SensitivitySet(Record, frozen=True, kw_only=True, tag=SENSITIVITIES_TAG):
 
     ladders: tuple[Ladder, ...] = ()
     cross_gammas: tuple[CrossGamma, ...] = ()
-    has_theta: bool = False
 
 
 class Bump(msgspec.Struct, frozen=True):
@@ -299,8 +298,8 @@ class _Expander:
                 self._add_differences(ladder, first)
         for pair in wanted.cross_gammas:
             self._add_cross_gammas(pair)
-        if not self._bumps and not wanted.has_theta:
-            raise _bad("sensitivities must ask for a ladder or theta, got neither")
+        if not self._bumps:
+            raise _bad("sensitivities must ask for a ladder, got none")
         return Expansion(tuple(self._bumps), tuple(self._columns.values()), tuple(self._sensitivities))
 
     def _objects_of(self, ladder: Ladder) -> list[MarketObject]:

@@ -29,6 +29,7 @@ from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
+from xip_core.pricing.calibrate_again import KnownBase, KnownBlock, changed_quotes, known_blocks_of, reached_since
 from xip_core.pricing.calibrate_inflation import InflationBuilder
 from xip_core.pricing.calibrate_versions import BlockVersions
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
@@ -108,7 +109,11 @@ def calibrate_tile(
     calibrator = calibrator_of(snapshot, layout)
     scenario_market = calibrator.scenario_market
     block = (scenarios, scenario_begin, scenario_end, risk_classes)
-    market, failures = calibrator.calibrate_block(scenario_market.quote_matrix(*block))
+    changed, blocks = scenario_market.quote_matrix(*block), known_blocks_of(layout)
+    known = blocks.find(*block)
+    market, failures = calibrator.calibrate_block(changed, known)
+    kept = KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures)
+    blocks.keep(kept, scenario_begin, scenario_end, risk_classes)
     shift_curves(layout, market, scenario_market.object_shifts(*block))
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
@@ -138,7 +143,8 @@ def calibrator_of(snapshot: Snapshot, layout: SnapshotLayout) -> Calibrator:
         found = kept.pop(id(snapshot), None)  # each keeps its snapshot, so no other one has that id
         if found is None:
             builder = layout.derived.setdefault("builder", ObjectBuilder(snapshot, layout))
-            found = Calibrator(snapshot, layout, cast("ObjectBuilder", builder))
+            before = next((one.known_base() for one in reversed(kept.values()) if one.known_base()), None)
+            found = Calibrator(snapshot, layout, cast("ObjectBuilder", builder), before)
         kept[id(snapshot)] = found
         if len(kept) > CALIBRATORS_KEPT_MAX:
             del kept[next(iter(kept))]
@@ -148,9 +154,12 @@ def calibrator_of(snapshot: Snapshot, layout: SnapshotLayout) -> Calibrator:
 class Calibrator:
     """The base market of a snapshot, and other markets from it. Shared between threads; fills itself at first use."""
 
-    def __init__(self, snapshot: Snapshot, layout: SnapshotLayout, builder: ObjectBuilder) -> None:
+    def __init__(
+        self, snapshot: Snapshot, layout: SnapshotLayout, builder: ObjectBuilder, before: KnownBase | None = None
+    ) -> None:
         self._snapshot = snapshot
         self._layout = layout
+        self._before = before
         self.scenario_market = ScenarioMarket(snapshot)
         self.order = tuple(name for name in layout.order if name in layout.ranges)
         self.builder = builder
@@ -163,8 +172,15 @@ class Calibrator:
         """Market matrix (F, S) for S sets of changed quotes, and failures by (object, column)."""
         return self.calibrate_block(matrix_of(changed, self._snapshot.quotes))
 
-    def calibrate_block(self, changed: QuoteMatrix) -> tuple[Floats, dict[tuple[str, int], Failure]]:
-        """Market matrix (F, S) of the scenarios of a block, and failures by (object, column)."""
+    def calibrate_block(
+        self, changed: QuoteMatrix, known: KnownBlock | None = None
+    ) -> tuple[Floats, dict[tuple[str, int], Failure]]:
+        """Market matrix (F, S) of the scenarios of a block, and failures by (object, column).
+
+        Args:
+            known: the same scenarios of another snapshot with the same definitions; saves time and decides no number.
+        """
+        reached = None if known is None else reached_since(known, self._snapshot.quotes, changed, self.scenario_market)
         base, _ = self.base_market()
         market = np.repeat(base[:, None], changed.values.shape[1], axis=1)
         failures: dict[tuple[str, int], Failure] = {}
@@ -174,6 +190,10 @@ class Calibrator:
             poll()
             found = versions.of(name)
             begin, end = self._layout.ranges[name]
+            if known is not None and reached is not None and name not in reached:
+                market[begin:end] = known.market[begin:end]
+                failures |= {key: failure for key, failure in known.failures.items() if key[0] == name}
+                continue
             if name in self._base_failures:
                 failures |= {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
             if not len(found.columns):
@@ -195,12 +215,25 @@ class Calibrator:
                 self._base = self._build_base()
             return self._base, self._base_failures
 
+    def known_base(self) -> KnownBase | None:
+        """What the next market may begin with; None before there is a base."""
+        base = self._base
+        return None if base is None else KnownBase(self._snapshot.quotes, base, self._base_failures)
+
     def _build_base(self) -> Floats:
         market = np.full((self._layout.factor_count, 1), np.nan)
         failures: dict[tuple[str, int], Failure] = {}
+        before, self._before = self._before, None
+        quotes = self._snapshot.quotes
+        reached = self.scenario_market.reached_by(changed_quotes(before.quotes, quotes)) if before else None
         for name in self.order:
             poll()
             begin, end = self._layout.ranges[name]
+            if before is not None and reached is not None and name not in reached:
+                market[begin:end, 0] = before.market[begin:end]
+                if name in before.failures:
+                    failures[name, 0] = before.failures[name]
+                continue
             built, found = self._build(name, market, [self._snapshot.quotes], failures, np.zeros(1, dtype=np.int64))
             market[begin:end] = built
             if 0 in found:

@@ -89,7 +89,7 @@ def one_by_one(scenarios: ScenarioSet, number: int) -> dict[str, float]:
     return {name: value for name, value in values.items() if value != QUOTES[name]}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenario_sets(), st.data())
 def test_arrays_give_what_the_words_say(scenarios: ScenarioSet, data: st.DataObject) -> None:
     """Any set, any block of it, and after a round through its bytes; to the bit."""

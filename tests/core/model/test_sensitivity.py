@@ -149,7 +149,7 @@ def test_a_quote_of_two_curves_is_moved_once() -> None:
             (Ladder(kind="zero_rate", name="EUR1D"), Ladder(kind="zero_rate", tenors=("1Y",))),
             "ladders 0 and 1 contradict each other: both have buckets for zero_rate of curve/EUR1D",
         ),
-        ((), "sensitivities must ask for a ladder or theta, got neither"),
+        ((), "sensitivities must ask for a ladder, got none"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(ladders: tuple[Ladder, ...], sentence: str) -> None:
@@ -181,7 +181,6 @@ def test_sets_survive_encoding_and_unknown_fields_are_refused() -> None:
     wanted = SensitivitySet(
         ladders=(Ladder(kind="vega", unit="percent", across=("5Y",)),),
         cross_gammas=(CrossGamma(first="vega/*", second="vega/*"),),
-        has_theta=True,
     )
     assert decode_sensitivities(encode_sensitivities(wanted)) == wanted
     for text in (b'{"ladders": [{"kind": "vanna"}]}', b'{"ladder": []}', b"not json"):

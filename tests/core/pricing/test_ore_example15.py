@@ -8,9 +8,7 @@ number and one currency unit, and half of the last digit printed.
 What ORE does that is no part of a ladder is done here:
 
 * the example's Bermudan swaption has ORE's sensitivity template IR_FD: shifts of 10 bp, central;
-* ORE measures the hazard rate of CPTY_C in Act/360, we in Act/365F;
-* optionlet volatilities of the simulation market are ORE's, from its stress scenarios file: it reads them off a
-  bicubic spline, ours is bilinear (up to 2e-4 apart, which is 1 % of a caplet's vega).
+* ORE measures the hazard rate of CPTY_C in Act/360, we in Act/365F.
 """
 
 from __future__ import annotations
@@ -55,16 +53,9 @@ MISSED = {
 
 @functools.cache
 def reduced() -> Snapshot:
-    """The simulation market, with ORE's optionlet volatilities."""
+    """The simulation market."""
     grid = read_simulation_grid(EXAMPLE / "input_simulation.xml")
-    snapshot = simulated_snapshot(ore_snapshot(), grid)
-    quotes = dict(snapshot.quotes)
-    labels = [f"{expiry}/{strike}" for expiry in grid.cap_expiries for strike in grid.cap_strikes]
-    indices = {"EUR": "EUR-EURIBOR-6M", "USD": "USD-LIBOR-3M"}
-    for row in csv.DictReader((OURS / "ore_example15_optionlets.csv").open()):
-        _, currency, number = row["factor"].split("/")
-        quotes[f"sim/cap_volatility/{indices[currency]}/{labels[int(number)]}"] = float(row["volatility"])
-    return msgspec.structs.replace(snapshot, quotes=quotes)
+    return simulated_snapshot(ore_snapshot(), grid)
 
 
 @functools.cache

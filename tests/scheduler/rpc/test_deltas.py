@@ -8,7 +8,8 @@ import pytest
 from tests.core.small_market import a_snapshot
 from tests.scheduler.rpc.conftest import Served
 from tests.scheduler.rpc.test_runs import refusal
-from xip_core.client import connect
+from xip_core.client import blobs, connect
+from xip_core.client.connection import Connection
 from xip_core.errors import RequestError
 from xip_core.graph.plan import digest_of
 from xip_core.model.delta import apply_delta, make_delta
@@ -75,13 +76,13 @@ async def test_a_client_sends_a_tick_as_a_delta(served: Served, monkeypatch: pyt
     async with connect(f"127.0.0.1:{served.scheduler.port}") as client:
         (digest,) = await client.upload(BASE)
         sent: list[tuple[int, str]] = []
-        upload_bytes = client._upload_bytes
+        upload_bytes = blobs._upload_bytes
 
-        async def upload_noted(digest: str, content: bytes, base_digest: str = "") -> None:
+        async def upload_noted(connection: Connection, digest: str, content: bytes, base_digest: str = "") -> None:
             sent.append((len(content), base_digest))
-            await upload_bytes(digest, content, base_digest)
+            await upload_bytes(connection, digest, content, base_digest)
 
-        monkeypatch.setattr(client, "_upload_bytes", upload_noted)
+        monkeypatch.setattr(blobs, "_upload_bytes", upload_noted)
         market = await client.tick(digest, {"EURUSD": 1.25})
         assert decode_snapshot(market) == decode_snapshot(WHOLE)
         assert await client.upload(market) == (digest_of(market),)

@@ -1,0 +1,107 @@
+"""xipctl run --ladder, --sensitivities and --theta: what is asked for, what contradicts, what is printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.core.small_market import a_snapshot
+from xip_core.cli.inputs import RunInputs
+from xip_core.cli.ladders import print_crif, print_ladders_csv, wanted_ladders
+from xip_core.cli.theta_run import theta_graph
+from xip_core.errors import RequestError
+from xip_core.model.aggregates import Aggregate
+from xip_core.model.market import decode_snapshot, encode_snapshot
+from xip_core.model.sensitivity import (
+    CrossGamma,
+    Ladder,
+    SensitivitySet,
+    decode_sensitivities,
+    encode_sensitivities,
+)
+
+RECORD = {
+    "risk_class": "fx", "kind": "fx", "measure": "delta", "object": "fx/USD", "bucket": "spot", "unit": "percent",
+    "bump": 1.0, "object_2": "", "bucket_2": "", "value": 2.5,
+}  # fmt: skip
+
+
+def inputs_of(scenarios: bytes = b"") -> RunInputs:
+    return RunInputs("book", b"", encode_snapshot(a_snapshot()), scenarios)
+
+
+def test_ladders_of_a_file_come_before_those_typed() -> None:
+    pair = CrossGamma(first="fx/*", second="fx/*")
+    in_file = SensitivitySet(ladders=(Ladder(kind="fx"),), cross_gammas=(pair,))
+    found = decode_sensitivities(wanted_ladders(("par name=EUR*",), encode_sensitivities(in_file)))
+    assert found.ladders == (Ladder(kind="fx"), Ladder(kind="par_rate", name="EUR*"))
+    assert found.cross_gammas == (pair,)
+    with pytest.raises(RequestError, match="sensitivities do not decode"):
+        wanted_ladders((), b"{")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--ladder", "fx", "--risk-class", "fx"), "stand in place of --scenarios"),
+        (("--output", "crif"), "--output crif is of ladders"),
+        (("--theta", "--trades"), "--theta is of two days"),
+        (("--theta", "--aggregate", "var q=0.99"), "--theta takes aggregates of ladders alone"),
+        (("--ladder", "fx", "--ladder", "vanna"), "ladder 'vanna': Invalid enum value 'vanna'"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(xipctl, words: tuple[str, ...], sentence: str) -> None:  # type: ignore[no-untyped-def] # the fixture has no type
+    answer = xipctl("run", "sample:cross-asset", *words)
+    assert answer.code == 2 or "xipctl:" in answer.err
+    assert sentence in answer.err
+
+
+def test_csv_has_labels_first_and_only_columns_that_occur(capsys: pytest.CaptureFixture[str]) -> None:
+    print_ladders_csv([{"desk": "a", **RECORD, "rows_used": 1, "rows_expected": 2}, {"desk": "b", **RECORD}])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(rows[0])[:3] == ["desk", "risk_class", "kind"]
+    assert [(row["desk"], row["value"], row["rows_expected"]) for row in rows] == [("a", "2.5", "2"), ("b", "2.5", "")]
+
+
+def test_crif_counts_on_stderr_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    print_crif([RECORD, RECORD | {"measure": "gamma"}], inputs_of(), "run-1")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].startswith("total,run-1,RatesFX,Risk_FX,USD,")
+    assert printed.err == "1 of 2 sensitivities have no line in CRIF\n"
+
+
+def test_theta_is_the_difference_of_two_days_by_the_keys_of_the_ladders() -> None:
+    scenarios = encode_sensitivities(SensitivitySet(ladders=(Ladder(kind="fx"),)))
+    asked = (Aggregate(measure="ladder", by=("desk",)), Aggregate(measure="ladder"))
+    graph, theta = theta_graph(inputs_of(scenarios), asked, has_ladders=True)
+    nodes = {node.id: node for node in graph.spec().nodes}
+    assert set(nodes) == {
+        "today", "next business day", "one day", "bumps", "ladder_by_desk", "ladder", "theta_by_desk", "theta",
+    }  # fmt: skip
+    difference = nodes["one day"]
+    assert (difference.inputs, difference.weights) == (("next business day", "today"), (1.0, -1.0))
+    assert (theta.bucket, theta.unit, theta.bump) == ("2016-02-08", "day", 3.0)
+    rolled = decode_snapshot(graph.blobs[nodes["next business day"].market])
+    assert rolled.as_of.isoformat() == "2016-02-08"
+
+
+@pytest.mark.long
+def test_ladders_and_theta_of_the_sample_by_the_commands(tmp_path: Path) -> None:
+    """Two runs of the whole sample: the same ladder from a file beside theta and typed alone, to the last digit."""
+    import subprocess
+    import sys
+
+    path = tmp_path / "ladders.json"
+    path.write_bytes(encode_sensitivities(SensitivitySet(ladders=(Ladder(kind="fx"),))))
+    command = (sys.executable, "-m", "xip_core.cli", "run", "sample:cross-asset", "--local")
+    both = subprocess.run((*command, f"--sensitivities={path}", "--theta", "-o", "csv"), capture_output=True, text=True)
+    alone = subprocess.run((*command, "--ladder=fx", "-o", "json"), capture_output=True, text=True)
+    rows = list(csv.DictReader(io.StringIO(both.stdout)))
+    assert [row["measure"] for row in rows] == ["delta"] * 4 + ["theta"]
+    assert rows[-1]["rows_used"] == "2000"
+    (table,) = json.loads(alone.stdout)["aggregates"]
+    assert [float(row["value"]) for row in rows[:4]] == [row["value"] for row in table["rows"]]

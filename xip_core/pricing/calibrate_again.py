@@ -1,0 +1,110 @@
+"""A block of scenarios calibrated for one market, and what of it stands in the next one.
+
+After a tick most objects of the market have, in every scenario of a block, the quotes they had, and so have all that
+they are built on. Their factors are copied from the block before; only what the changed quotes reach is solved again.
+Which quotes changed is seen in the numbers themselves, of the snapshots and of the scenarios' quote matrices, so no
+theory of shifts is needed. A column of an object follows from its own quotes and its parents alone, and all columns of
+an object are solved together or not at all: what is copied is what would come out, to the byte.
+
+    kept: the latest blocks of a layout up to `BLOCKS_BYTES_MAX`, 0.9 MB each for 1,800 factors and 64 scenarios
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from xip_core.errors import Failure
+from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
+from xip_core.pricing.market_layout import SnapshotLayout
+
+Floats = npt.NDArray[np.float64]
+Failures = Mapping[tuple[str, int], Failure]
+
+BLOCKS_BYTES_MAX = 64 << 20
+
+
+class KnownBlock(msgspec.Struct, frozen=True):
+    """
+    Attributes:
+        scenarios: kept, so that no other set is taken for it.
+        market: (F, S), before curves are shifted.
+        failures: by (object, column), in the order of the objects.
+    """
+
+    scenarios: ScenarioSet
+    quotes: Mapping[str, float | str]
+    changed: QuoteMatrix
+    market: Floats
+    failures: Failures
+
+
+class KnownBase(msgspec.Struct, frozen=True):
+    """The base market of a snapshot, (F,), and its failures by object."""
+
+    quotes: Mapping[str, float | str]
+    market: Floats
+    failures: Mapping[str, Failure]
+
+
+BlockKey = tuple[int, int, int, tuple[str, ...]]
+
+
+class KnownBlocks:
+    """The latest blocks of a layout; shared between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[BlockKey, KnownBlock] = OrderedDict()
+        self._size_bytes = 0
+
+    def find(self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str]) -> KnownBlock | None:
+        with self._lock:
+            return self._blocks.get((id(scenarios), begin, end, tuple(risk_classes)))
+
+    def keep(self, block: KnownBlock, begin: int, end: int, risk_classes: Collection[str]) -> None:
+        key = (id(block.scenarios), begin, end, tuple(risk_classes))
+        with self._lock:
+            old = self._blocks.pop(key, None)
+            self._size_bytes += block.market.nbytes - (old.market.nbytes if old is not None else 0)
+            self._blocks[key] = block
+            while self._size_bytes > BLOCKS_BYTES_MAX:
+                self._size_bytes -= self._blocks.popitem(last=False)[1].market.nbytes
+
+
+def known_blocks_of(layout: SnapshotLayout) -> KnownBlocks:
+    blocks = layout.derived.setdefault("known_blocks", KnownBlocks())
+    assert isinstance(blocks, KnownBlocks), blocks
+    return blocks
+
+
+def reached_since(
+    known: KnownBlock, quotes: Mapping[str, float | str], changed: QuoteMatrix, market: ScenarioMarket
+) -> frozenset[str]:
+    """Objects that are other than in *known*, in the base or in a scenario."""
+    names = changed_quotes(known.quotes, quotes)
+    rows = {name: row for row, name in enumerate(changed.quotes)}
+    rows_before = {name: row for row, name in enumerate(known.changed.quotes)}
+    names.update(rows.keys() ^ rows_before.keys())
+    both = [name for name in changed.quotes if name in rows_before]
+    if both:
+        ours = changed.values[[rows[name] for name in both]]
+        theirs = known.changed.values[[rows_before[name] for name in both]]
+        is_same = (ours.view(np.int64) == theirs.view(np.int64)).all(axis=1)
+        names.update(name for name, same in zip(both, is_same.tolist(), strict=True) if not same)
+    return market.reached_by(names)
+
+
+def changed_quotes(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> set[str]:
+    """Names with another value, or in one of the snapshots alone."""
+    changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
+    return changed | (before.keys() - after.keys())
+
+
+def _is_same(before: float | str | None, after: float | str) -> bool:
+    return before is after or (type(before) is type(after) and repr(before) == repr(after))
