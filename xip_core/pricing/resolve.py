@@ -7,7 +7,9 @@ a row needs is written down, so that a curve that fails to calibrate under some 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -16,8 +18,9 @@ import numpy as np
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model import trade as trades
 from xip_core.pricing import resolve_assets, resolve_bermudan, resolve_commodity, resolve_credit, resolve_rates
+from xip_core.pricing.layout import SmileRef
 from xip_core.pricing.polling import poll
-from xip_core.pricing.program import PointArrays, ProgramWriter, RowParts, Uses
+from xip_core.pricing.program import OptionItem, PointArrays, ProgramWriter, RowParts, Uses
 from xip_core.pricing.program_bermudan import bermudan_columns
 from xip_core.pricing.program_defaults import default_columns
 from xip_core.pricing.program_rare import chain_columns, rare_option_columns
@@ -96,6 +99,7 @@ def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) 
         poll()
         program.resolve(begin, begin + ROWS_PER_STEP)
     program.look_up(market)
+    smiles = program.look_up_smiles(market)
     failures = _Failures(len(rows))
     others: dict[int, tuple[RowParts, tuple[str, ...]]] = {}
     for position in program.left():
@@ -108,7 +112,8 @@ def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) 
     for position, (_, objects_of_row) in others.items():
         objects_of_rows[position] = objects_of_row
     columns = failures.columns(rows) | _object_columns(objects_of_rows)
-    return columns | _program_columns(program, points, {position: parts for position, (parts, _) in others.items()})
+    parts_of = {position: parts for position, (parts, _) in others.items()}
+    return columns | _program_columns(program, points, parts_of, smiles)
 
 
 def resolve_rows_in_python(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
@@ -153,17 +158,18 @@ class _Failures:
         }
 
 
-def _program_columns(program: PlainProgram, points: PointArrays, others: dict[int, RowParts]) -> Columns:
+def _program_columns(
+    program: PlainProgram, points: PointArrays, others: dict[int, RowParts], smiles: list[tuple[int, int, SmileRef]]
+) -> Columns:
     """The columns of *program* and of what *others*, resolved in Python, have beside, in the order of ProgramWriter."""
     compiled = program.columns(points)
     nothing = RowParts()
     parts_of_rows = [others.get(position, nothing) for position in range(program.row_count)]
-    options = [
-        (place, option)
-        for position, parts in others.items()
-        if parts.options
-        for place, option in enumerate(parts.options, program.option_begin(position))
-    ]
+    begins = program.option_begins()
+    options = [(begins[row] + place, _smiling(smile)) for row, place, smile in smiles]
+    for position, parts in others.items():
+        options.extend(enumerate(parts.options, begins[position]))
+    options.sort(key=itemgetter(0))
     bermudans = [(position, item) for position, parts in others.items() for item in parts.bermudans]
     columns: Columns = {name: compiled[name] for name in compiled if not name.startswith(OPTION_COLUMNS)}
     columns |= chain_columns([parts.chains for parts in parts_of_rows], points)
@@ -171,6 +177,12 @@ def _program_columns(program: PlainProgram, points: PointArrays, others: dict[in
     columns |= {name: compiled[name] for name in compiled if name.startswith(OPTION_COLUMNS)}
     columns |= rare_option_columns(options, points)
     return columns | default_columns([parts.defaults for parts in parts_of_rows], points)
+
+
+@functools.lru_cache(maxsize=1024)  # smiles of some expiries; 300 bytes each
+def _smiling(smile: SmileRef) -> OptionItem:
+    """Of an option that is compiled but for its smile, what `rare_option_columns` reads."""
+    return OptionItem(0.0, 0.0, 0.0, is_call=False, kind=0, forward=[], discount=[], volatility=(), smile=smile)
 
 
 def resolve_trade(row: trades.Trade | RefusedTrade, market: TileMarket) -> RowParts:

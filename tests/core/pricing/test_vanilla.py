@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.pricing import flat_market
-from tests.core.pricing.plain_trades import drawn_trades
+from tests.core.pricing import flat_market, smile_market
+from tests.core.pricing.plain_trades import Draw, drawn_trades
 from xip_core import samples
 from xip_core.errors import Failure, FailureReason
 from xip_core.model.market import Snapshot, decode_snapshot
@@ -137,6 +137,20 @@ def test_draws_are_of_every_kind_and_most_of_each_is_resolved_compiled():
     compiled = Counter(type(row).__name__ for place, row in enumerate(rows) if place not in left)
     assert set(kinds) == set(compiled)
     assert {kind for kind in kinds if compiled[kind] < 0.2 * kinds[kind]} == set()
+
+
+def test_options_under_smiles_have_the_columns_of_python():
+    smiles = (smile_market.fx_smile(), smile_market.equity_smile(expiries=("6M", "2Y")))
+    snapshot = smile_market.a_snapshot(
+        dict(smile_market.FX_QUOTES), smiles=smiles, fx_volatilities=(), equity_volatilities=()
+    )
+    view = MarketView(SnapshotLayout(snapshot))
+    draw = Draw(random.Random(5), snapshot)
+    rows = [make(f"T{place}") for place in range(150) for make in (draw.fx_option, draw.option, draw.fx_forward)]
+    columns = check_equal(rows, view)
+    assert len(columns["smile_option"]) > 50
+    left = set(left_of(rows, view))
+    assert sum(place not in left for place, row in enumerate(rows) if type(row).__name__ == "FxOption") > 30
 
 
 def test_a_row_that_falls_back_is_put_among_its_neighbours():

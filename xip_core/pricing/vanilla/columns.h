@@ -236,6 +236,9 @@ static void mark_groups(
         if (program->option[i].surface >= 0 && program->option[i].factor_count) {
             int32_t group = group_of_surface[program->option[i].surface];
             words[group >> 6] |= 1ULL << (group & 63);
+        } else if (program->option[i].volatility_use >= 0) {
+            int32_t group = group_of_point[program->option[i].volatility_use >> 1];
+            words[group >> 6] |= 1ULL << (group & 63);
         }
 }
 

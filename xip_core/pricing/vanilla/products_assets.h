@@ -60,6 +60,12 @@ static void set_volatility(
     int32_t row[2], across[2], row_count = 1, across_count = 1;
     double row_weight[2] = {1.0, 0.0}, across_weight[2] = {1.0, 0.0}, weight;
 
+    if (grid->is_smile) {
+        option->smile_day = day;
+        option->surface = surface;
+        option->kind = 0;
+        return;
+    }
     row[1] = bracket_days(grid->row_day, grid->row_count, day, &row[0], &weight);
     if (row[0] != row[1]) {
         row_count = 2;
@@ -98,6 +104,7 @@ static option_record *new_option(program_buffer *program)
     memset(option, 0, sizeof *option);
     option->volatility_use = -1;
     option->surface = -1;
+    option->smile_day = NO_DAY;
     option->kind = KIND_NORMAL;
     return option;
 }

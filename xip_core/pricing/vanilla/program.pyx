@@ -5,7 +5,7 @@ The rows of a tile, plain ones compiled, to the columns of pricing.program: the 
     add           a trade at a time, to records, with the interpreter's lock          2 us a swap
     prepare       memory for what follows
     resolve       some of them at a time to terms, without it                         3 us
-    look_up       days of curves that are not log-linear, in Python
+    look_up       days of curves that are not log-linear, in Python; look_up_smiles likewise
     left          rows that are not plain, to be resolved in Python and given by `set_parts`
     columns       terms to factors and weights, in the order of the rows, without the lock
 """
@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset
 from xip_core.pricing.vanilla.records cimport (
     FALL_BACK,
     LOOKED_UP_SOURCE,
+    NO_DAY,
     RESOLVED,
     DAY_BIAS,
     SOURCE_SHIFT,
@@ -123,6 +124,32 @@ cdef class PlainProgram:
                     break
                 self.program.use[place] = <int64_t> point | (use & 1)
 
+    def look_up_smiles(self, object market):
+        """Smiles of the options that have one, as (row, place in the row, SmileRef); their points are in *market*."""
+        cdef dict found = {}
+        cdef list smiles = []
+        cdef int64_t row, place
+        cdef option_record* option
+        for row in range(self.program.row_count):
+            if self.program.row[row].status != RESOLVED:
+                continue
+            for place in range(self.program.row[row].option_count):
+                option = self.program.option + self.program.row[row].option_begin + place
+                if option.smile_day == NO_DAY:
+                    continue
+                key = (option.surface, option.smile_day)
+                smile = found.get(key)
+                if smile is None:
+                    try:
+                        smile = found[key] = self.tables.smile(option.surface, option.smile_day)
+                    except CellError:
+                        self._leave(self.program.row + row)
+                        break
+                (use,) = market.smile(smile)
+                option.volatility_use = use
+                smiles.append((row, place, smile))
+        return smiles
+
     def _point(self, int32_t source, int64_t use, object market):
         day = ((use >> 1) & ((<int64_t> 1 << (SOURCE_SHIFT - 1)) - 1)) - DAY_BIAS
         try:
@@ -217,13 +244,15 @@ cdef class PlainProgram:
 
     # ---- columns ----------------------------------------------------------------------------------------------------
 
-    def option_begin(self, Py_ssize_t position):
-        """Place of the first option of a row among those of the tile; once all rows are there."""
+    def option_begins(self):
+        """Place of the first option of each row among those of the tile, once all rows are there."""
         cdef Py_ssize_t row
         cdef int64_t count = 0
-        for row in range(position):
+        cdef list begins = []
+        for row in range(self.program.row_count):
+            begins.append(count)
             count += self.program.row[row].option_count
-        return count
+        return begins
 
     def columns(self, object points):
         """The columns of terms, spots, quotients and options; *points* is the PointArrays of the tile's TileMarket."""

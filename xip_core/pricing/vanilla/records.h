@@ -72,6 +72,7 @@ typedef struct {
 
 typedef struct {                      /* volatilities by expiry and column, row-major; pricing.surfaces */
     int32_t begin, row_count, column_count, is_normal, is_total_variance;
+    int32_t is_smile;                 /* not linear in factors: asked for by expiry in Python, nothing else is set */
     const int32_t *row_day;
     const double *column;
 } surface_table;
@@ -110,6 +111,7 @@ typedef struct {
     int32_t forward_count, discount_count, is_call, kind;
     int64_t volatility_use;           /* point that gives the volatility, -1 where it is the factors below */
     int32_t surface, factor_count, factor[4];         /* surface -1 where time is up */
+    int32_t smile_day;                /* expiry where the surface is a smile, else NO_DAY */
     double weight[4];
 } option_record;
 

@@ -58,7 +58,7 @@ cdef extern from "columns.h" nogil:
         int32_t curve, fx, swaption_surface
 
     ctypedef struct surface_table:
-        int32_t begin, row_count, column_count, is_normal, is_total_variance
+        int32_t begin, row_count, column_count, is_normal, is_total_variance, is_smile
         const int32_t* row_day
         const double* column
 
@@ -88,7 +88,7 @@ cdef extern from "columns.h" nogil:
     ctypedef struct option_record:
         double amount, strike, time_years, delta_weight
         int64_t forward_begin, discount_begin, volatility_use
-        int32_t forward_count, discount_count, is_call, kind, surface, factor_count
+        int32_t forward_count, discount_count, is_call, kind, surface, factor_count, smile_day
 
     ctypedef struct quotient_record:
         double notional, strike, accrual, index_accrual

@@ -11,7 +11,7 @@ from xip_core.pricing.vanilla.records cimport (
 
 cdef class PlainMarket:
     cdef readonly object layout
-    cdef readonly list source_names, source_objects, surface_objects
+    cdef readonly list source_names, source_objects, surface_objects, surface_names
     cdef object lock
     cdef dict calendars, sources, currencies, indices, surfaces
     cdef list kept

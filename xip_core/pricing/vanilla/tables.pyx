@@ -45,7 +45,7 @@ import numpy as np
 
 from xip_core.errors import CellError
 from xip_core.model.calendars import calendar as calendar_of
-from xip_core.model.dates import day_number, parse_tenor
+from xip_core.model.dates import date_of, day_number, parse_tenor
 
 cdef enum:
     CALENDARS_MAX = 64
@@ -98,7 +98,8 @@ cdef class PlainMarket:
         self.as_of_day = day_number(layout.as_of)
         self.lock = threading.RLock()
         self.calendars, self.sources, self.currencies, self.indices, self.surfaces = {}, {}, {}, {}, {}
-        self.source_names, self.source_objects, self.surface_objects, self.kept = [], [], [], []
+        self.source_names, self.source_objects, self.kept = [], [], []
+        self.surface_objects, self.surface_names = [], []
         self.calendar_tables = <calendar_table*> calloc(CALENDARS_MAX, sizeof(calendar_table))
         self.source_tables = <source_table*> calloc(SOURCES_MAX, sizeof(source_table))
         self.currency_tables = <currency_table*> calloc(CURRENCIES_MAX, sizeof(currency_table))
@@ -155,7 +156,7 @@ cdef class PlainMarket:
         return found if found is not None else self._entered(self.surfaces, name, self._new_surface)
 
     cdef int pair_surface(self, object bought, object sold) except -2:
-        """Volatility of a rate or its inverse; -1 where it is a smile."""
+        """Volatility of a rate or its inverse."""
         key = (bought, sold)
         found = self.surfaces.get(key)
         return found if found is not None else self._entered(self.surfaces, key, self._new_pair_surface)
@@ -291,7 +292,7 @@ cdef class PlainMarket:
         bought, sold = key
         names = [f"fx_volatility/{bought}{sold}", f"fx_volatility/{sold}{bought}"]
         if any(name in self.layout.smiles for name in names):
-            return -1
+            return self._add_smile("fx_volatility", bought + sold)
         return next((self.surface(name) for name in names if name in self.layout.terms), -1)
 
     def _add_surface(self, begin, row_days, columns, is_normal, is_total_variance):
@@ -305,7 +306,27 @@ cdef class PlainMarket:
         entry.is_normal, entry.is_total_variance = is_normal, is_total_variance
         entry.row_day, entry.column = &rows[0], &nodes[0]
         self.surface_objects.append(self.layout.objects_of(((begin, 1.0),)))
+        self.surface_names.append(None)
         return number
+
+    def _add_smile(self, kind, name):
+        """Asked for by expiry, like `SnapshotLayout.smile`, when rows are resolved."""
+        cdef int number = len(self.surface_objects)
+        if number >= SURFACES_MAX:
+            return -1
+        self.surface_tables[number].is_smile = True
+        self.surface_objects.append(())
+        self.surface_names.append((kind, name))
+        return number
+
+    def smile(self, int surface, int day):
+        """The SmileRef of an expiry.
+
+        Raises:
+            CellError: there is none.
+        """
+        kind, name = self.surface_names[surface]
+        return self.layout.smile(kind, name, date_of(day))
 
     def look_up(self, int source, int day, market):
         """The use of the point of a looked-up source, in the numbering of the tile's TileMarket.

@@ -3,7 +3,8 @@
 Trades to records: what compiled resolving reads, copied out of msgspec structs under the interpreter's lock.
 
 A trade that is not plain becomes a record of kind PYTHON_ROW: unknown types, legs that compound, have stubs on other
-indices, reset or look back, inflation, smiles, the ISDA standard model, dates near the edges of the calendars' tables.
+indices, reset or look back, inflation, smiles of swaptions, cash settlement, the ISDA standard model, coupons by
+ACT/ACT ICMA or AFB elsewhere than in bonds, dates near the edges of the calendars' tables.
 Nothing is judged here: what Python would refuse is not plain either, and is refused there.
 """
 
