@@ -11,13 +11,12 @@ import datetime as dt
 import gzip
 import random
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from tests.core.ore_directory import ORE, needs_ore, ore_snapshot
+from tests.oracle import ore_run
 from xip_core.graph.plan import digest_of
 from xip_core.model.calendars import calendar
 from xip_core.model.dates import date_of, day_number
@@ -63,50 +62,6 @@ REACHED_OF_NOTIONAL = {
     "EQ_CALL_LUFT": 4e-6,
 }
 
-RUN = "import sys, ORE; p = ORE.Parameters(); p.fromFile(sys.argv[1]); ORE.OREApp(p, False).run()"
-SETTINGS = """<?xml version="1.0"?>
-<ORE>
-  <Setup>
-    <Parameter name="asofDate">2016-02-05</Parameter>
-    <Parameter name="inputPath">{folder}</Parameter>
-    <Parameter name="outputPath">{folder}</Parameter>
-    <Parameter name="logFile">log.txt</Parameter>
-    <Parameter name="logMask">15</Parameter>
-    <Parameter name="marketDataFile">marketdata.csv</Parameter>
-    <Parameter name="fixingDataFile">fixings.txt</Parameter>
-    <Parameter name="implyTodaysFixings">N</Parameter>
-    <Parameter name="curveConfigFile">curveconfig.xml</Parameter>
-    <Parameter name="conventionsFile">conventions.xml</Parameter>
-    <Parameter name="marketConfigFile">todaysmarket.xml</Parameter>
-    <Parameter name="pricingEnginesFile">pricingengine.xml</Parameter>
-    <Parameter name="portfolioFile">portfolio.xml</Parameter>
-    <Parameter name="observationModel">None</Parameter>
-    <Parameter name="baseCurrency">EUR</Parameter>
-  </Setup>
-  <Markets>
-    <Parameter name="lgmcalibration">xois_eur</Parameter>
-    <Parameter name="fxcalibration">xois_eur</Parameter>
-    <Parameter name="pricing">xois_eur</Parameter>
-    <Parameter name="simulation">xois_eur</Parameter>
-    <Parameter name="sensitivity">xois_eur</Parameter>
-  </Markets>
-  <Analytics>
-    <Analytic type="historicalSimulationVar">
-      <Parameter name="active">Y</Parameter>
-      <Parameter name="historicalScenarioFile">scenarios.csv</Parameter>
-      <Parameter name="simulationConfigFile">simulation.xml</Parameter>
-      <Parameter name="historicalPeriod">{since},2016-02-05</Parameter>
-      <Parameter name="mporDays">{horizon}</Parameter>
-      <Parameter name="mporCalendar">EUR</Parameter>
-      <Parameter name="mporOverlappingPeriods">true</Parameter>
-      <Parameter name="quantiles">0.25</Parameter>
-      <Parameter name="breakdown">Y</Parameter>
-      <Parameter name="tradePnl">Y</Parameter>
-      <Parameter name="outputFile">var.csv</Parameter>
-    </Analytic>
-  </Analytics>
-</ORE>
-"""
 
 
 def keys() -> list[str]:
@@ -137,22 +92,31 @@ def write_history(path: Path) -> None:
 
 
 def write_inputs(folder: Path) -> None:
-    for name in ("conventions.xml", "curveconfig.xml", "todaysmarket.xml"):
-        (folder / name).write_bytes(gzip.decompress((ORE / "config" / f"{name}.gz").read_bytes()))
-    (folder / "fixings.txt").write_bytes(gzip.decompress((ORE / "config" / "fixings_20160205.txt.gz").read_bytes()))
-    (folder / "pricingengine.xml").write_bytes((ORE / "config" / "pricingengine.xml").read_bytes())
+    ore_run.write_configuration(folder)
     (folder / "marketdata.csv").write_bytes(gzip.decompress((ORE / "marketdata.csv.gz").read_bytes()))
     (folder / "simulation.xml").write_bytes(SIMULATION.read_bytes())
     text = (ORE / "portfolio.xml").read_text()
     trades = [re.findall(rf'<Trade id="{name}">.*?</Trade>', text, re.DOTALL)[0] for name in TRADES]
     (folder / "portfolio.xml").write_text(f"<Portfolio>{''.join(trades)}</Portfolio>")
     write_history(folder / "scenarios.csv")
-    (folder / "ore.xml").write_text(SETTINGS.format(folder=folder, horizon=HORIZON_DAYS, since=SINCE))
+    analytic = {
+        "historicalScenarioFile": "scenarios.csv",
+        "simulationConfigFile": "simulation.xml",
+        "historicalPeriod": f"{SINCE},2016-02-05",
+        "mporDays": str(HORIZON_DAYS),
+        "mporCalendar": "EUR",
+        "mporOverlappingPeriods": "true",
+        "quantiles": "0.25",
+        "breakdown": "Y",
+        "tradePnl": "Y",
+        "outputFile": "var.csv",
+    }
+    ore_run.write_settings(folder, "historicalSimulationVar", analytic, {"baseCurrency": "EUR", "logMask": "15"})
 
 
 def ore_pnl(folder: Path) -> dict[str, dict[tuple[str, str], float]]:
     """By risk class, trade and pair of dates."""
-    subprocess.run([sys.executable, "-c", RUN, str(folder / "ore.xml")], check=True, capture_output=True, timeout=120)
+    ore_run.run(folder)
     found: dict[str, dict[tuple[str, str], float]] = {}
     with (folder / "historical_PnL.csv").open() as file:
         for row in csv.DictReader(line.lstrip("#") for line in file):

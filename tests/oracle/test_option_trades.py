@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,8 @@ DAYS = ql.Actual365Fixed()
 
 
 @pytest.fixture(autouse=True)
-def as_of() -> Iterator[None]:
-    """QuantLib has one evaluation date for all: put back what the other modules rely on."""
-    before = ql.Settings.instance().evaluationDate
+def as_of(the_evaluation_date_is_as_it_was: None) -> None:
     ql.Settings.instance().evaluationDate = date_of(AS_OF)
-    yield
-    ql.Settings.instance().evaluationDate = before
 
 
 def date_of(day: dt.date) -> Any:

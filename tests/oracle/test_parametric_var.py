@@ -6,8 +6,6 @@ import csv
 import gzip
 import math
 import random
-import subprocess
-import sys
 from pathlib import Path
 from statistics import NormalDist
 
@@ -16,59 +14,18 @@ import pytest
 
 from tests.core.pricing.ore_reference import ORE, needs_ore
 from tests.core.risk.ore_sensitivities import COVARIANCES, SENSITIVITIES, QuadraticBook, read_quadratic_book
+from tests.oracle import ore_run
 from xip_core.risk.delta_gamma import check_covariance, cornish_fisher_var, cumulants, delta_gamma_pnl
 from xip_core.risk.measures import value_at_risk
 
 QUANTILES = (0.01, 0.05, 0.95, 0.99)
 BOOKS = 3
 
-SETTINGS = """<?xml version="1.0"?>
-<ORE>
-  <Setup>
-    <Parameter name="asofDate">2016-02-05</Parameter>
-    <Parameter name="inputPath">{folder}</Parameter>
-    <Parameter name="outputPath">{folder}</Parameter>
-    <Parameter name="logFile">log.txt</Parameter>
-    <Parameter name="logMask">15</Parameter>
-    <Parameter name="marketDataFile">marketdata.csv</Parameter>
-    <Parameter name="fixingDataFile">fixings.txt</Parameter>
-    <Parameter name="implyTodaysFixings">N</Parameter>
-    <Parameter name="curveConfigFile">curveconfig.xml</Parameter>
-    <Parameter name="conventionsFile">conventions.xml</Parameter>
-    <Parameter name="marketConfigFile">todaysmarket.xml</Parameter>
-    <Parameter name="pricingEnginesFile">pricingengine.xml</Parameter>
-    <Parameter name="portfolioFile">portfolio.xml</Parameter>
-    <Parameter name="observationModel">None</Parameter>
-    <Parameter name="continueOnError">true</Parameter>
-  </Setup>
-  <Markets>
-    <Parameter name="pricing">xois_eur</Parameter>
-    <Parameter name="simulation">xois_eur</Parameter>
-    <Parameter name="sensitivity">xois_eur</Parameter>
-  </Markets>
-  <Analytics>
-    <Analytic type="parametricVar">
-      <Parameter name="active">Y</Parameter>
-      <Parameter name="sensitivityInputFile">sensitivity.csv</Parameter>
-      <Parameter name="covarianceInputFile">covariance.csv</Parameter>
-      <Parameter name="quantiles">0.01,0.05,0.95,0.99</Parameter>
-      <Parameter name="breakdown">N</Parameter>
-      <Parameter name="portfolioFilter"></Parameter>
-      <Parameter name="method">{method}</Parameter>
-      <Parameter name="outputFile">var.csv</Parameter>
-    </Analytic>
-  </Analytics>
-</ORE>
-"""
-RUN = "import sys, ORE; p = ORE.Parameters(); p.fromFile(sys.argv[1]); ORE.OREApp(p, False).run()"
 
 
 def write_inputs(folder: Path, seed: int) -> None:
     """The example's files; deltas and gammas moved by factors of *seed*, gammas also made larger."""
-    for name in ("conventions.xml", "curveconfig.xml", "todaysmarket.xml"):
-        (folder / name).write_bytes(gzip.decompress((ORE / "config" / f"{name}.gz").read_bytes()))
-    (folder / "fixings.txt").write_bytes(gzip.decompress((ORE / "config" / "fixings_20160205.txt.gz").read_bytes()))
-    (folder / "pricingengine.xml").write_bytes((ORE / "config" / "pricingengine.xml").read_bytes())
+    ore_run.write_configuration(folder)
     (folder / "portfolio.xml").write_bytes((ORE / "portfolio.xml").read_bytes())
     quotes = gzip.decompress((ORE / "marketdata.csv.gz").read_bytes()).decode().splitlines()
     (folder / "marketdata.csv").write_text("".join(f"{line}\n" for line in quotes if not line.startswith("#")))
@@ -91,8 +48,17 @@ def write_inputs(folder: Path, seed: int) -> None:
 
 def ores_var(folder: Path, method: str) -> list[float]:
     """ORE's quantiles of the whole book's P&L."""
-    (folder / "ore.xml").write_text(SETTINGS.format(folder=folder, method=method))
-    subprocess.run([sys.executable, "-c", RUN, str(folder / "ore.xml")], check=True, capture_output=True, timeout=120)
+    analytic = {
+        "sensitivityInputFile": "sensitivity.csv",
+        "covarianceInputFile": "covariance.csv",
+        "quantiles": ",".join(map(str, QUANTILES)),
+        "breakdown": "N",
+        "portfolioFilter": "",
+        "method": method,
+        "outputFile": "var.csv",
+    }
+    ore_run.write_settings(folder, "parametricVar", analytic, {"continueOnError": "true", "logMask": "15"})
+    ore_run.run(folder)
     with (folder / "var.csv").open() as file:
         line = next(row for row in csv.reader(file) if row[:3] == ["All", "All", "All"])
     return [float(number) for number in line[3:]]

@@ -6,7 +6,7 @@ Each imports its tables, and numpy (0.1 s that most calls do without), when it i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from xip_core.client.heads import scenario_names, trade_labels
 from xip_core.errors import RequestError
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from xip_core.client.suitability_results import SuitabilityResults
     from xip_core.client.table_results import TableResults
     from xip_core.client.tables import AggregateTable
+
+
+Filled = TypeVar("Filled", "Results", "TableResults", "SuitabilityResults")
 
 
 async def empty_results(client: Client, run: Run) -> Results:
@@ -43,11 +46,7 @@ async def results(client: Client, run_id: str) -> Results:
         raise RequestError("NO_TABLE", f"run {run_id} must be of one book to have results by trade, ask for tables")
     if not run.book_digest:
         raise RequestError("NO_TABLE", f"run {run_id} must be of a book to have results by trade, it has no book")
-    found = await empty_results(client, run)
-    async for block in client.stream_results(run_id):
-        found.add(block)
-    found.add_quarantine(await client.quarantine(run_id))
-    return found
+    return await _filled(client, run_id, await empty_results(client, run))
 
 
 async def tables(client: Client, run_id: str) -> dict[str, AggregateTable]:
@@ -71,11 +70,7 @@ async def empty_table_results(client: Client, run: Run) -> TableResults:
 
 async def table_results(client: Client, run_id: str) -> TableResults:
     """All numbers of a kernel over a table."""
-    found = await empty_table_results(client, await client.run(run_id))
-    async for block in client.stream_results(run_id):
-        found.add(block)
-    found.add_quarantine(await client.quarantine(run_id))
-    return found
+    return await _filled(client, run_id, await empty_table_results(client, await client.run(run_id)))
 
 
 async def empty_suitability_results(client: Client, run: Run) -> SuitabilityResults:
@@ -87,8 +82,12 @@ async def empty_suitability_results(client: Client, run: Run) -> SuitabilityResu
 
 async def suitability_results(client: Client, run_id: str) -> SuitabilityResults:
     """All verdicts of a suitability run."""
-    found = await empty_suitability_results(client, await client.run(run_id))
+    return await _filled(client, run_id, await empty_suitability_results(client, await client.run(run_id)))
+
+
+async def _filled(client: Client, run_id: str, empty: Filled) -> Filled:
+    """*empty* with every block of the run and its quarantine."""
     async for block in client.stream_results(run_id):
-        found.add(block)
-    found.add_quarantine(await client.quarantine(run_id))
-    return found
+        empty.add(block)
+    empty.add_quarantine(await client.quarantine(run_id))
+    return empty
