@@ -105,7 +105,9 @@ def _with_tiles(read: ReadSource, group_count: int, is_by_trade: bool) -> ReadSo
         cost.value_tile_s(*group, len(rows), read.shape.scenario_count)
         for group, rows in zip(GROUPS, read.book.group_rows, strict=True)
     )
-    tile = msgspec.structs.replace(tile, worth_s=cost.value_tile_worth_s(work_s), group_count=group_count)
+    tile = msgspec.structs.replace(
+        tile, resolved_size_bytes=cost.resolved_size_bytes(work_s), group_count=group_count
+    )
     return msgspec.structs.replace(read, shape=msgspec.structs.replace(read.shape, tile=tile))
 
 
