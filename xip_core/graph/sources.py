@@ -12,6 +12,7 @@ import msgspec
 
 from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph import cost
+from xip_core.graph.cost import TileShape
 from xip_core.graph.kept import KEPT, KeptMarket, check_fit, market_of, scenarios_of, view_of
 from xip_core.graph.nodes import BUMPS_OPERATION, ScenarioShape
 from xip_core.graph.plan import Source
@@ -27,7 +28,8 @@ Blob = Callable[[str], bytes]
 class ReadSource(msgspec.Struct, frozen=True):
     """
     Attributes:
-        market_key, resolve_key: equal where sources share calibrated scenarios, or resolved rows.
+        market_key: equal where sources share calibrated scenarios.
+        resolve_key: equal where they share resolved rows, if their tiles have one shape.
         scenario_names: the base first.
     """
 
@@ -98,7 +100,7 @@ class _Reader:
             book=book,
             shape=shape,
             market_key=(work.market_digest, work.scenarios_digest, source.risk_classes),
-            resolve_key=(work.book_digest, market.definitions, shape.per_tile, shape.is_detailed),
+            resolve_key=(work.book_digest, market.definitions),
             scenario_names=scenario_names,
         )
 
@@ -129,7 +131,7 @@ class _Reader:
             raise RequestError("TOO_LARGE", sentence)
         is_detailed = work.detail == Detail.ALL or kernel == BUMPS_OPERATION
         per_tile = cost.scenarios_per_tile(len(names), factor_count)
-        return names, ScenarioShape(len(names), per_tile, kernel, is_detailed)
+        return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel)
 
     def _uploaded(self, what: str, digest: str) -> bytes:
         try:
