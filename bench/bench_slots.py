@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import xip_core
-from bench.var_book import joint_scenarios, sample_market, vanilla_book
+from bench.var_book import joint_scenarios, sample_market, swap_book, vanilla_book
 from tests.core.kernels.american_book import american_book
 from tests.core.pricing.test_evaluate import Inputs
 from xip_core import samples
@@ -35,7 +35,7 @@ from xip_core.model.trade import decode_trade
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.evaluate import evaluate_tile
 from xip_core.pricing.market_layout import SnapshotLayout
-from xip_core.pricing.resolve import resolve_rows
+from xip_core.pricing.resolve import resolve_lines, resolve_rows
 from xip_core.pricing.tile_market import MarketView
 from xip_core.pricing.value import row_values
 from xip_core.wire.convert import encode_block
@@ -167,10 +167,10 @@ def value_tiles() -> Work:
 
 
 def resolving() -> Work:
-    _, layout, _, trades = sample_parts()
-    view = MarketView(layout)
-    chosen = [trade for trade in trades if type(trade).__name__ == "Swap"][:40]
-    return lambda: resolve_rows(chosen, view)
+    """A resolve tile of the VaR run: lines of swaps to their row program."""
+    view = MarketView(sample_parts()[1])
+    lines = swap_book(1_000).split(b"\n")
+    return lambda: resolve_lines(lines, view)
 
 
 CASES: dict[str, Callable[[], Work]] = {
@@ -181,7 +181,7 @@ CASES: dict[str, Callable[[], Work]] = {
     "calibration of 32 scenarios of the sample's market": calibration,
     "calibration of 64 joint moves of it": calibration_of_joint_moves,
     "value tiles of 20,000 mixed vanilla trades": value_tiles,
-    "resolving 40 swaps": resolving,
+    "resolving 1,000 lines of swaps": resolving,
 }
 
 
