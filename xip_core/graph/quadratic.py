@@ -7,19 +7,16 @@ from collections.abc import Callable
 from xip_core.errors import ArgumentError, NotFoundError, RequestError
 from xip_core.model.aggregates import PATH_COUNT_DEFAULT, Aggregate
 from xip_core.model.covariance import decode_covariance, factor_names, matched
-from xip_core.model.market import decode_snapshot
-from xip_core.model.sensitivity import decode_sensitivities, expand
+from xip_core.model.sensitivity import Expansion
 from xip_core.risk.delta_gamma import check_covariance
 from xip_core.risk.quadratic import quadratic_ladder
 from xip_core.risk.quantiles import check_scenario_count
 
 
-def check_delta_gamma(
-    aggregate: Aggregate, market_digest: str, sensitivities_digest: str, blob: Callable[[str], bytes]
-) -> None:
+def check_delta_gamma(aggregate: Aggregate, expansion: Expansion, blob: Callable[[str], bytes]) -> None:
     """
     Args:
-        market_digest, sensitivities_digest: of a source whose scenarios are bumps.
+        expansion: of the ladders of its source.
 
     Raises:
         RequestError: COVARIANCE_MISSING, none is named; BLOB_MISSING; FACTOR_MISSING; BAD_COVARIANCE; BAD_AGGREGATE,
@@ -33,7 +30,6 @@ def check_delta_gamma(
     except NotFoundError:
         sentence = f"covariance_digest must name an uploaded blob, got {aggregate.covariance}, which is not here"
         raise RequestError("BLOB_MISSING", sentence) from None
-    expansion = expand(decode_sensitivities(blob(sensitivities_digest)), decode_snapshot(blob(market_digest)))
     try:
         quadratic_ladder(expansion, aggregate.method)
         names = factor_names(expansion)

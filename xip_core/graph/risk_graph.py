@@ -69,8 +69,7 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
     keys = tuple(dict.fromkeys((ASSET_CLASS, *graph.keys, *mentioned)))
     sources = read_sources(graph.works, graph.names, keys, blob)
     groups, group_of_leaf = _leaf_groups(keys, sources)
-    if graph.is_by_trade:
-        sources = [_cut_for_trades(read, len(groups.labels)) for read in sources]
+    sources = [_with_tiles(read, len(groups.labels), graph.is_by_trade) for read in sources]
     builder = _Builder(sources, group_of_leaf, len(groups.labels))
     vectors = [builder.vector(at) for at in range(len(sources))]
     for combination in graph.combinations:
@@ -94,11 +93,23 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
     )
 
 
-def _cut_for_trades(read: ReadSource, group_count: int) -> ReadSource:
-    """Tiles whose sums fit a message though no two rows share one: few scenarios each, rows as if all detail went."""
-    per_tile = max(1, min(read.shape.per_tile, cost.REDUCED_CELLS_MAX // group_count))
-    shape = msgspec.structs.replace(read.shape, per_tile=per_tile, is_detailed=True)
-    return msgspec.structs.replace(read, shape=shape)
+def _with_tiles(read: ReadSource, group_count: int, is_by_trade: bool) -> ReadSource:
+    """
+    The source with what its rows and the run's groups say of its tiles. Where every trade is a group, sums of a tile
+    fit a message though no two rows share one: few scenarios each, rows as if all detail went.
+    """
+    tile = read.shape.tile
+    if is_by_trade:
+        scenarios = max(1, min(tile.scenarios, cost.REDUCED_CELLS_MAX // group_count))
+        tile = msgspec.structs.replace(tile, scenarios=scenarios, is_detailed=True)
+    work_s = sum(
+        cost.value_tile_s(*group, len(rows), read.shape.scenario_count)
+        for group, rows in zip(GROUPS, read.book.group_rows, strict=True)
+    )
+    tile = msgspec.structs.replace(
+        tile, resolved_size_bytes=cost.resolved_size_bytes(work_s), group_count=group_count
+    )
+    return msgspec.structs.replace(read, shape=msgspec.structs.replace(read.shape, tile=tile))
 
 
 class _Builder:
@@ -166,10 +177,11 @@ class _Builder:
 
     def _resolve(self, at: int, program: str, asset_class: str, rows: np.ndarray) -> Node:
         read = self._sources[at]
-        key = (*read.resolve_key, program, asset_class)
+        tile = read.shape.tile
+        key = (*read.resolve_key, tile, program, asset_class)
         if key not in self._resolves:
             numbered = rows + np.int32(read.source.row_begin)
-            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, read.shape, at)
+            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, tile, at)
             self._resolves[key] = self._add(node)
         return self._resolves[key]
 
@@ -234,7 +246,8 @@ def _check_scenarios(aggregate: Aggregate, read: ReadSource, blob: Blob) -> None
     """
     _check_bumps(aggregate, read)
     if aggregate.measure == "delta_gamma_var":
-        check_delta_gamma(aggregate, read.source.market_digest, read.source.scenarios_digest, blob)
+        assert read.expansion is not None, "checked with the bumps"
+        check_delta_gamma(aggregate, read.expansion, blob)
         return
     scenario_count = len(scenarios_of(aggregate, read.scenario_names))
     if not aggregate.q:

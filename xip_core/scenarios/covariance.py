@@ -18,7 +18,8 @@ import numpy as np
 
 from xip_core.errors import RequestError
 from xip_core.model.covariance import Covariance, covariance_of, factor_name
-from xip_core.model.sensitivity import UNIT_SIZES, Bump, Expansion
+from xip_core.model.sensitivity import Bump, Expansion
+from xip_core.model.sensitivity_kinds import UNIT_SIZES
 from xip_core.scenarios.historical import History, Horizon, Missing, Return, historical
 
 
