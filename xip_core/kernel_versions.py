@@ -71,7 +71,7 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
-    "bermudan": "2",
+    "bermudan": "3",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
