@@ -27,7 +27,7 @@ What moves, and what stands still::
     equity           the spot; dividend yields stand still.                                               percent
     commodity        spot and forward prices; all of them with bucket "parallel".                         percent
 
-Buckets. Without `tenors` each quote is a bucket of its own (zero_rate and hazard_rate have `VERTICES` instead). With
+Buckets. Without `tenors` each quote is a bucket of its own (zero_rate and hazard_rate have vertices instead). With
 them a bucket is a tent: 1 at its tenor, 0 at its neighbours, linear in time between, flat before the first and after
 the last, so that all buckets together are a parallel shift. `("parallel",)` is one bucket for everything.
 
@@ -72,7 +72,8 @@ COLUMN_COUNT_MAX = 20_000
 """Of one expansion: 600 curves of 30 pillars, up and down."""
 
 VERTICES = ("2W", "1M", "3M", "6M", "1Y", "2Y", "3Y", "5Y", "10Y", "15Y", "20Y", "30Y")
-"""Of zero rates and hazard rates where no tenors are given: those of ISDA SIMM."""
+CREDIT_VERTICES = ("1Y", "2Y", "3Y", "5Y", "10Y")
+"""Of zero rates and of hazard rates where no tenors are given: those of ISDA SIMM."""
 
 PARALLEL = "parallel"
 
@@ -282,7 +283,7 @@ class _Expander:
         if ladder.kind in ("fx", "equity"):
             buckets = [Bump(*common, "spot", unit, ladder.bump)]
         elif ladder.kind in FACTOR_KINDS:
-            tenors = ladder.tenors or VERTICES
+            tenors = ladder.tenors or (CREDIT_VERTICES if ladder.kind == "hazard_rate" else VERTICES)
             self._ascending(tenors, f"ladder {number}")
             shape = () if tenors == (PARALLEL,) else tenors
             buckets = [Bump(*common, tenor, unit, ladder.bump, shape, at) for at, tenor in enumerate(tenors)]
