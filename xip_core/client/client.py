@@ -22,7 +22,7 @@ from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate, parse_aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
 from xip_core.model.run_spec import (
-    MEASURES,
+    DEFAULT_MEASURES,
     Detail,
     GraphWork,
     KernelWork,
@@ -124,7 +124,7 @@ class Client:
         book: bytes,
         market: bytes,
         scenarios: bytes,
-        measures: Sequence[str] = MEASURES,
+        measures: Sequence[str] = DEFAULT_MEASURES,
         *,
         as_of: str = "",
         base_currency: str = "",
