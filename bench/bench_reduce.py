@@ -44,7 +44,7 @@ class Outputs:
 def a_plan(row_blocks: int, group_count: int, scenario_count: int) -> tuple[Plan, Node, Node]:
     """A plan of swaps in *row_blocks* blocks, every group in most of them; its value and its sum node."""
     per_tile = cost.scenarios_per_tile(scenario_count, 1200)
-    tile = TileShape(per_tile, is_detailed=False, worth_s=cost.VALUE_TILE_S_WORTH_MAX)
+    tile = TileShape(per_tile, is_detailed=False, resolved_size_bytes=cost.RESOLVED_SIZE_BYTES_MAX)
     shape = ScenarioShape(scenario_count, tile)
     block_rows = cost.rows_per_tile("terms", "rates", 10**9, tile)
     rows = np.arange(row_blocks * block_rows, dtype="<i4")

@@ -17,6 +17,9 @@ from xip_core.model.aggregates import Aggregate
 
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
+QUADRATIC_OPERATION = "quadratic"
+"""The aggregate that simulates: a VaR of ladders and a covariance."""
+
 SUM_OPERATION = "sum"
 BUMPS_OPERATION = "bumps"
 """Of a calibrate node whose columns are bumps of a ladder."""
@@ -189,13 +192,14 @@ def combine_node(node_id: int, name: str, inputs: list[Node], weights: tuple[flo
 
 def aggregate_node(node_id: int, vectors: Node, aggregate: Aggregate, group_count: int) -> Node:
     cells = group_count * vectors.scenario_count
+    operation = QUADRATIC_OPERATION if aggregate.measure == "delta_gamma_var" else AGGREGATE_OPERATION
     return Node(
         node_id=node_id,
         name=f"aggregate {aggregate.label}",
         kind=NodeKind.AGGREGATE,
-        kernel=AGGREGATE_OPERATION,
-        kernel_version=OPERATION_VERSIONS[AGGREGATE_OPERATION],
-        kernels=requirements(AGGREGATE_OPERATION),
+        kernel=operation,
+        kernel_version=OPERATION_VERSIONS[operation],
+        kernels=requirements(operation),
         tile_count=1,
         cost_s=cost.REDUCE_S_PER_TILE * vectors.tile_count + cost.AGGREGATE_S_PER_CELL * cells,
         inputs=(InputRef(vectors.node_id),),

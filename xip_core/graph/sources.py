@@ -20,7 +20,7 @@ from xip_core.graph.request import canonical_measures
 from xip_core.graph.rows import ROW_COUNT_MAX, BookRows, read_rows
 from xip_core.model.risk_class import RISK_CLASSES
 from xip_core.model.run_spec import Detail, RiskWork
-from xip_core.model.sensitivity import column_names, decode_sensitivities, expand
+from xip_core.model.sensitivity import Expansion, column_names, decode_sensitivities, expand
 
 Blob = Callable[[str], bytes]
 
@@ -31,6 +31,7 @@ class ReadSource(msgspec.Struct, frozen=True):
         market_key: equal where sources share calibrated scenarios.
         resolve_key: equal where they share resolved rows, if their tiles have one shape.
         scenario_names: the base first.
+        expansion: of ladders in place of scenarios, else None.
     """
 
     source: Source
@@ -39,6 +40,7 @@ class ReadSource(msgspec.Struct, frozen=True):
     market_key: tuple[object, ...]
     resolve_key: tuple[object, ...]
     scenario_names: tuple[str, ...]
+    expansion: Expansion | None = None
 
 
 def read_sources(
@@ -79,7 +81,7 @@ class _Reader:
 
     def read(self, work: RiskWork, name: str, row_begin: int) -> ReadSource:
         market = market_of(work.market_digest, lambda: self._uploaded("market", work.market_digest))
-        scenario_names, shape = self._checked_scenarios(work, market)
+        scenario_names, shape, expansion = self._checked_scenarios(work, market)
         book = self._book(work.book_digest)
         source = Source(
             book_digest=work.book_digest,
@@ -102,6 +104,7 @@ class _Reader:
             market_key=(work.market_digest, work.scenarios_digest, source.risk_classes),
             resolve_key=(work.book_digest, market.definitions),
             scenario_names=scenario_names,
+            expansion=expansion,
         )
 
     def _book(self, digest: str) -> BookRows:
@@ -109,8 +112,10 @@ class _Reader:
             self._books[digest] = _rows_of(digest, self._keys, lambda: self._uploaded("book", digest))
         return self._books[digest]
 
-    def _checked_scenarios(self, work: RiskWork, market: KeptMarket) -> tuple[tuple[str, ...], ScenarioShape]:
-        """The scenarios' names and shape, after market and scenarios were found to fit the request."""
+    def _checked_scenarios(
+        self, work: RiskWork, market: KeptMarket
+    ) -> tuple[tuple[str, ...], ScenarioShape, Expansion | None]:
+        """The scenarios' names, shape and, of ladders, expansion, after market and scenarios were found to fit."""
         snapshot, digest = market.snapshot, work.scenarios_digest
         if snapshot.as_of.isoformat() != work.as_of:
             sentence = f"as_of must be that of the market snapshot, {snapshot.as_of.isoformat()}, got {work.as_of}"
@@ -120,18 +125,18 @@ class _Reader:
             raise RequestError("BAD_BASE_CURRENCY", f"{sentence}, got {work.base_currency!r}")
         scenarios = scenarios_of(digest, lambda: self._uploaded("scenarios", digest))
         if scenarios is None:
-            sensitivities = decode_sensitivities(self._uploaded("scenarios", digest))
-            kernel, names = BUMPS_OPERATION, column_names(expand(sensitivities, snapshot))
+            expansion = expand(decode_sensitivities(self._uploaded("scenarios", digest)), snapshot)
+            kernel, names = BUMPS_OPERATION, column_names(expansion)
         else:
             check_fit(work.market_digest, market, digest, scenarios)
-            kernel, names = "calibrate", scenarios.names
+            kernel, names, expansion = "calibrate", scenarios.names, None
         factor_count = view_of(market).quote_use_count  # at most one a quote
         if factor_count > cost.FACTOR_COUNT_MAX:
             sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
             raise RequestError("TOO_LARGE", sentence)
         is_detailed = work.detail == Detail.ALL or kernel == BUMPS_OPERATION
         per_tile = cost.scenarios_per_tile(len(names), factor_count)
-        return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel)
+        return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel), expansion
 
     def _uploaded(self, what: str, digest: str) -> bytes:
         try:
