@@ -37,6 +37,7 @@ REQUIRED = (
     "result after the end of its run",
     "result of a decided tile",
     "result over an older connection",
+    "results waited for company",
     "retry accepted",
     "running lease trimmed",
     "running tile stopped",
