@@ -59,7 +59,7 @@ KERNEL_VERSIONS = {
     "monte_carlo.normals": "1",
     "option.rows": "1",
     "rates.rollback": "1",
-    "suitability.numbers": "1",
+    "suitability.numbers": "2",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -71,11 +71,12 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
-    "bermudan": "2",
+    "bermudan": "3",
     "blocks": "1",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
+    "greeks": "1",
     "option": "3",
     "optionlet": "3",
     "probe.noop": "1",
@@ -95,6 +96,9 @@ TABLE_OPERATION = "table"
 SUITABILITY_OPERATION = "suitability"
 BLOCKS_OPERATION = "blocks"
 """Taking row blocks from where the plan says they end: nodes with such blocks need it beside their own operation."""
+
+GREEKS_OPERATION = "greeks"
+"""What value nodes need beside their program where gamma or theta is asked for."""
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
@@ -121,6 +125,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "bumps": _CALIBRATION_KERNELS,
     "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
+    GREEKS_OPERATION: (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

@@ -16,8 +16,9 @@ from xip_core.graph import cost
 from xip_core.graph.blocks import aligned_ends
 from xip_core.graph.cost import TileShape
 from xip_core.graph.plan import InputRef, Node, NodeKind
-from xip_core.kernel_versions import BLOCKS_OPERATION, OPERATION_VERSIONS, requirements
+from xip_core.kernel_versions import BLOCKS_OPERATION, GREEKS_OPERATION, OPERATION_VERSIONS, requirements
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.run_spec import GREEKS
 
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
@@ -100,7 +101,13 @@ def _rows_of_a_block(rows_max: int, row_count: int, ends: Sized | None) -> int:
 
 
 def value_node(
-    node_id: int, resolve: Node, calibrate: Node, rows: np.ndarray, groups: np.ndarray, source: int
+    node_id: int,
+    resolve: Node,
+    calibrate: Node,
+    rows: np.ndarray,
+    groups: np.ndarray,
+    source: int,
+    measures: tuple[str, ...] = (),
 ) -> Node:
     """
     Row blocks of *resolve* x scenario blocks of *calibrate*.
@@ -108,7 +115,9 @@ def value_node(
     Args:
         rows: the plan's numbers of the rows of *resolve*, which may be another source's.
         groups: leaf group of each.
+        measures: of the source; workers of older versions do not know all.
     """
+    greeks = () if set(GREEKS).isdisjoint(measures) else (GREEKS_OPERATION,)
     scenarios = min(calibrate.scenario_count, calibrate.scenarios_per_tile)
     ends = array("i", resolve.block_ends) or None
     block_rows = _rows_of_a_block(resolve.rows_per_tile, resolve.row_count, ends)
@@ -118,7 +127,7 @@ def value_node(
         kind=NodeKind.VALUE,
         kernel=resolve.kernel,
         kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=requirements(resolve.kernel, *_blocks(bool(resolve.block_ends))),
+        kernels=requirements(resolve.kernel, *_blocks(bool(resolve.block_ends)), *greeks),
         tile_count=resolve.tile_count * calibrate.tile_count,
         cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, block_rows, scenarios),
         inputs=(
