@@ -31,9 +31,9 @@ from tests.core.pricing.test_evaluate import Inputs
 from xip_core import samples
 from xip_core.graph.plan import NodeKind, digest_of
 from xip_core.graph.planner import plan_run
-from xip_core.model.market import decode_snapshot
+from xip_core.model.market import Snapshot, decode_snapshot
 from xip_core.model.run_spec import Detail, RiskWork, RunSpec
-from xip_core.model.scenario import decode_scenarios
+from xip_core.model.scenario import ScenarioSet, decode_scenarios
 from xip_core.model.trade import decode_trade
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.evaluate import evaluate_tile
@@ -141,7 +141,7 @@ def values_of_options() -> Work:
 def calibration() -> Work:
     snapshot, layout, scenarios, _ = sample_parts()
     calibrate_tile(snapshot, layout, scenarios, 0, 32)
-    return lambda: calibrate_tile(snapshot, layout, scenarios, 32, 64)
+    return lambda: calibrated_anew(snapshot, layout, scenarios, 32, 64)
 
 
 def calibration_of_joint_moves() -> Work:
@@ -149,7 +149,13 @@ def calibration_of_joint_moves() -> Work:
     snapshot, layout, _, _ = sample_parts()
     scenarios = decode_scenarios(joint_scenarios(128))
     calibrate_tile(snapshot, layout, scenarios, 0, 64)
-    return lambda: calibrate_tile(snapshot, layout, scenarios, 64, 128)
+    return lambda: calibrated_anew(snapshot, layout, scenarios, 64, 128)
+
+
+def calibrated_anew(snapshot: Snapshot, layout: SnapshotLayout, scenarios: ScenarioSet, begin: int, end: int) -> None:
+    """Without what is known of the same block from the time before."""
+    layout.derived.pop("known_blocks", None)
+    calibrate_tile(snapshot, layout, scenarios, begin, end)
 
 
 def value_tiles() -> Work:

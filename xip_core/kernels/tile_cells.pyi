@@ -9,7 +9,7 @@ Longs = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
 Sparse = tuple[Indices, Indices, Floats]
 
-def versions(market: Floats, base: Floats, factors: Longs) -> tuple[Longs, Longs]: ...
+def versions(market: Floats, base: Floats | None, factors: Longs) -> tuple[Longs, Longs]: ...
 def add_quotients(
     values: Floats,
     market: Floats,

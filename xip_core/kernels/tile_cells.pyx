@@ -74,7 +74,8 @@ def versions(market, base, factors):
     Which scenarios have to be valued, and whose numbers the others have.
 
     Args:
-        market: float64 (F, S). base: float64 (F, 1). factors: int64 (n,) rows of both that are read.
+        market: float64 (F, S). base: float64 (F, 1), or None where every scenario differs from it.
+        factors: int64 (n,) rows of both that are read.
 
     Returns:
         int64 (V,), scenarios that differ from the base, and from each before them, in some bit of some factor; int64
@@ -83,13 +84,16 @@ def versions(market, base, factors):
     Raises:
         ValueError: a dtype or a shape is wrong, or a factor lies outside.
     """
-    cdef Held market_held = Held(market, np.float64, "market", 2), base_held = Held(base, np.float64, "base", 2)
+    cdef Held market_held = Held(market, np.float64, "market", 2), base_held
     cdef Held factor_held = Held(factors, np.int64, "factors")
     cdef Py_ssize_t factor_count = factor_held.size(), scenario_count = market_held.size(1), count, i
     cdef const int64_t* factor = <const int64_t*> factor_held.view.buf
     cdef const uint64_t* seen = <const uint64_t*> market_held.view.buf
-    cdef const uint64_t* of_base = <const uint64_t*> base_held.view.buf
-    if base_held.size(0) != market_held.size(0) or base_held.size(1) != 1:
+    cdef const uint64_t* of_base = NULL
+    if base is not None:
+        base_held = Held(base, np.float64, "base", 2)
+        of_base = <const uint64_t*> base_held.view.buf
+    if of_base != NULL and (base_held.size(0) != market_held.size(0) or base_held.size(1) != 1):
         raise ValueError(f"base must have one column of {market_held.size(0)} factors, got shape {np.shape(base)}")
     for i in range(factor_count):
         if not 0 <= factor[i] < market_held.size(0):
@@ -104,7 +108,11 @@ def versions(market, base, factors):
     with nogil:
         for i in range(factor_count):
             mix_loop(
-                scenario_count, seen + factor[i] * scenario_count, of_base[factor[i]], mixed, mixed + scenario_count)
+                scenario_count, seen + factor[i] * scenario_count, 0 if of_base == NULL else of_base[factor[i]], mixed,
+                mixed + scenario_count)
+        if of_base == NULL:
+            for i in range(scenario_count):
+                mixed[scenario_count + i] = 1
         count = number_versions(
             seen, scenario_count, factor, factor_count, mixed, mixed + scenario_count, first_at, version_at)
     return first[:count].copy(), version

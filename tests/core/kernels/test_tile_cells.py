@@ -42,6 +42,20 @@ def test_versions_are_those_of_bytes_compared_one_by_one(seed: int, factor_count
     factors = draw.choice(6, factor_count, replace=False)
     kept, version_of = tile_cells.versions(market, base, factors)
     assert (kept.tolist(), version_of.tolist()) == versions_by_hand(market, base, factors)
+    kept, version_of = tile_cells.versions(market, None, factors)
+    first = {market[factors, scenario].tobytes(): scenario for scenario in reversed(range(scenario_count))}
+    assert kept.tolist() == sorted(first.values())
+    assert [kept[version] for version in version_of] == [
+        first[market[factors, scenario].tobytes()] for scenario in range(scenario_count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "factors"), [(np.zeros((2, 1)), [0]), (np.zeros((3, 2)), [0]), (np.zeros((3, 1)), [3]), (None, [-1])]
+)
+def test_versions_of_arrays_that_do_not_fit_are_refused(base: np.ndarray | None, factors: list[int]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        tile_cells.versions(np.zeros((3, 4)), base, np.array(factors))
 
 
 # ---- quotients -------------------------------------------------------------------------------------------------------
