@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from xip_core.graph import cost
+from xip_core.graph.cost import TileShape
 from xip_core.graph.nodes import ScenarioShape, calibrate_node, reduce_node, resolve_node, sum_node, value_node
 from xip_core.graph.plan import Groups, Node, Plan, Source
 from xip_core.pricing.reduce import reduce_tile
@@ -43,12 +44,13 @@ class Outputs:
 def a_plan(row_blocks: int, group_count: int, scenario_count: int) -> tuple[Plan, Node, Node]:
     """A plan of swaps in *row_blocks* blocks, every group in most of them; its value and its sum node."""
     per_tile = cost.scenarios_per_tile(scenario_count, 1200)
-    shape = ScenarioShape(scenario_count, per_tile)
-    block_rows = cost.rows_per_tile("terms", "rates", 10**9, per_tile, is_detailed=False)
+    tile = TileShape(per_tile, is_detailed=False, resolved_size_bytes=cost.RESOLVED_SIZE_BYTES_MAX)
+    shape = ScenarioShape(scenario_count, tile)
+    block_rows = cost.rows_per_tile("terms", "rates", 10**9, tile)
     rows = np.arange(row_blocks * block_rows, dtype="<i4")
     groups = np.random.default_rng(7).integers(0, group_count, len(rows), dtype="<i4")
     calibrate = calibrate_node(0, shape, 0)
-    resolve = resolve_node(1, "terms", "rates", rows, shape, 0)
+    resolve = resolve_node(1, "terms", "rates", rows, tile, 0)
     resolve = msgspec.structs.replace(resolve, tile_count=row_blocks, rows_per_tile=block_rows)
     value = value_node(2, resolve, calibrate, rows, groups, 0)
     summed = sum_node(3, value)

@@ -67,9 +67,13 @@ class Outcome(msgspec.Struct, frozen=True):
             click.echo(self.run.run_id)
 
     def _prints_ladders(self, output: str) -> bool:
-        """As data; the screen and JSON have them among the other tables."""
+        """As data, where there are any; the screen and JSON have them among the other tables."""
         assert self.inputs is not None
-        return output in ("csv", "crif") and is_sensitivity_set(self.inputs.scenarios)
+        if output not in ("csv", "crif") or not is_sensitivity_set(self.inputs.scenarios):
+            return False
+        assert self.summary is not None
+        tables = [lines.aggregate.measure for lines in self.summary.aggregates]
+        return output == "crif" or self.results is not None or "ladder" in tables or not tables
 
 
 class Followed(msgspec.Struct):
@@ -166,6 +170,7 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
         aggregates=options.aggregates(),
+        covariance=inputs.covariance,
         detail=options.travelling_detail,
         risk_classes=options.risk_class,
         since=options.since,

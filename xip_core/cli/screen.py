@@ -129,7 +129,7 @@ def aggregate_table(lines: AggregateLines) -> Table:
         table.columns[-1].justify = "left"
     for record in shown:
         cells = [_escape(str(record[name])) for name in labels] or ["all"]
-        cells += [_money(record[name]) for name in numbers]
+        cells += [_pure_number(record[name]) if name in _PURE_NUMBERS else _money(record[name]) for name in numbers]
         if "trades" in others:
             used, expected = record["rows_used"], record["rows_expected"]
             cells.append(f"{used:,}" if used == expected else f"[yellow]{used:,} of {expected:,}[/]")
@@ -141,6 +141,9 @@ def aggregate_table(lines: AggregateLines) -> Table:
         table.caption_justify = "left"
     return table
 
+
+_PURE_NUMBERS = ("skewness", "excess_kurtosis")
+"""Columns without a currency, of order one."""
 
 _OTHER_FIELDS = {"trades": "rows_used", "drivers": "drivers"}
 """Columns beside labels and numbers, and the field that says whether a table has them."""
@@ -445,6 +448,10 @@ def _money(value: float) -> str:
     if math.isnan(value):
         return "[yellow]–[/]"
     return "0" if abs(value) < 0.5 else f"{value:,.0f}"
+
+
+def _pure_number(value: float) -> str:
+    return "[yellow]–[/]" if math.isnan(value) else f"{value:.4f}"
 
 
 def _cents(value: float | None) -> str:

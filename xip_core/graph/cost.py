@@ -10,26 +10,31 @@ for calibrate tile j), which leaves one shape to choose, rows x scenarios, by si
 
 * **Early first result.** Values wait for one scenario block of calibrating, so a block is an eighth of the scenarios,
   32 of 251, 60 ms; and at least 32 because kernels run along scenarios: four AVX-512 registers hide their latency.
-* **Overhead below 5 %.** Fetching inputs, encoding and recording a tile costs about 300 us whatever is in it. So a
-  value tile should take 6 ms together with its eighth of what resolving its rows takes, compiled 3 us for a forward and
-  14 us for a swap. Where other limits bind first, of cheap rows or of details that travel, overhead is larger, of less.
+* **Overhead below 5 %.** Fetching inputs, encoding and recording a tile costs about 300 us of its worker whatever is in
+  it, and as much of the one scheduler. So a value tile should take 6 ms together with its eighth of what resolving its
+  rows takes, compiled 3 us for a forward and 14 us for a swap. Where other limits bind first, of cheap rows or of
+  details that travel, overhead is larger, of less.
 * **All cores busy on a small book.** A group is cut into at least four row blocks, as long as each is worth its tiles.
 * **Little lost when a worker dies or a run is cancelled.** A resolve tile takes at most 250 ms, a value tile 30 ms,
   or what its single row takes (160 ms for a Bermudan swaption, which polls between exercises). Rows that are resolved
   in Python, legs that compound or reset, take fifty times what their group declares; they poll row by row.
 * **Details travel together, where they travel.** The detail of a tile (8 bytes of number and 1 of status a cell, 36 a
   row) stays within 256 kB, so that several tiles of a lease share a message of 1 MiB. Where a run asks for no detail of
-  its scenarios, what travels are sums by leaf group, 24 bytes a scenario each: at most 2 MiB if every row were one.
+  its scenarios, what travels are sums by leaf group, 24 bytes a scenario each: at most 2 MiB, if as many of the run's
+  groups as there are rows in the tile meet in it.
 * **Memory, even for heavy rows.** Resolved rows are 0.2 kB (a forward) to 6.5 kB (a cap); they stay in the memos of
   workers, where a block of typical ones is at most 4 MiB, so that a memo of 256 MiB holds some even of rows ten times
-  as heavy, thirty years quarterly and amortising. A block of calibrated scenarios travels, 8 bytes a factor, and stays
-  within 768 kB for the failures beside it.
+  as heavy, thirty years quarterly and amortising. Where the book has work for 128 tiles that are twice or four times as
+  large, blocks of 8 or 16 MiB, of the heaviest rows a memo then holds one: a scheduler's work shrinks by as much. There
+  are these three sizes, none between, so that a book of a few trades more is cut alike and tiles of earlier runs can be
+  taken over.
+  A block of calibrated scenarios travels, 8 bytes a factor, and stays within 768 kB for the failures beside it.
 
-Worked sizes: 60,000 swaps over 500 scenarios without detail are 65 blocks of 932 rows, each resolved in 13 ms to 4 MiB
-and valued in eight tiles of 5 ms. With details a block is 428 rows, a value tile 2.3 ms and 256 kB. 742 swaps and FRAs
-over 251 scenarios are one block of eight tiles. A book of 10^8 swaps over them is 124,000 row blocks with details, a
-million value tiles, and its plan 800 MB of row numbers. 10,000 scenarios (a historical VaR) over 1,200 factors are 157
-blocks of 64.
+Worked sizes: 60,000 swaps over 500 scenarios without detail are 17 blocks of 3,728 rows, each resolved in 52 ms to
+16 MiB and valued in eight tiles of 20 ms. With details a block is 428 rows, a value tile 2.3 ms and 256 kB. 742 swaps
+and FRAs over 251 scenarios are one block of eight tiles. A book of 10^8 swaps over them is 124,000 row blocks with
+details, a million value tiles, and its plan 800 MB of row numbers. 10,000 scenarios (a historical VaR) over 1,200
+factors are 157 blocks of 64.
 """
 
 from __future__ import annotations
@@ -50,9 +55,12 @@ SCENARIOS_PER_TILE_MIN = 32
 SCENARIOS_PER_TILE_MAX = 256
 ROW_BLOCKS_WANTED = 4
 VALUE_TILE_S_WORTH = 6e-3
+VALUE_TILES_WANTED = 128
 RESOLVE_TILE_S_MAX = 250e-3
 VALUE_TILE_S_MAX = 30e-3
-RESOLVED_SIZE_BYTES_MAX = 4 << 20
+RESOLVED_SIZE_BYTES = 4 << 20
+RESOLVED_SIZE_BYTES_MAX = 16 << 20
+
 CALIBRATED_SIZE_BYTES_MAX = 768 * 1024
 CALIBRATED_BYTES_PER_FACTOR = 8
 DETAIL_SIZE_BYTES_MAX = 256 * 1024
@@ -190,23 +198,45 @@ def scenarios_per_tile(scenario_count: int, factor_count: int) -> int:
     return min(-(-wanted // step) * step, largest, SCENARIOS_PER_TILE_MAX)
 
 
-def rows_per_tile(program: str, asset_class: str, row_count: int, scenarios: int, is_detailed: bool = True) -> int:
-    """
-    Rows of a tile of *scenarios* scenarios in a group of *row_count* rows; the module's head says why.
+def resolved_size_bytes(work_s: float) -> int:
+    """Size of a block of resolved rows in a source whose values take *work_s*: 4, 8 or 16 MiB."""
+    size_bytes, tile_s = RESOLVED_SIZE_BYTES, VALUE_TILE_S_WORTH
+    while size_bytes < RESOLVED_SIZE_BYTES_MAX and work_s >= VALUE_TILES_WANTED * 2.0 * tile_s:
+        size_bytes, tile_s = 2 * size_bytes, 2.0 * tile_s
+    return size_bytes
 
-    Args:
+
+class TileShape(msgspec.Struct, frozen=True):
+    """What the tiles of a source share: how wide they are, and what decides how many rows they have.
+
+    Attributes:
+        scenarios: of a block.
         is_detailed: the numbers of each row under each scenario travel.
+        resolved_size_bytes: of a block of rows, from `resolved_size_bytes`.
+        group_count: leaf groups of the run; sums of so many at most travel.
     """
+
+    scenarios: int
+    is_detailed: bool = True
+    resolved_size_bytes: int = RESOLVED_SIZE_BYTES
+    group_count: int = 1
+
+
+def rows_per_tile(program: str, asset_class: str, row_count: int, shape: TileShape) -> int:
+    """Rows of a tile in a group of *row_count* rows; the module's head says why."""
     cost = COST_CLASSES[program, asset_class]
-    value_s = cost.value_s_per_cell * scenarios
+    value_s = cost.value_s_per_cell * shape.scenarios
     largest = min(
         int(RESOLVE_TILE_S_MAX / cost.resolve_s_per_row),
         int(VALUE_TILE_S_MAX / value_s),
-        RESOLVED_SIZE_BYTES_MAX // cost.resolved_bytes_per_row,
-        SUMS_SIZE_BYTES_MAX // (SUMS_BYTES_PER_CELL * scenarios),
+        shape.resolved_size_bytes // cost.resolved_bytes_per_row,
     )
-    if is_detailed:
-        largest = min(largest, DETAIL_SIZE_BYTES_MAX // (DETAIL_BYTES_PER_CELL * scenarios + DETAIL_BYTES_PER_ROW))
+    if shape.is_detailed:
+        bytes_per_row = DETAIL_BYTES_PER_CELL * shape.scenarios + DETAIL_BYTES_PER_ROW
+        largest = min(largest, DETAIL_SIZE_BYTES_MAX // bytes_per_row)
+    groups_of_a_message = SUMS_SIZE_BYTES_MAX // (SUMS_BYTES_PER_CELL * shape.scenarios)
+    if shape.group_count > groups_of_a_message:
+        largest = min(largest, groups_of_a_message)
     worth_a_tile = int(VALUE_TILE_S_WORTH / (value_s + cost.resolve_s_per_row / SCENARIO_BLOCKS_WANTED))
     spread = -(-row_count // ROW_BLOCKS_WANTED)
     return max(1, min(largest, max(spread, worth_a_tile)))  # a row that is too heavy is a tile alone

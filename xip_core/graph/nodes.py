@@ -10,6 +10,7 @@ import numpy as np
 
 from xip_core.errors import RequestError
 from xip_core.graph import cost
+from xip_core.graph.cost import TileShape
 from xip_core.graph.plan import InputRef, Node, NodeKind
 from xip_core.kernel_versions import GREEKS_OPERATION, OPERATION_VERSIONS, requirements
 from xip_core.model.aggregates import Aggregate
@@ -17,22 +18,20 @@ from xip_core.model.run_spec import GREEKS
 
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
+QUADRATIC_OPERATION = "quadratic"
+"""The aggregate that simulates: a VaR of ladders and a covariance."""
+
 SUM_OPERATION = "sum"
 BUMPS_OPERATION = "bumps"
 """Of a calibrate node whose columns are bumps of a ladder."""
 
 
 class ScenarioShape(msgspec.Struct, frozen=True):
-    """How many scenarios there are, how many go into one tile, and what makes markets of them: "bumps" of a ladder.
-
-    Attributes:
-        is_detailed: each row's numbers under each of them travel.
-    """
+    """How many scenarios there are, how tiles are cut, and what makes markets of them: "bumps" of a ladder."""
 
     scenario_count: int
-    per_tile: int
+    tile: TileShape
     kernel: str = "calibrate"
-    is_detailed: bool = True
 
 
 def calibrate_node(node_id: int, shape: ScenarioShape, source: int) -> Node:
@@ -43,19 +42,19 @@ def calibrate_node(node_id: int, shape: ScenarioShape, source: int) -> Node:
         kernel=shape.kernel,
         kernel_version=OPERATION_VERSIONS[shape.kernel],
         kernels=requirements(shape.kernel),
-        tile_count=-(-shape.scenario_count // shape.per_tile),
-        cost_s=cost.CALIBRATE_S_PER_SCENARIO * min(shape.scenario_count, shape.per_tile),
+        tile_count=-(-shape.scenario_count // shape.tile.scenarios),
+        cost_s=cost.CALIBRATE_S_PER_SCENARIO * min(shape.scenario_count, shape.tile.scenarios),
         scenario_count=shape.scenario_count,
-        scenarios_per_tile=shape.per_tile,
+        scenarios_per_tile=shape.tile.scenarios,
         source=source,
     )
 
 
 def resolve_node(
-    node_id: int, program: str, asset_class: str, rows: np.ndarray, shape: ScenarioShape, source: int
+    node_id: int, program: str, asset_class: str, rows: np.ndarray, shape: TileShape, source: int
 ) -> Node:
     """Row blocks such that they make good value tiles with the scenario blocks of *shape*."""
-    block_rows = cost.rows_per_tile(program, asset_class, len(rows), shape.per_tile, shape.is_detailed)
+    block_rows = cost.rows_per_tile(program, asset_class, len(rows), shape)
     return Node(
         node_id=node_id,
         name=named(f"resolve {program}/{asset_class}", source),
@@ -204,13 +203,14 @@ def combine_node(node_id: int, name: str, inputs: list[Node], weights: tuple[flo
 
 def aggregate_node(node_id: int, vectors: Node, aggregate: Aggregate, group_count: int) -> Node:
     cells = group_count * vectors.scenario_count
+    operation = QUADRATIC_OPERATION if aggregate.measure == "delta_gamma_var" else AGGREGATE_OPERATION
     return Node(
         node_id=node_id,
         name=f"aggregate {aggregate.label}",
         kind=NodeKind.AGGREGATE,
-        kernel=AGGREGATE_OPERATION,
-        kernel_version=OPERATION_VERSIONS[AGGREGATE_OPERATION],
-        kernels=requirements(AGGREGATE_OPERATION),
+        kernel=operation,
+        kernel_version=OPERATION_VERSIONS[operation],
+        kernels=requirements(operation),
         tile_count=1,
         cost_s=cost.REDUCE_S_PER_TILE * vectors.tile_count + cost.AGGREGATE_S_PER_CELL * cells,
         inputs=(InputRef(vectors.node_id),),

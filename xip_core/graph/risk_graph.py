@@ -19,9 +19,10 @@ from xip_core.errors import ArgumentError, RequestError
 from xip_core.graph import cost, nodes
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import UNCLASSIFIED, Groups, Node, Plan, PlannedQuarantine
+from xip_core.graph.quadratic import check_delta_gamma
 from xip_core.graph.rows import GROUPS
 from xip_core.graph.sources import Blob, ReadSource, read_sources
-from xip_core.model.aggregates import Aggregate, scenarios_of
+from xip_core.model.aggregates import MEASURES_OF_BUMPS, Aggregate, scenarios_of
 from xip_core.model.run_spec import RiskWork
 from xip_core.model.trade_labels import ASSET_CLASS
 from xip_core.risk.quantiles import check_scenario_count
@@ -68,15 +69,14 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
     keys = tuple(dict.fromkeys((ASSET_CLASS, *graph.keys, *mentioned)))
     sources = read_sources(graph.works, graph.names, keys, blob)
     groups, group_of_leaf = _leaf_groups(keys, sources)
-    if graph.is_by_trade:
-        sources = [_cut_for_trades(read, len(groups.labels)) for read in sources]
+    sources = [_with_tiles(read, len(groups.labels), graph.is_by_trade) for read in sources]
     builder = _Builder(sources, group_of_leaf, len(groups.labels))
     vectors = [builder.vector(at) for at in range(len(sources))]
     for combination in graph.combinations:
         vectors.append(builder.combine(combination, [vectors[at] for at in combination.inputs]))
     for table in graph.tables:
         vector = vectors[table.vector]
-        _check_scenarios(table.aggregate, sources[vector.source])
+        _check_scenarios(table.aggregate, sources[vector.source], blob)
         builder.aggregate(vector, table.aggregate)
     tile_count = sum(node.tile_count for node in builder.nodes)
     if tile_count > TILE_COUNT_MAX:
@@ -93,11 +93,23 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
     )
 
 
-def _cut_for_trades(read: ReadSource, group_count: int) -> ReadSource:
-    """Tiles whose sums fit a message though no two rows share one: few scenarios each, rows as if all detail went."""
-    per_tile = max(1, min(read.shape.per_tile, cost.REDUCED_CELLS_MAX // group_count))
-    shape = msgspec.structs.replace(read.shape, per_tile=per_tile, is_detailed=True)
-    return msgspec.structs.replace(read, shape=shape)
+def _with_tiles(read: ReadSource, group_count: int, is_by_trade: bool) -> ReadSource:
+    """
+    The source with what its rows and the run's groups say of its tiles. Where every trade is a group, sums of a tile
+    fit a message though no two rows share one: few scenarios each, rows as if all detail went.
+    """
+    tile = read.shape.tile
+    if is_by_trade:
+        scenarios = max(1, min(tile.scenarios, cost.REDUCED_CELLS_MAX // group_count))
+        tile = msgspec.structs.replace(tile, scenarios=scenarios, is_detailed=True)
+    work_s = sum(
+        cost.value_tile_s(*group, len(rows), read.shape.scenario_count)
+        for group, rows in zip(GROUPS, read.book.group_rows, strict=True)
+    )
+    tile = msgspec.structs.replace(
+        tile, resolved_size_bytes=cost.resolved_size_bytes(work_s), group_count=group_count
+    )
+    return msgspec.structs.replace(read, shape=msgspec.structs.replace(read.shape, tile=tile))
 
 
 class _Builder:
@@ -165,10 +177,11 @@ class _Builder:
 
     def _resolve(self, at: int, program: str, asset_class: str, rows: np.ndarray) -> Node:
         read = self._sources[at]
-        key = (*read.resolve_key, program, asset_class)
+        tile = read.shape.tile
+        key = (*read.resolve_key, tile, program, asset_class)
         if key not in self._resolves:
             numbered = rows + np.int32(read.source.row_begin)
-            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, read.shape, at)
+            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, tile, at)
             self._resolves[key] = self._add(node)
         return self._resolves[key]
 
@@ -228,12 +241,16 @@ def _quarantine(sources: Sequence[ReadSource], group_of_leaf: list[np.ndarray]) 
     ]
 
 
-def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
+def _check_scenarios(aggregate: Aggregate, read: ReadSource, blob: Blob) -> None:
     """
     Raises:
-        RequestError: NO_SCENARIO; TOO_FEW_SCENARIOS, a quantile is not told by so few.
+        RequestError: NO_SCENARIO; TOO_FEW_SCENARIOS, a quantile is not told by so few; those of `check_delta_gamma`.
     """
     _check_bumps(aggregate, read)
+    if aggregate.measure == "delta_gamma_var":
+        assert read.expansion is not None, "checked with the bumps"
+        check_delta_gamma(aggregate, read.expansion, blob)
+        return
     scenario_count = len(scenarios_of(aggregate, read.scenario_names))
     if not aggregate.q:
         return
@@ -246,12 +263,13 @@ def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
 def _check_bumps(aggregate: Aggregate, read: ReadSource) -> None:
     """
     Raises:
-        RequestError: BAD_AGGREGATE, a ladder of scenarios that are no bumps, or anything else of bumps.
+        RequestError: BAD_AGGREGATE, a measure of ladders over scenarios that are no bumps, or one of scenarios over
+            bumps.
     """
     has_bumps = read.shape.kernel == BUMPS_OPERATION
-    if aggregate.measure == "ladder" and not has_bumps:
-        sentence = "a ladder is made of sensitivities, which the run must have in place of scenarios"
+    if aggregate.measure in MEASURES_OF_BUMPS and not has_bumps:
+        sentence = f"a {aggregate.measure} is made of sensitivities, which the run must have in place of scenarios"
         raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")
-    if aggregate.measure not in ("ladder", "sum", "pnl") and has_bumps:
-        sentence = "bumps are no scenarios of a distribution; ask for ladder, sum or pnl"
+    if aggregate.measure not in (*MEASURES_OF_BUMPS, "sum", "pnl") and has_bumps:
+        sentence = "bumps are no scenarios of a distribution; ask for ladder, delta_gamma_var, sum or pnl"
         raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")

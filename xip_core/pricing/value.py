@@ -37,9 +37,12 @@ UNDERLYING_STEP = 0.01  # report delta is for +1 % of the underlying
 LOGNORMAL_STEP = 0.01  # report vega is for +0.01 of a lognormal volatility
 NORMAL_STEP = 1e-4  # and for +1 bp of a normal one
 
-PAIRS_PER_STEP = 5_000_000
-"""(factor, weight) pairs times scenarios between two polls: 5 ms on the machine of bench/README.md, at 1 ns a pair with
-its share of an exponential. One scenario of the heaviest tile, 4 MiB of resolved rows, has less than 400,000."""
+PAIRS_PER_STEP = 80_000_000
+"""(factor, weight) pairs times scenarios between two polls: 20 ms on the machine of bench/README.md, at 0.25 ns a pair
+with its share of an exponential. So tiles of the usual length are valued in one step."""
+
+SCENARIOS_PER_STEP_MIN = 32
+"""Kernels run along scenarios: of fewer at once each costs up to twice as much."""
 
 OPTION_PAIRS = 40
 """What pricing an option costs, in pairs."""
@@ -93,7 +96,7 @@ def row_values(columns: Columns, market: Floats) -> Floats:
         float64 (row_count, scenario_count), base currency; NaN where the market is.
     """
     scenario_count = market.shape[1]
-    per_step = max(1, PAIRS_PER_STEP // (_pair_count(columns) or 1))
+    per_step = max(SCENARIOS_PER_STEP_MIN, PAIRS_PER_STEP // (_pair_count(columns) or 1))
     if scenario_count <= per_step:
         poll()
         return _block_values(columns, market)

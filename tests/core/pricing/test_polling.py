@@ -139,6 +139,7 @@ def test_a_kernel_sees_no_more_than_a_step_between_two_questions(monkeypatch: py
     """Of a tile of any size: here the step is made small instead of the tile large."""
     step_max = 1_500
     monkeypatch.setattr(value, "PAIRS_PER_STEP", step_max)
+    monkeypatch.setattr(value, "SCENARIOS_PER_STEP_MIN", 1)
     plan, inputs = a_run(good_book(), ("pv",))
     questions = Questions()
 
@@ -157,6 +158,7 @@ def test_a_kernel_sees_no_more_than_a_step_between_two_questions(monkeypatch: py
 def test_blocks_of_a_kernel_move_no_bit(monkeypatch: pytest.MonkeyPatch, pairs_per_step: int) -> None:
     whole = bytes_of(evaluate_all(*a_run(good_book())))
     monkeypatch.setattr(value, "PAIRS_PER_STEP", pairs_per_step)
+    monkeypatch.setattr(value, "SCENARIOS_PER_STEP_MIN", 1)
     assert bytes_of(evaluate_all(*a_run(good_book()))) == whole
 
 
