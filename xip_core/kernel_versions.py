@@ -59,7 +59,7 @@ KERNEL_VERSIONS = {
     "monte_carlo.normals": "1",
     "option.rows": "1",
     "rates.rollback": "1",
-    "suitability.numbers": "1",
+    "suitability.numbers": "2",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -71,7 +71,7 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
-    "bermudan": "2",
+    "bermudan": "3",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",

@@ -19,7 +19,7 @@ rolled back with the right, flow by flow from the exercise at which it is known:
 exercise it first belongs to joins what is rolled back an exercise earlier.
 
 This grid is coarse: on ORE's example of ten years the value is 1.5e-4 above that of a fine one. It is kept because
-the number is then the one desks compare with, to 1e-8; `grid_points` makes it finer.
+the number is then the one desks compare with, to 1e-12; `grid_points` makes it finer.
 
 Sources: P. Hagan, Evaluating and hedging exotic swap instruments via LGM (2004); P. Hagan, Methodology for callable
 swaps and Bermudan "exercise into" swaptions (2004), on convolution; F. Jamshidian, An exact bond option formula (1989).

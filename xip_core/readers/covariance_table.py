@@ -43,13 +43,14 @@ def read_covariance(path: Path) -> bytes:
         InputError: with path and line.
         RequestError: BAD_COVARIANCE, TOO_LARGE.
     """
-    encoded = _from_json(path) if path.name.removesuffix(".gz").endswith(".json") else _from_csv(path)
+    content = read_bytes(path)
+    is_json = content.lstrip().startswith(b"{")  # whatever its name: a saved graph names blobs by their digest
+    encoded = _from_json(content, path) if is_json else _from_csv(path)
     decode_covariance(encoded)
     return encoded
 
 
-def _from_json(path: Path) -> bytes:
-    content = read_bytes(path)
+def _from_json(content: bytes, path: Path) -> bytes:
     if b'"matrix"' not in content:
         return content
     try:

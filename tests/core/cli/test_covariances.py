@@ -13,7 +13,10 @@ import pytest
 
 from tests.core.ore_directory import ORE, REPOSITORY, needs_ore
 from tests.core.small_market import a_snapshot
+from xip_core import samples
+from xip_core.cli.ladders import wanted_ladders
 from xip_core.cli.main import run_command
+from xip_core.client.graph import Graph
 from xip_core.client.requests import aggregates_of
 from xip_core.errors import InputError, RequestError
 from xip_core.graph.plan import digest_of
@@ -109,6 +112,21 @@ def test_csv_and_json_give_one_blob(tmp_path):
     expected = encode_covariance(covariance_of((OIL, OIS), np.array([[1.0, -1.5], [-1.5, 4.0]])))
     (tmp_path / "c.json").write_bytes(expected)
     assert [read_covariance(tmp_path / name) for name in ("a.csv", "b.json", "c.json")] == [expected] * 3
+
+
+def test_saved_graph_brings_its_covariance(capsys, folder):
+    blob = encode_covariance(covariance_of((DOLLAR,), np.array([[0.36]])))
+    graph = Graph()
+    sample = samples.load("cross-asset")
+    ladders = graph.value(sample.book, sample.market, wanted_ladders(("fx name=USD gamma",), None))
+    graph.reduce("delta_gamma_var", ladders, q=0.99, method="monte_carlo", count=1000, covariance=blob)
+    code, out, err = called(capsys, "plan", "--graph", graph.save(folder / "saved"), "--output", "json")
+    assert code == 0, err
+    assert "quadratic" in out
+    (folder / "saved" / digest_of(blob)).write_text(f",{DOLLAR}\n{DOLLAR},-0.36\n")
+    code, _, err = called(capsys, "plan", "--graph", folder / "saved" / "graph.json")
+    assert code == 1
+    assert "a variance must be at least 0" in err
 
 
 @pytest.mark.parametrize(
