@@ -337,6 +337,8 @@ class ObjectBuilder:
                 commodity = self._commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
+            case "security":
+                return quote_matrix(quotes, [use.quote for use in self._layout.objects[name].quotes])
             case "hazard":
                 return self._hazard(short_name, market, quotes, columns)
             case "inflation" | "year_on_year":

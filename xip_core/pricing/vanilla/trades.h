@@ -235,8 +235,11 @@ static void finish_credit(line_reader *reader, trade_record *trade, const trade_
         trade->forward_source = word_number(reader, REFERENCE_WORD, words->reference, NULL);
         if (reader->buffer->leg[trade->leg_begin].kind == FLOATING_LEG)
             trade->caps = words->leg[0].caps, trade->floors = words->leg[0].floors;
-        if (!words->credit.size)
+        if (!words->credit.size) {
+            if (words->security.size)
+                pair_number(reader, BOND_CURVE_WORD, words->credit, words->security, NULL);
             return;
+        }
     } else {
         trade->calendar = reader->weekend_calendar;
         trade->has_upfront_date = trade->end_day != NO_DAY;
@@ -338,7 +341,7 @@ static void read_line(line_reader *reader, book_line *line, trade_record *trade)
     reader->is_broken = reader->is_missing = 0;
     memset(trade, 0, sizeof *trade);
     memset(&words, 0, sizeof words);
-    words.security.text = "";
+    words.security.text = words.credit.text = "";
     trade->leg_begin = (int32_t)reader->buffer->leg_count;
     trade->premium_begin = (int32_t)reader->buffer->premium_count;
     trade->survival_source = -1;
