@@ -6,6 +6,7 @@ one sum made here is the total over asset classes. A sum of fewer rows than expe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -175,12 +176,12 @@ def _line(
     scenarios: Sequence[str],
 ) -> AssetClassLine:
     def extreme(scenario: int) -> Extreme | None:
-        if len(scenarios) < 2:
+        if len(scenarios) < 2 or not used[scenario]:
             return None
         is_partial = bool(used[scenario] < expected[scenario])
         return Extreme(scenarios[scenario], float(pnl[scenario]), is_partial)
 
-    pv, delta, vega, dv01 = measures
+    pv, delta, vega, dv01 = measures if used[0] else (math.nan,) * 4  # of no trade there is no number, not even 0
     worst, best = extreme(int(pnl.argmin())), extreme(int(pnl.argmax()))
     return AssetClassLine(name, int(used[0]), int(expected[0]), pv, delta, vega, dv01, worst, best)
 

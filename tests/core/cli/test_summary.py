@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from tests.core.client.server import BOOK, reduce_block, value_block
 from xip_core.cli.summary import asset_class_lines, quarantine_lines, trade_lines
 from xip_core.client.heads import trade_labels
@@ -27,6 +31,15 @@ def test_the_total_adds_asset_classes_and_finds_its_own_extremes():
     assert (total.pv, total.dv01) == (150.0, -150.0)
     assert total.worst is not None
     assert (total.worst.scenario, total.worst.pnl, total.worst.is_partial) == ("crash", -50.0, True)
+
+
+def test_of_no_trade_there_is_no_number():
+    """Neither a value nor an extreme: a sum of nothing is 0, and 0 would be shown as a value."""
+    columns = reduce_block()
+    columns["rows_used"] = np.zeros_like(columns["rows_used"])
+    for line in asset_class_lines(totals_of(columns), ["base", "rates up", "crash"]):
+        assert all(math.isnan(value) for value in (line.pv, line.delta, line.vega, line.dv01))
+        assert (line.trades_used, line.worst, line.best) == (0, None, None)
 
 
 def test_quarantine_is_told_by_reason_with_the_first_trades():
