@@ -71,10 +71,11 @@ KERNEL_VERSIONS = {
 OPERATION_VERSIONS = {
     "aggregate": "1",
     "average": "3",
-    "bermudan": "2",
+    "bermudan": "3",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
+    "greeks": "1",
     "option": "3",
     "optionlet": "3",
     "probe.noop": "1",
@@ -92,6 +93,9 @@ TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
 SUITABILITY_OPERATION = "suitability"
+
+GREEKS_OPERATION = "greeks"
+"""What value nodes need beside their program where gamma or theta is asked for."""
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
@@ -117,6 +121,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "bumps": _CALIBRATION_KERNELS,
     "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
+    GREEKS_OPERATION: (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),

@@ -28,7 +28,6 @@ MARKETS = 8
 
 
 REACHED = {  # where it is not 1e-7 of the notional
-    "BERMUDAN_SWAPTION": 2e-7,
     # Their floorlets fix days away from the nodes of the cap surface; why the bond's is more is not known.
     "Bond_Floating": 1e-5,
     "FLOOR_USD": 1e-6,

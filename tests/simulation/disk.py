@@ -79,6 +79,7 @@ class Tables:
         self.origins: dict[str, dict[tuple[int, int], str]] = {}  # of these: the run each was computed in
         self.objects: dict[str, dict[tuple[int, int], str]] = {}
         self.pruned: dict[str, None] = {}
+        self.notes: dict[str, dict[str, str]] = {}
 
     def apply(self, entry: Entry) -> None:
         batch = entry.batch
@@ -95,6 +96,8 @@ class Tables:
             self.records[record[0]].append(record)
         for run_id, node_id, tile, block in batch.outputs:
             self.outputs[run_id, node_id, tile] = block
+        for run_id, kind, content in batch.notes:
+            self.notes.setdefault(run_id, {})[kind] = content
         for run_id, node_id, tile, names in batch.objects:
             self.objects.setdefault(run_id, {})[node_id, tile] = names
         for attempt in batch.attempts:
@@ -142,7 +145,7 @@ class Tables:
 
     def _erase(self, run_id: str) -> None:
         """One table of a pruned run, in the order of `store.pruning`: records are the last to go."""
-        for rows in (self.origins, self.quarantine, self.attempts, self.objects):
+        for rows in (self.origins, self.quarantine, self.attempts, self.objects, self.notes):
             if rows.pop(run_id, None):
                 return
         outputs = [key for key in self.outputs if key[0] == run_id]
@@ -352,6 +355,9 @@ class ModelStore:
     def live_runs(self) -> list[StoredRun]:
         tables = self.disk.tables
         return [stored for run_id in tables.runs if run_id not in tables.finished and (stored := self.run(run_id))]
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        return self.disk.tables.notes.get(run_id, {})
 
     def _unpruned(self) -> Iterator[StoredRun]:
         """Newest first."""

@@ -24,8 +24,10 @@ from tests.simulation.disk import Disk, Entry, Tables
 from tests.simulation.takeovers import Takeovers
 from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, tiles_needed
 from xip_core.graph.plan import Node, NodeKind
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
+from xip_scheduler.core.runs import RestoredRun
 from xip_scheduler.core.words import RunState
 from xip_scheduler.store import audit
 from xip_scheduler.store.protocol import Batch, FinishedRun, TileRecord
@@ -468,6 +470,26 @@ class Ghost:
             tries = sorted(row[1:3] for row in kept if (run.run_id, *row[1:3]) not in self.decided)
             known = [(node_id, tile) for node_id, tile, _ in run.attempts]
             self.demand(known == tries, "S19", f"{run.run_id}: attempts at {known}, stored {tries}")
+            self._check_account(core, run)
+
+
+    def _check_account(self, core: Core, run: RestoredRun) -> None:
+        """S12: no tile is accounted for twice, whatever was restored, and what was stored is not forgotten."""
+        account = core.account(run.run_id)
+        assert account is not None
+        note = self.disk.tables.notes.get(run.run_id, {}).get("account", "")
+        stored = msgspec.json.decode(note, type=RunAccount) if note else RunAccount()
+        timed = {node.node_id: node.tiles_timed for node in stored.nodes}
+        for node, done, failed, reused in zip(account.nodes, run.done, run.failed, run.reused, strict=True):
+            own_count = _tile_count(done) - _tile_count(failed) - reused
+            stored_count = timed.get(node.node_id, 0)
+            sentence = f"{node.tiles_timed} tiles are timed, stored {stored_count}, computed {own_count}"
+            is_right = stored_count <= node.tiles_timed <= own_count
+            self.demand(is_right, "S12", f"{run.run_id} node {node.node_id}: {sentence}")
+
+
+def _tile_count(spans: tuple[tuple[int, int], ...]) -> int:
+    return sum(end - begin for begin, end in spans)
 
 
 def _recorded_tiles(tables: Tables) -> set[Tile]:

@@ -195,8 +195,8 @@ class SchedulerNode:
         limits = Limits(
             epoch_block=world.epoch_block, gathering_s=world.gathering_s, tenant_weights=world.tenant_weights
         )
-        self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
-        self.journal.view = self.core.run
+        self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s(), self._wall_clock_s())  # type: ignore[arg-type]  # models
+        self.journal.view, self.journal.account = self.core.run, self.core.account
         self.spy = SpiedCore(self)
         self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
         self.admission = Admission(self.driver, world.live_runs_max, world.tenant_live_runs_max)

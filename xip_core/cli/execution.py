@@ -21,7 +21,7 @@ from xip_core.cli.inputs import RunInputs
 from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import RequestError
-from xip_core.model.run_spec import MEASURES, Priority
+from xip_core.model.run_spec import DEFAULT_MEASURES, Priority
 from xip_core.model.sensitivity_head import is_sensitivity_set
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         inputs.book,
         inputs.market,
         inputs.scenarios,
-        options.measure_names() or MEASURES,
+        options.measure_names() or DEFAULT_MEASURES,
         request_id=options.request_id,
         name=inputs.name,
         tenant=options.tenant,

@@ -51,7 +51,7 @@ def _request(options: RequestOptions) -> tuple[RunSpec, Callable[[str], bytes]]:
     from xip_core.client.requests import aggregates_of
     from xip_core.errors import NotFoundError
     from xip_core.graph.plan import digest_of
-    from xip_core.model.run_spec import MEASURES, Detail, GraphWork, RiskWork, RunSpec
+    from xip_core.model.run_spec import DEFAULT_MEASURES, Detail, GraphWork, RiskWork, RunSpec
 
     work: RiskWork | GraphWork
     if options.graph is not None:
@@ -67,7 +67,7 @@ def _request(options: RequestOptions) -> tuple[RunSpec, Callable[[str], bytes]]:
             book_digest=digests[0],
             market_digest=digests[1],
             scenarios_digest=digests[2],
-            measures=options.measure_names() or MEASURES,
+            measures=options.measure_names() or DEFAULT_MEASURES,
             base_currency=head.base_currency,
             as_of=head.as_of,
             aggregates=aggregates_of(options.aggregates(), inputs.covariance),

@@ -121,7 +121,9 @@ def request_options(function: Function) -> Function:
             help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
         ),
         click.option("--graph", type=_FILE, metavar="FILE", help="A custom graph of several books, markets or days."),
-        click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]"),
+        click.option(
+            "--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01,gamma,theta.  [the first four]"
+        ),
         click.option(
             "--aggregate",
             multiple=True,

@@ -18,7 +18,8 @@
     AmountCurrency  the base currency; AmountUSD at the market's spot, empty without one
 
 A tenor between two vertices is shared by them linearly in time, one beyond the last counts there: the tents of ladders.
-Records of one risk factor (expiries of swaptions into several swaps, forward prices of one commodity) are added.
+Records of one risk factor (expiries of swaptions into several swaps, forward prices of one commodity) are added; what
+comes to exactly nothing has no line.
 
 A par ladder of a curve whose only rates are spreads of cross-currency swaps against flat dollars is Risk_XCcyBasis of
 the other currency.
@@ -161,6 +162,7 @@ def crif_of(
             amount, snapshot.base_currency, amount * dollar if dollar is not None else "",
         )
         for factor, amount in amounts.items()
+        if amount != 0.0
     )  # fmt: skip
     return Crif(lines, dict(left_out), tuple(writer.unplaced))
 

@@ -12,7 +12,7 @@ from xip_core.client.requests import aggregates_of, detail_of, signature_and_tab
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import Run
 from xip_core.model.run_spec import (
-    MEASURES,
+    DEFAULT_MEASURES,
     Detail,
     GraphWork,
     KernelWork,
@@ -44,7 +44,7 @@ class Submitting(ABC):
         book: bytes,
         market: bytes,
         scenarios: bytes,
-        measures: Sequence[str] = MEASURES,
+        measures: Sequence[str] = DEFAULT_MEASURES,
         *,
         as_of: str = "",
         base_currency: str = "",

@@ -12,8 +12,9 @@ from xip_core.errors import RequestError
 from xip_core.graph import cost
 from xip_core.graph.cost import TileShape
 from xip_core.graph.plan import InputRef, Node, NodeKind
-from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
+from xip_core.kernel_versions import GREEKS_OPERATION, OPERATION_VERSIONS, requirements
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.run_spec import GREEKS
 
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
@@ -72,7 +73,13 @@ def resolve_node(
 
 
 def value_node(
-    node_id: int, resolve: Node, calibrate: Node, rows: np.ndarray, groups: np.ndarray, source: int
+    node_id: int,
+    resolve: Node,
+    calibrate: Node,
+    rows: np.ndarray,
+    groups: np.ndarray,
+    source: int,
+    measures: tuple[str, ...] = (),
 ) -> Node:
     """
     Row blocks of *resolve* x scenario blocks of *calibrate*.
@@ -80,7 +87,11 @@ def value_node(
     Args:
         rows: the plan's numbers of the rows of *resolve*, which may be another source's.
         groups: leaf group of each.
+        measures: of the source; workers of older versions do not know all.
     """
+    needed = dict(requirements(resolve.kernel))
+    if not set(GREEKS).isdisjoint(measures):
+        needed |= requirements(GREEKS_OPERATION)
     scenarios = min(calibrate.scenario_count, calibrate.scenarios_per_tile)
     block_rows = min(resolve.rows_per_tile, resolve.row_count)
     return Node(
@@ -89,7 +100,7 @@ def value_node(
         kind=NodeKind.VALUE,
         kernel=resolve.kernel,
         kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=requirements(resolve.kernel),
+        kernels=tuple(sorted(needed.items())),
         tile_count=resolve.tile_count * calibrate.tile_count,
         cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, block_rows, scenarios),
         inputs=(

@@ -189,7 +189,9 @@ class _Builder:
         read = self._sources[at]
         groups = self._group_of_leaf[at][read.book.leaf_of_row[rows]]
         numbered = rows + np.int32(read.source.row_begin)
-        return self._add(nodes.value_node(len(self.nodes), resolve, calibrate, numbered, groups, at))
+        return self._add(
+            nodes.value_node(len(self.nodes), resolve, calibrate, numbered, groups, at, read.source.measures)
+        )
 
     def _summed(self, value: Node) -> Node:
         """What reduce reads of a value node."""

@@ -104,7 +104,9 @@ class VectorMeasure(msgspec.Struct, frozen=True):
 
 
 MEASURES_OF_VECTORS: dict[str, VectorMeasure] = {
-    "sum": VectorMeasure("the run's measures under the base", ("pv", "delta", "vega", "dv01"), takes=()),
+    "sum": VectorMeasure(
+        "the run's measures under the base", ("pv", "delta", "vega", "dv01", "gamma", "theta"), takes=()
+    ),
     "pnl": VectorMeasure("P&L under every scenario", ("pnl",)),
     "var": VectorMeasure("value at risk", ("var",), ("q",), ("rule", "scenarios"), QUANTILE_RULES),
     "es": VectorMeasure("expected shortfall", ("es",), ("q",), ("rule", "scenarios"), SHORTFALL_RULES),

@@ -5,10 +5,13 @@ payment. A floating one is growth over the deposit of its index times discount, 
 with H(begin) - H(end) + H(payment) of that deposit. The deposit is the index's own, whatever par coupons say elsewhere.
 
 The swaption of an exercise is that of the market's convention (model.market_lgm), to the end of the right's swap and at
-the right's rate. What its floating leg pays beyond the discount curve is paid pro rata with the fixed payments around.
+the right's rate. What its floating leg pays beyond the discount curve is paid with the fixed payments around, in shares
+that count the floating payments of a fixed period and not their days: the mapping of ORE's analytic LGM engine.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -132,9 +135,10 @@ def _swaption(
     for i, accrual in enumerate(accruals, start=1):
         bonds[i].append(Term(strike * accrual, discounting.at(pays[i])))
     forecasts = market.discounts(index.curve)
-    for begin, pay in zip(floating_days[:-1].tolist(), floating_days[1:].tolist(), strict=True):
-        right = min(int(np.searchsorted(fixed_days, pay)), len(pays) - 1)
-        share = (pay - pays[right - 1]) / (pays[right] - pays[right - 1])
+    rights = np.minimum(np.searchsorted(fixed_days, floating_days[1:]), len(pays) - 1)
+    shares = shares_by_count(rights)
+    for i, (begin, pay) in enumerate(pairwise(floating_days.tolist())):
+        right, share = int(rights[i]), float(shares[i])
         grown = (forecasts[begin], forecasts[pay] + 1, *discounting.at(pay))
         for place, weight in ((right - 1, 1.0 - share), (right, share)):
             if weight:
@@ -152,6 +156,14 @@ def _swaption(
             for terms, day in zip(bonds, pays, strict=True)
         ],
     )
+
+
+def shares_by_count(rights: DayNumbers) -> np.ndarray:
+    """Share of each floating payment that its fixed period's end takes: by count, 1/2 and 1 of two, not by days."""
+    counts = np.bincount(rights)
+    firsts = np.searchsorted(rights, rights)
+    shares: np.ndarray = (np.arange(1, len(rights) + 1) - firsts) / counts[rights]
+    return shares
 
 
 def _boundaries(model: LinearGaussModel, start: int, end: int, tenor: str) -> DayNumbers:

@@ -186,6 +186,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
                     reuse_of=begins_with.run_id if begins_with.taken is not None else "",
                     taken_over=begins_with.taken,
                     reuse_note=begins_with.note,
+                    planned_s=time.perf_counter() - begin_s,
                 )
             )
         self._log.info(

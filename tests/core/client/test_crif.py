@@ -152,6 +152,7 @@ def test_a_tenor_between_vertices_is_shared_by_them(row: LadderRow, shares: dict
 def test_records_of_one_risk_factor_are_one_line() -> None:
     prices = [msgspec.structs.replace(OIL, bucket=bucket) for bucket in ("1M", "1Y", "2Y")]
     assert [line["Amount"] for line in crif_lines(*(a_record(row) for row in prices))] == [21.0]
+    assert crif_lines(a_record(OIL, 0.0), a_record(RATE, -0.0)) == []
     apart = [a_record(OIL, trade="A"), a_record(OIL, trade="B")]
     assert [line["TradeID"] for line in crif_lines(*apart)] == ["A", "B"]
 

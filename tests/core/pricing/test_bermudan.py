@@ -20,6 +20,7 @@ from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.trade import BermudanSwaption, FixedLeg, FloatingLeg, Schedule, Swaption, Trade
 from xip_core.pricing import Calculation, calculate
 from xip_core.pricing.bermudan import GRID_DEVIATIONS, GRID_POINTS, convolution_weights, level_of, rolled_back
+from xip_core.pricing.resolve_bermudan import shares_by_count
 
 EXERCISES = tuple(dt.date(year, 1, 15) for year in range(2026, 2030))
 
@@ -240,6 +241,11 @@ def test_wrong_lengths_are_refused() -> None:
         roll(values, np.ones(2), one, steps, weights, 1)
     with pytest.raises(ValueError, match="state_count must be in"):
         roll(values, one, one, steps, weights, 0)
+
+
+def test_shares_of_floating_payments_are_counted_in_their_fixed_period() -> None:
+    rights = np.array([1, 2, 2, 3, 3, 3, 3])  # ends of fixed periods: a stub, a half-yearly and a quarterly one
+    assert shares_by_count(rights).tolist() == [1.0, 0.5, 1.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_levels_of_the_model_are_continuous_in_the_reversion() -> None:

@@ -116,7 +116,7 @@ class RiskWork(_message.Message):
     detail: Global___Detail.ValueType
     @_builtins.property
     def measures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Subset of pv, delta, vega, dv01."""
+        """Subset of pv, delta, vega, dv01, gamma, theta."""
 
     @_builtins.property
     def aggregates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Aggregate]:
