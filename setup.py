@@ -6,6 +6,9 @@ Build of the kernels: every module of xip_core/kernels once per CPU level, from 
 The level is a folder, not a suffix, so that one cythonized file serves all: a module's init function bears the last
 part of its name. `xip_core.kernels.level` chooses the folder at import. On arm64 there is one level, "arm64".
 
+What only branches and counts is built once: resolving of plain trades (xip_core/pricing/vanilla) and reading of books
+(xip_core/graph).
+
 Everything else about the project is in pyproject.toml. Why these flags: docs/kernels.md.
 """
 
@@ -32,6 +35,9 @@ INCLUDED = re.compile(
 VANILLA = Path("xip_core/pricing/vanilla")
 VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
 VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
+PLANNING = Path("xip_core/graph")
+PLANNING_MODULES = sorted(path.stem for path in PLANNING.glob("*.pyx"))
+PLANNING_HEADERS = sorted(str(path) for path in PLANNING.glob("*.h"))
 VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
 LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
 LEVELS = {
@@ -85,6 +91,20 @@ def vanilla_extensions() -> list[Extension]:
     ]
 
 
+def planning_extensions() -> list[Extension]:
+    """Reading of books: branches and integers as well."""
+    return [
+        Extension(
+            f"xip_core.graph.{module}",
+            [str(PLANNING / f"{module}.pyx")],
+            depends=PLANNING_HEADERS,
+            include_dirs=[str(PLANNING)],
+            extra_compile_args=["-O3", "-Wno-unused-function", "-g0"],
+        )
+        for module in PLANNING_MODULES
+    ]
+
+
 def extensions() -> list[Extension]:
     machine_flags = [flag for flag in FLAGS if "arm64" not in levels_here() or flag not in X86_ONLY]
     return [
@@ -121,6 +141,7 @@ class BuildKernels(build_ext):
             [
                 *[Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
                 *vanilla_extensions(),
+                *planning_extensions(),
             ],
             build_dir=str(Path(self.build_temp) / "cython"),
             include_path=["."],
@@ -158,4 +179,4 @@ class BuildKernels(build_ext):
                     )
 
 
-setup(ext_modules=[*extensions(), *vanilla_extensions()], cmdclass={"build_ext": BuildKernels})
+setup(ext_modules=[*extensions(), *vanilla_extensions(), *planning_extensions()], cmdclass={"build_ext": BuildKernels})

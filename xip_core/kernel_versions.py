@@ -59,7 +59,7 @@ KERNEL_VERSIONS = {
     "monte_carlo.normals": "1",
     "option.rows": "1",
     "rates.rollback": "1",
-    "suitability.numbers": "1",
+    "suitability.numbers": "2",
     "terms.rows": "1",
     "volatility.sabr": "1",
     "volatility.sabr_normal": "1",
@@ -75,10 +75,12 @@ OPERATION_VERSIONS = {
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
+    "greeks": "1",
     "option": "4",
     "optionlet": "4",
     "probe.noop": "1",
     "probe.spin": "1",
+    "quadratic": "1",
     "reduce": "2",
     "suitability": "1",
     "sum": "1",
@@ -91,6 +93,9 @@ TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
 SUITABILITY_OPERATION = "suitability"
+
+GREEKS_OPERATION = "greeks"
+"""What value nodes need beside their program where gamma or theta is asked for."""
 
 _OPTION_KERNELS = ("bachelier.european", "black.european", "elementary.log", "option.rows", "terms.rows")
 
@@ -116,10 +121,12 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "bumps": _CALIBRATION_KERNELS,
     "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
+    GREEKS_OPERATION: (),
     "option": _OPTION_KERNELS,
     "optionlet": _OPTION_KERNELS,
     "probe.noop": (),
     "probe.spin": (),
+    "quadratic": ("monte_carlo.normals",),
     "reduce": (),
     "suitability": ("suitability.numbers",),
     "sum": (),

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -108,10 +109,10 @@ class Scheduler:
             gathering_s=settings.gathering_s,
             tenant_weights=settings.tenant_weights,
         )
-        self.core = restore_core(store, blobs, self._journal, limits, clock.now_s())
+        self.core = restore_core(store, blobs, self._journal, limits, clock.now_s(), time.time())
         self.driver = Driver(self.core, self._store, self._journal, self._send, clock.now_s)
         core = self.core
-        self._journal.view = core.run
+        self._journal.view, self._journal.account = core.run, core.account
         queries = CoreQueries(
             core.run, core.account, core.live_run_count, core.live_run_count_of, core.worker_count, core.slot_count
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from xip_core.graph.plan import Plan
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.actions import (
     Action,
     DrainWorker,
@@ -31,6 +32,10 @@ from xip_scheduler.core.failures import failed_cells
 from xip_scheduler.core.views import RunView
 from xip_scheduler.core.words import RunId, RunState
 from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, QuarantinedCells, Takeover, WorkerFacts
+
+ACCOUNT_INTERVAL_S = 0.25
+ACCOUNTS_PER_BATCH_MAX = 4
+"""Accounts of live runs are stored with batches that have results anyway, so often and so many at once: 0.2 ms each."""
 
 INTRODUCED_MAX = 65_536
 """Workers that attached and computed nothing, kept in memory: 10 MB. Beyond it the oldest stay without their facts."""
@@ -75,9 +80,12 @@ class Journal:
     def __init__(self, view: Callable[[RunId], RunView | None] = lambda run_id: None) -> None:
         """*view* is the core's view of a run, asked for the last figures of a final one."""
         self.view = view
+        self.account: Callable[[RunId], RunAccount | None] = lambda run_id: None  # the core's, of a live one
         self.plans: dict[str, Plan] = {}
         self.plan_digests: dict[str, bytes] = {}
         self._introduced: dict[str, WorkerFacts] = {}
+        self._unaccounted: dict[str, None] = {}  # runs that went on since their account was stored, in order
+        self._accounted_at_s = 0.0
 
     def remember(self, run_id: str, plan: Plan, plan_digest: str) -> None:
         self.plans[run_id] = plan
@@ -145,14 +153,39 @@ class Journal:
                 case RecordRunState():
                     self._finish(batch, action, wall_clock_s)
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
+                    self._unaccounted.pop(action.run_id, None)
                     changed[action.run_id] = None
         if self._introduced and records:
             for worker_id in dict.fromkeys([record[5] for record in records]):
                 if worker_id in self._introduced:
                     batch.workers.append(self._introduced.pop(worker_id))
+        if records:
+            self._keep_accounts(batch, changed)
         if orders.revokes and grants:
             _drop_void(orders)
         return orders
+
+    def _keep_accounts(self, batch: Batch, changed: Iterable[str]) -> None:
+        """Once in a while: where the time of live runs went so far, for a restart to go on from."""
+        self._unaccounted.update(dict.fromkeys(changed))
+        if 0.0 <= batch.at_s - self._accounted_at_s < ACCOUNT_INTERVAL_S:
+            return
+        self._accounted_at_s = batch.at_s
+        for run_id in list(self._unaccounted)[:ACCOUNTS_PER_BATCH_MAX]:
+            self._keep_account(batch, run_id)
+
+    def _keep_account(self, batch: Batch, run_id: str) -> None:
+        del self._unaccounted[run_id]
+        account = self.account(RunId(run_id)) if run_id in self.plans else None
+        if account is not None:
+            batch.notes.append((run_id, "account", msgspec.json.encode(account).decode()))
+
+    def last_words(self, wall_clock_s: float) -> Batch:
+        """What an orderly end still has to store: accounts of live runs."""
+        batch = Batch(at_s=wall_clock_s)
+        for run_id in list(self._unaccounted):
+            self._keep_account(batch, run_id)
+        return batch
 
     def _finish(self, batch: Batch, action: RecordRunState, wall_clock_s: float) -> None:
         view = self.view(action.run_id)

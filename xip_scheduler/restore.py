@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from xip_core.errors import IntegrityError, NotFoundError, StoreError
 from xip_core.graph.plan import Plan, decode_plan
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.limits import Limits
 from xip_scheduler.core.retries import Attempt
@@ -14,9 +17,14 @@ from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import Store, StoredRun
 
 
-def restore_core(store: Store, blobs: FileBlobs, journal: Journal, limits: Limits, now_s: float) -> Core:
+def restore_core(
+    store: Store, blobs: FileBlobs, journal: Journal, limits: Limits, now_s: float, wall_clock_s: float = 0.0
+) -> Core:
     """
     A core that goes on with every run that is not final; *journal* learns their plans.
+
+    Args:
+        wall_clock_s: seconds since the Unix epoch, for the accounts of runs alone.
 
     Raises:
         StoreError: a plan is gone or damaged: the store cannot be trusted.
@@ -25,7 +33,10 @@ def restore_core(store: Store, blobs: FileBlobs, journal: Journal, limits: Limit
     for stored in store.live_runs():
         plan = _plan(stored, blobs)
         journal.remember(stored.run_id, plan, stored.plan_digest)
-        restored.append(_restored_run(store, stored, plan))
+        run = _restored_run(store, stored, plan)
+        elapsed_s = max(0.0, wall_clock_s - stored.submitted_at_s)
+        account = _account(store.notes(stored.run_id).get("account", ""))
+        restored.append(msgspec.structs.replace(run, account=account, elapsed_s=elapsed_s))
     return Core.restore(restored, max(1, store.epoch_end), store.term, now_s, limits, store.epoch_floor)
 
 
@@ -34,6 +45,14 @@ def _plan(stored: StoredRun, blobs: FileBlobs) -> Plan:
         return decode_plan(blobs.get(stored.plan_digest))
     except (NotFoundError, IntegrityError) as error:
         raise StoreError(f"run {stored.run_id} is live, but its plan cannot be read: {error}") from error
+
+
+def _account(note: str) -> RunAccount | None:
+    """What was stored last; None where that is nothing this version reads: it is for people, and no reason to stop."""
+    try:
+        return msgspec.json.decode(note, type=RunAccount) if note else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def _restored_run(store: Store, stored: StoredRun, plan: Plan) -> RestoredRun:

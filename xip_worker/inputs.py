@@ -167,4 +167,6 @@ def _kind_of(plan: Plan, digest: str) -> str:
             return "market"
         if digest == source.scenarios_digest:
             return "scenarios"
+    if any(node.aggregate is not None and digest == node.aggregate.covariance for node in plan.nodes):
+        return "covariance"
     return "table"

@@ -56,12 +56,6 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "Inflation": ("INFLATION",),
 }
 ERROR_MAX_OF_NOTIONAL = 1e-7
-REACHED_OF_NOTIONAL = {
-    # They mature beyond the last dividend tenor of the simulation market; 3e-5 to 7e-5 of the P&L remain.
-    "EQ_FWD_LUFT": 4e-6,
-    "EQ_CALL_LUFT": 4e-6,
-}
-
 
 
 def keys() -> list[str]:
@@ -154,6 +148,6 @@ def test_every_pnl_of_every_trade_is_ores_in_every_risk_class(tmp_path: Path) ->
         for row, trade in enumerate(trades):
             numbers = np.array([expected[trade.id, name] for name in names])
             error = float(np.abs(pv[row, 1:] - pv[row, 0] - numbers).max())
-            if not error <= REACHED_OF_NOTIONAL.get(trade.id, ERROR_MAX_OF_NOTIONAL) * NOTIONAL_EUR[trade.id]:
+            if not error <= ERROR_MAX_OF_NOTIONAL * NOTIONAL_EUR[trade.id]:
                 far[risk_class, trade.id] = (error, float(np.abs(numbers).max()))
     assert far == {}

@@ -12,7 +12,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from tests.core.pricing.ore_reference import ORE, needs_ore
+from tests.core.cli.test_covariances import ORE_VAR
+from tests.core.pricing.ore_reference import ORE, REPOSITORY, needs_ore
 from tests.core.risk.ore_sensitivities import COVARIANCES, SENSITIVITIES, QuadraticBook, read_quadratic_book
 from tests.oracle import ore_run
 from xip_core.risk.delta_gamma import check_covariance, cornish_fisher_var, cumulants, delta_gamma_pnl
@@ -20,7 +21,6 @@ from xip_core.risk.measures import value_at_risk
 
 QUANTILES = (0.01, 0.05, 0.95, 0.99)
 BOOKS = 3
-
 
 
 def write_inputs(folder: Path, seed: int) -> None:
@@ -75,6 +75,28 @@ def test_moments_and_expansion_are_ores(seed: int, tmp_path: Path) -> None:
     bent = [-cornish_fisher_var(moments, 1.0 - q) for q in QUANTILES]
     assert bent == pytest.approx(ores_var(tmp_path, "Cornish-Fisher"), rel=1e-6)
     assert abs(moments.skewness) > 0.01, "gammas are too small to test anything"
+
+
+@needs_ore
+def test_the_var_that_a_local_run_is_held_against_is_ores(tmp_path: Path) -> None:
+    """Its own sensitivities of Example 15 but for the Bermudan swaption and the security spread, its covariance."""
+    write_inputs(tmp_path, 1)
+    (tmp_path / "covariance.csv").write_bytes(COVARIANCES.read_bytes())
+    with SENSITIVITIES.open() as file:
+        header = next(csv.reader(file))
+    with (REPOSITORY / "tests/reference/ore_example15.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["trade"] != "BERMUDAN_SWAPTION"]
+    with (tmp_path / "sensitivity.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            if not row["factor_1"].startswith("SecuritySpread"):
+                numbers = (row["delta"], row["gamma"])
+                shifts = (row["factor_1"], "0.0001", row["factor_2"], "0.0001" if row["factor_2"] else "0")
+                writer.writerow((row["trade"], "false", *shifts, "EUR", "0", *numbers, "EUR", "0", *numbers))
+    methods = {"delta": "Delta", "delta_gamma_normal": "DeltaGammaNormal", "cornish_fisher": "Cornish-Fisher"}
+    found = {ours: -ores_var(tmp_path, theirs)[0] for ours, theirs in methods.items()}
+    assert found == pytest.approx(ORE_VAR, abs=0.01)
 
 
 def true_quantile(book: QuadraticBook, q: float) -> float:

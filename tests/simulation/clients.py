@@ -91,8 +91,22 @@ class Clients:
         ghost = self.world.ghost
         self.wanted[request.run_id] = None
         (run_id,) = await self.call(lambda node: node.submit(request, request.payload_hash))
+        if isinstance(run_id, RequestError):
+            self._refused(request, run_id)
+            return
         ghost.demand(run_id is not None, "S6", f"{request.request_id} with the same content is refused")
+        named = self.world.requests.get(request.since)
+        is_own = named is None or named.tenant == request.tenant
+        ghost.demand(is_own, "S13", f"{request.run_id} of {request.tenant} may begin with {request.since}")
         ghost.acknowledged_submit(request, run_id)
+
+    def _refused(self, request: Request, error: RequestError) -> None:
+        """The run that it names cannot be begun with; nobody learns whether a stranger's is there (S13)."""
+        ghost, run_id = self.world.ghost, request.run_id
+        self.world.probe(f"submission refused: {error.reason}")
+        ghost.demand(error.reason == "BAD_SINCE" and bool(request.since), "S6", f"{run_id} is refused: {error}")
+        ghost.demand(run_id not in ghost.runs, "S6", f"{run_id} is refused ({error}) and stored")
+        self.wanted.pop(run_id, None)
 
     async def submit_other(self, request: Request) -> None:
         (run_id,) = await self.call(lambda node: node.submit(request, "other"))

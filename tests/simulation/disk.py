@@ -7,6 +7,7 @@ Tables are always the replay of the log, so an entry that is gone has never been
 the checkers (`ghost`) that must see a second record, not a constraint that hides it.
 
 `ModelStore` gives `xip_scheduler.restore` and the shells what they read, in the words of `store.protocol`.
+`QueuedStore` is the same for coroutines: calls wait for their turn, as in `xip_scheduler.store.thread`.
 `SharedStore` is one that several schedulers can reach, fenced as the PostgreSQL store is: a transaction holds the row
 of the term FOR SHARE from its first statement to its end; a takeover ends the session of the old leader and must change
 that row, so a transaction is either whole and seen by the successor, or gone.
@@ -14,9 +15,12 @@ that row, so a transaction is either whole and seen by the successor, or gone.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -44,6 +48,7 @@ class Entry(msgspec.Struct):
         is_acknowledged: the writer was told that it is durable; losing it afterwards is a violation.
         is_checked: the ghost has seen it.
         kept: (worker, epoch, end) of leases that workers presented and the scheduler let them keep in this batch.
+        is_apart: not of the core's making: retention.
     """
 
     batch: Batch
@@ -52,6 +57,7 @@ class Entry(msgspec.Struct):
     epoch_floor: int = 0
     is_checked: bool = False
     kept: tuple[tuple[str, int, int], ...] = ()
+    is_apart: bool = False
 
 
 class Tables:
@@ -70,6 +76,10 @@ class Tables:
         self.epoch_floor = 0
         self.finished: dict[str, FinishedRun] = {}
         self.reused: Counter[tuple[str, int]] = Counter()  # tiles taken over, by run and node
+        self.origins: dict[str, dict[tuple[int, int], str]] = {}  # of these: the run each was computed in
+        self.objects: dict[str, dict[tuple[int, int], str]] = {}
+        self.pruned: dict[str, None] = {}
+        self.notes: dict[str, dict[str, str]] = {}
 
     def apply(self, entry: Entry) -> None:
         batch = entry.batch
@@ -86,6 +96,10 @@ class Tables:
             self.records[record[0]].append(record)
         for run_id, node_id, tile, block in batch.outputs:
             self.outputs[run_id, node_id, tile] = block
+        for run_id, kind, content in batch.notes:
+            self.notes.setdefault(run_id, {})[kind] = content
+        for run_id, node_id, tile, names in batch.objects:
+            self.objects.setdefault(run_id, {})[node_id, tile] = names
         for attempt in batch.attempts:
             self.attempts.setdefault(attempt[0], []).append(attempt)
         for run_id, *row in batch.quarantine:
@@ -95,14 +109,51 @@ class Tables:
         for finished in batch.finished:
             self.finished[finished.run_id] = finished
 
+        self.pruned.update(dict.fromkeys(batch.pruned))
+        for run_id in batch.erased:
+            self._erase(run_id)
+
     def _take_over(self, takeover: Takeover) -> None:
-        for record in within(self.records[takeover.source], takeover.spans):
-            self.records[takeover.run_id].append((takeover.run_id, *record[1:]))
-            self.reused[takeover.run_id, record[1]] += record[3] - record[2]
+        """Records are copied, outputs are read where they were written."""
+        run_id, source = takeover.run_id, takeover.source
+        origins = self.origins.setdefault(run_id, {})
+        before = self.origins.get(source, {})
+        for record in within(self.records[source], takeover.spans):
+            self.records[run_id].append((run_id, *record[1:]))
+            self.reused[run_id, record[1]] += record[3] - record[2]
             for tile in range(record[2], record[3]):
-                block = self.outputs.get((takeover.source, record[1], tile))
-                if block is not None:
-                    self.outputs[takeover.run_id, record[1], tile] = block
+                key = (record[1], tile)
+                origins[key] = before.get(key, source)
+                if key in self.objects.get(source, {}):
+                    self.objects.setdefault(run_id, {})[key] = self.objects[source][key]
+
+    def output(self, run_id: str, node_id: int, tile: int) -> bytes | None:
+        origin = self.origins.get(run_id, {}).get((node_id, tile), run_id)
+        return self.outputs.get((origin, node_id, tile))
+
+    def is_read_by_others(self, run_id: str) -> bool:
+        """Did a run that is not erased begin with tiles of this one?"""
+        return any(run_id in origins.values() for origins in self.origins.values())
+
+    def erasable(self) -> str | None:
+        """A pruned run with something left that may go."""
+        for run_id in self.pruned:
+            has_outputs = any(key[0] == run_id for key in self.outputs)
+            if self.records[run_id] or (has_outputs and not self.is_read_by_others(run_id)):
+                return run_id
+        return None
+
+    def _erase(self, run_id: str) -> None:
+        """One table of a pruned run, in the order of `store.pruning`: records are the last to go."""
+        for rows in (self.origins, self.quarantine, self.attempts, self.objects, self.notes):
+            if rows.pop(run_id, None):
+                return
+        outputs = [key for key in self.outputs if key[0] == run_id]
+        if outputs and not self.is_read_by_others(run_id):
+            for key in outputs:
+                del self.outputs[key]
+        else:
+            self.records[run_id] = []
 
 
 def within(records: list[TileRecord], spans: Sequence[TileSpan]) -> list[TileRecord]:
@@ -205,6 +256,9 @@ class Disk:
             self.tables.apply(entry)
         self.sync()
 
+    def put_blobs(self, blobs: dict[str, bytes]) -> None:
+        self.blobs |= blobs
+
     def get(self, digest: str) -> bytes:
         """A blob, as `xip_scheduler.store.blobs.FileBlobs.get` reads it."""
         if digest not in self.blobs:
@@ -278,7 +332,7 @@ class ModelStore:
             run.request_id,
             run.payload_hash,
             run.name,
-            run.spec,
+            b"" if run_id in tables.pruned else run.spec,
             run.plan_digest,
             final.state if final else run.state,
             final.message if final else "",
@@ -290,7 +344,7 @@ class ModelStore:
             run.deadline_after_s,
             tables.paused.get(run_id, False),
             run.retry_of,
-            0.0,
+            float(run_id in tables.pruned),
             run.reuse_of,
         )
 
@@ -301,6 +355,33 @@ class ModelStore:
     def live_runs(self) -> list[StoredRun]:
         tables = self.disk.tables
         return [stored for run_id in tables.runs if run_id not in tables.finished and (stored := self.run(run_id))]
+
+    def notes(self, run_id: str) -> dict[str, str]:
+        return self.disk.tables.notes.get(run_id, {})
+
+    def _unpruned(self) -> Iterator[StoredRun]:
+        """Newest first."""
+        tables = self.disk.tables
+        kept = (self.run(run_id) for run_id in reversed(tables.runs) if run_id not in tables.pruned)
+        return (run for run in kept if run is not None)
+
+    def runs(self, limit: int, before_run_key: int | None) -> list[StoredRun]:
+        return list(itertools.islice(self._unpruned(), limit))
+
+    def final_runs_of(self, tenant: str, limit: int) -> list[StoredRun]:
+        final = (run for run in self._unpruned() if run.finished_at_s and run.tenant == tenant)
+        return list(itertools.islice(final, limit))
+
+    def oldest_final_run(self) -> tuple[str, float] | None:
+        final = [run for run in self._unpruned() if run.finished_at_s]
+        return (final[-1].run_id, final[-1].finished_at_s) if final else None
+
+    def erasable_run(self) -> str | None:
+        return self.disk.tables.erasable()
+
+    def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
+        told = self.disk.tables.objects.get(run_id, {})
+        return [(*key, told[key]) for key in sorted(told)][:limit]
 
     def done_intervals(self, run_id: str) -> Iterator[DoneInterval]:
         merged: list[DoneInterval] = []
@@ -336,23 +417,28 @@ def _tallied(records: list[TileRecord]) -> list[NodeTally]:
     return [NodeTally(node_id, *sums[node_id]) for node_id in sorted(sums)]
 
 
-class AskedElsewhere:
-    """A store as coroutines ask it: `xip_scheduler.store.thread.StoreThread`."""
+class QueuedStore:
+    """A store as coroutines ask it: one call after the other, in the order they were made, commits among them.
 
-    def __init__(self, store: ModelStore) -> None:
+    Args:
+        turn: whoever commits holds it meanwhile.
+        commit: of batches that are not the driver's.
+    """
+
+    def __init__(self, store: ModelStore, turn: asyncio.Lock, commit: Callable[[Batch], Awaitable[None]]) -> None:
         self._store = store
+        self._turn = turn
+        self.commit = commit
 
-    async def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
-        return self._store.quarantine(run_id, limit, offset)
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        read = getattr(self._store, name)
 
-    async def done_intervals(self, run_id: str) -> list[DoneInterval]:
-        return list(self._store.done_intervals(run_id))
+        async def ask(*args: Any) -> Any:
+            async with self._turn:
+                found = read(*args)
+                return list(found) if name == "done_intervals" else found
 
-    async def attempts(self, run_id: str) -> list[Attempt]:
-        return self._store.attempts(run_id)
-
-    async def tallies_within(self, run_id: str, spans: Sequence[TileSpan]) -> list[NodeTally]:
-        return self._store.tallies_within(run_id, spans)
+        return ask
 
 
 class SharedStore(ModelStore):

@@ -21,13 +21,16 @@ from collections import Counter
 import msgspec
 
 from tests.simulation.disk import Disk, Entry, Tables
-from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, expected_value, tiles_needed
-from xip_core.graph.plan import NodeKind
+from tests.simulation.takeovers import Takeovers
+from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, tiles_needed
+from xip_core.graph.plan import Node, NodeKind
+from xip_core.model.account import RunAccount
 from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
+from xip_scheduler.core.runs import RestoredRun
 from xip_scheduler.core.words import RunState
 from xip_scheduler.store import audit
-from xip_scheduler.store.protocol import Batch, FinishedRun, Takeover, TileRecord
+from xip_scheduler.store.protocol import Batch, FinishedRun, TileRecord
 
 CRASHES_MAX = 3
 """S16: workers that one poison tile may kill, ever."""
@@ -87,7 +90,7 @@ class Ghost:
         self.runs: set[str] = set()
         self.acknowledged_runs: set[str] = set()
         self.acknowledged_ends: set[str] = set()
-        self.known_values: dict[tuple[str, frozenset[tuple[int, int]]], dict[tuple[int, int], bytes]] = {}
+        self.takeovers = Takeovers(self)
         self.crashes: dict[Tile, list[tuple[float, str]]] = {}
         self.attested: dict[str, frozenset[tuple[str, str]]] = {}
         self.term = 0
@@ -230,7 +233,9 @@ class Ghost:
             self.demand(run.run_id not in self.runs, "S6", f"run {run.run_id} is stored twice")
             self.runs.add(run.run_id)
         for takeover in batch.takeovers:
-            self._taken_over(takeover)
+            self.takeovers.take(takeover)
+        for run_id in batch.pruned:
+            self.takeovers.prune(run_id)
         self._check_attempts(batch)
         self._check_audit(batch)
         self.just_paused.clear()
@@ -275,6 +280,7 @@ class Ghost:
         given_up = {row[:2] for row in batch.records if row[4] == 0}
         expected += [("tiles given up", run_id, "scheduler") for run_id, _ in given_up]
         expected += [("paused" if is_paused else "resumed", run_id, DESK) for run_id, is_paused, _ in batch.paused]
+        expected += [("pruned", run_id, "scheduler") for run_id in batch.pruned]
         for run in batch.finished:
             is_cancelled = run.state == RunState.CANCELLED
             event, who = ("cancelled", DESK) if is_cancelled else ("finished", "scheduler")
@@ -285,29 +291,6 @@ class Ghost:
     def _probe_held(self, run_id: str) -> None:
         if any(tile[0] == run_id and tile not in self.decided for tile in self.current):
             self.probes["paused while leased"] += 1
-
-    def _taken_over(self, takeover: Takeover) -> None:
-        """A retry begins with records of a final run, exactly as they are there."""
-        run_id, old_id = takeover.run_id, takeover.source
-        request = self.requests[run_id]
-        self.demand(old_id in self.final, "S9", f"{run_id} takes over of {old_id}, which is not final")
-        old = self.requests[old_id]
-        same = request.plan_digest == old.plan_digest and request.tenant == old.tenant
-        self.demand(same, "S13", f"{run_id} takes over of {old_id}, which is of another plan or tenant")
-        for node_id, begin, end in takeover.spans:
-            for number in range(begin, end):
-                serial = self.decided.get((old_id, node_id, number))
-                self.demand(bool(serial), "S12", f"{run_id} takes over tile {number} of node {node_id}: {serial}")
-                self.decided[run_id, node_id, number] = serial or 0
-        for node_id, begin, end in takeover.spans:
-            for number in range(begin, end):
-                tile = (run_id, node_id, number)
-                for needed in tiles_needed(request.plan, request.plan.nodes[node_id], number):
-                    self.demand((run_id, *needed) in self.decided, "S10", f"{tile} is taken over without {needed}")
-                block = self.disk.tables.outputs.get(tile)
-                if block is not None:
-                    self._check_value(request, tile, block)
-        self.probes["tiles taken over"] += 1
 
     def _check_texts(self, batch: Batch) -> None:
         """S13: what is written about a run names nothing of another tenant's."""
@@ -343,7 +326,8 @@ class Ghost:
         self.demand(0 <= begin < end <= node.tile_count, "S1", f"no such tiles: {record}")
         expected_cells = sum(cells_of_tile(request.plan, node, tile) for tile in range(begin, end))
         self.demand(cell_count == expected_cells, "S12", f"{expected_cells} cells are decided, recorded: {record}")
-        self.demand(quarantined_count == (0 if epoch else cell_count), "S12", f"quarantined count: {record}")
+        quarantined = self._quarantined_cells(request, node, begin, end) if epoch else cell_count
+        self.demand(quarantined_count == quarantined, "S12", f"{quarantined} cells are quarantined, recorded: {record}")
         for number in range(begin, end):
             tile = (run_id, node_id, number)
             self.demand(tile not in self.decided, "S1", f"{tile} is recorded twice: {record}")
@@ -355,7 +339,14 @@ class Ghost:
             self._check_fence(tile, serial, record)
             self.decided[tile] = serial or 0
             if block is not None or node.kind is not NodeKind.PROBE:
-                self._check_value(request, tile, block or b"")
+                self.check_value(request, tile, block or b"")
+
+    def _quarantined_cells(self, request: Request, node: Node, begin: int, end: int) -> int:
+        return sum(
+            request.plan.cells_of_row(*cells[1:3])
+            for tile in range(begin, end)
+            for cells in request.quarantine_of(node, tile, self.takeovers.is_crippled(request, node.node_id, tile))
+        )
 
     def _check_fence(self, tile: Tile, serial: int | None, record: TileRecord) -> None:
         grant = self.grants.get(serial or 0)
@@ -368,11 +359,10 @@ class Ghost:
         sentence = f"{tile} is recorded under serial {serial}, current is {current}: {record}"
         self.demand(current == serial, "S2", sentence)
 
-    def _check_value(self, request: Request, tile: Tile, block: bytes) -> None:
+    def check_value(self, request: Request, tile: Tile, block: bytes) -> None:
         run_id, node_id, number = tile
         failed = frozenset(key[1:] for key, serial in self.decided.items() if not serial and key[0] == run_id)
-        known = self.known_values.setdefault((run_id, failed), {})
-        expected = expected_value(request, node_id, number, lambda *key: key in failed, known)
+        expected = self.takeovers.expected(request, node_id, number, failed)
         self.demand(block[SERIAL_BYTES:] == expected, "S11", f"{tile}: the recorded bytes are not the right ones")
         if failed and request.plan.nodes[node_id].kind is NodeKind.REDUCE:
             self.probes["sum over given-up tiles"] += 1
@@ -392,9 +382,11 @@ class Ghost:
         ]
         self.demand(not missing, "S1", f"{run_id} is final, these tiles have no record: {missing}")
         has_failed = any(not serial for tile, serial in self.decided.items() if tile[0] == run_id)
+        is_lacking = has_failed or bool(self.disk.tables.quarantine.get(run_id))
         self.demand(
-            (finished.state == RunState.COMPLETED) != has_failed, "S12", f"{finished}, given-up tiles: {has_failed}"
+            (finished.state == RunState.COMPLETED) != is_lacking, "S12", f"{finished}, without a number: {is_lacking}"
         )
+        self.takeovers.finished(self.requests[run_id])
 
     # ---- acknowledgements
 
@@ -424,6 +416,7 @@ class Ghost:
         self.acknowledged_runs &= tables.runs.keys()
         self.acknowledged_ends &= tables.finished.keys()
         self.final = {run_id: state for run_id, state in self.final.items() if run_id in tables.finished}
+        self.takeovers.put_back()
         stored = _recorded_tiles(tables)
         self.decided = {tile: serial for tile, serial in self.decided.items() if tile in stored}
         self.paused = {run_id for run_id, is_paused in tables.paused.items() if is_paused}
@@ -477,13 +470,33 @@ class Ghost:
             tries = sorted(row[1:3] for row in kept if (run.run_id, *row[1:3]) not in self.decided)
             known = [(node_id, tile) for node_id, tile, _ in run.attempts]
             self.demand(known == tries, "S19", f"{run.run_id}: attempts at {known}, stored {tries}")
+            self._check_account(core, run)
+
+
+    def _check_account(self, core: Core, run: RestoredRun) -> None:
+        """S12: no tile is accounted for twice, whatever was restored, and what was stored is not forgotten."""
+        account = core.account(run.run_id)
+        assert account is not None
+        note = self.disk.tables.notes.get(run.run_id, {}).get("account", "")
+        stored = msgspec.json.decode(note, type=RunAccount) if note else RunAccount()
+        timed = {node.node_id: node.tiles_timed for node in stored.nodes}
+        for node, done, failed, reused in zip(account.nodes, run.done, run.failed, run.reused, strict=True):
+            own_count = _tile_count(done) - _tile_count(failed) - reused
+            stored_count = timed.get(node.node_id, 0)
+            sentence = f"{node.tiles_timed} tiles are timed, stored {stored_count}, computed {own_count}"
+            is_right = stored_count <= node.tiles_timed <= own_count
+            self.demand(is_right, "S12", f"{run.run_id} node {node.node_id}: {sentence}")
+
+
+def _tile_count(spans: tuple[tuple[int, int], ...]) -> int:
+    return sum(end - begin for begin, end in spans)
 
 
 def _recorded_tiles(tables: Tables) -> set[Tile]:
     return {
         (record[0], record[1], tile)
-        for rows in tables.records.values()
-        for record in rows
+        for run_id, rows in tables.records.items()
+        for record in (() if run_id in tables.pruned else rows)
         for tile in range(record[2], record[3])
     }
 

@@ -13,13 +13,15 @@ It can be killed at any await of the driver; the points that matter lie inside a
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Any
 
-from tests.simulation.disk import AskedElsewhere, Entry, ModelStore, SharedStore
+from tests.simulation.disk import Entry, ModelStore, QueuedStore, SharedStore
 from tests.simulation.ghost import DESK
 from tests.simulation.workload import Request, Tile
 from xip_core.errors import RequestError, StoreError, UnavailableError
+from xip_core.graph.plan import Plan, decode_plan
+from xip_core.wire.v1 import run_pb2
 from xip_scheduler.clock import PatientClock
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLease
 from xip_scheduler.core.events import (
@@ -41,8 +43,11 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.restore import restore_core
+from xip_scheduler.retention import Retention, RetentionRules
 from xip_scheduler.rpc.admission import Admission
+from xip_scheduler.rpc.held_runs import HeldRuns
 from xip_scheduler.rpc.retrying import taken_over
+from xip_scheduler.rpc.reusing import NOTHING_REUSED, begin_with
 from xip_scheduler.store.protocol import Batch
 from xip_worker.events import Epoch as WorkerEpoch
 from xip_worker.events import Lease, LeaseBound
@@ -57,6 +62,13 @@ COMMITTED_ON_THE_WAY = 0.5
 
 CHECKED_ONE_IN = 4
 """Commits after which memory is compared with the store and the core checks itself."""
+
+TIDY_INTERVAL_S = 0.7
+REST_S = 0.1
+"""Between two commits of retention."""
+
+PLANNING_S = 0.7
+"""At most, until an earlier run is read and compared."""
 
 OLDER_STREAM_ENDS_S = 2.0
 """At most, until an older stream of a worker has ended; what it carries meanwhile is still read."""
@@ -183,18 +195,33 @@ class SchedulerNode:
         limits = Limits(
             epoch_block=world.epoch_block, gathering_s=world.gathering_s, tenant_weights=world.tenant_weights
         )
-        self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s())  # type: ignore[arg-type]  # models
-        self.journal.view = self.core.run
+        self.core = restore_core(self.store, world.disk, self.journal, limits, self.clock.now_s(), self._wall_clock_s())  # type: ignore[arg-type]  # models
+        self.journal.view, self.journal.account = self.core.run, self.core.account
         self.spy = SpiedCore(self)
         self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
         self.admission = Admission(self.driver, world.live_runs_max, world.tenant_live_runs_max)
+        self.tidying: asyncio.Task[None] | None = None
         self.connections: dict[int, ServerConnection] = {}
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
+        self.queued: Any = QueuedStore(self.store, self.disk_turn, self._commit_apart)
         self.submissions: dict[tuple[str, str], asyncio.Lock] = {}
+        self.held = HeldRuns()
         world.ghost.restarted(self.core, self.store.term, loop.now_s)
         self.task = self.process.create_task(self.driver.run())
         self.task.add_done_callback(self._ended)
+        if world.retention is not None:
+            self.tidying = self.process.create_task(self._tidy(world.retention))
+            self.tidying.add_done_callback(self._ended)
+
+    async def _tidy(self, rules: RetentionRules) -> None:
+        """What `daemon` does beside the driver."""
+        passed = self.process.passed
+        rest = lambda _: passed(REST_S)  # noqa: E731 - what the true clock says would not come out the same again
+        retention = Retention(self.queued, None, rules, self._wall_clock_s, rest, self.held)
+        while self.is_alive:
+            await passed(TIDY_INTERVAL_S)
+            await retention.tidy()
 
     def _wall_clock_s(self) -> float:
         """For people; may be anything."""
@@ -222,6 +249,8 @@ class SchedulerNode:
         """Nothing of this process happens any more."""
         self.is_alive = False
         self.task.cancel()
+        if self.tidying is not None:
+            self.tidying.cancel()
 
     def end_orderly(self) -> None:
         """What the daemon does when it is told to: streams first, then the batch it is at."""
@@ -235,7 +264,12 @@ class SchedulerNode:
         async with self.disk_turn:
             await self._commit(batch)
 
-    async def _commit(self, batch: Batch) -> None:
+    async def _commit_apart(self, batch: Batch) -> None:
+        """A batch that the core knows nothing of; the core may be ahead of the store meanwhile."""
+        async with self.disk_turn:
+            await self._commit(batch, is_apart=True)
+
+    async def _commit(self, batch: Batch, is_apart: bool = False) -> None:
         world, store, passed = self.world, self.store, self.process.passed
         fate = world.commit_fate(self.seat)
         await passed(fate.write_s)
@@ -244,8 +278,9 @@ class SchedulerNode:
         if fate.error == "refused" or world.is_disk_full():
             world.probe("commit refused")
             raise StoreError("the disk is full")
-        entry = Entry(batch, store.term, kept=tuple(self.spy.kept))
-        self.spy.kept.clear()
+        entry = Entry(batch, store.term, kept=() if is_apart else tuple(self.spy.kept), is_apart=is_apart)
+        if not is_apart:
+            self.spy.kept.clear()
         store.write(entry)
         if fate.stop_s:
             world.probe("stopped inside a commit")
@@ -276,7 +311,7 @@ class SchedulerNode:
         ghost = self.world.ghost
         ghost.durable(entry)
         self.world.note(f"commit {entry.batch.records} {entry.batch.finished}")
-        if len(self.world.disk.entries) % CHECKED_ONE_IN == 0:
+        if not entry.is_apart and len(self.world.disk.entries) % CHECKED_ONE_IN == 0:
             ghost.equal(self.core)
             self.core.check_invariants()
 
@@ -387,7 +422,7 @@ class SchedulerNode:
     # ---- clients
 
     async def submit(self, request: Request, payload_hash: str) -> str | None:
-        """The run id, or None for FAILED_PRECONDITION."""
+        """The run id, or None for FAILED_PRECONDITION; raises RequestError as `RunService.SubmitRun` does."""
         lock = self.submissions.setdefault((request.tenant, request.request_id), asyncio.Lock())
         async with lock:
             async with self.disk_turn:
@@ -395,10 +430,20 @@ class SchedulerNode:
             if known is not None:
                 self.world.probe("submit repeated" if known.payload_hash == payload_hash else "submit of other content")
                 return known.run_id if known.payload_hash == payload_hash else None
-            with await self._admitted(request.tenant):
-                self.world.disk.blobs[request.plan_digest] = request.encoded
-                await self.driver.submit(run_submitted(request, payload_hash))
+            with await self._admitted(request.tenant), ExitStack() as held:
+                self.world.disk.put_blobs(request.blobs)
+                begins_with = NOTHING_REUSED
+                if request.spec:
+                    spec = run_pb2.RunSpec.FromString(request.spec)
+                    store, disk, plan = self.queued, self.world.disk, request.plan
+                    begins_with = await begin_with(store, disk, self._plan, spec, plan, self.held, held)  # type: ignore[arg-type]  # a model
+                await self.driver.submit(run_submitted(request, payload_hash, begins_with.taken, begins_with.run_id))
             return request.run_id
+
+    async def _plan(self, digest: str) -> Plan:
+        """Reading it, and comparing what it names, takes the planner's thread a while."""
+        await self.process.passed(PLANNING_S * self.world.chance.random())
+        return decode_plan(self.world.disk.get(digest))
 
     async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
         core = self.core
@@ -409,15 +454,16 @@ class SchedulerNode:
         """The id of the run that computes the rest of *old*; raises RequestError as `RunService.RetryRun` does."""
         lock = self.submissions.setdefault((new.tenant, new.request_id), asyncio.Lock())
         async with lock:
-            known = self.store.find_request(new.tenant, new.request_id)
-            if known is not None:
-                return known.run_id
-            stored = self.store.run(old.run_id)
-            if stored is None:
-                raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
-            with await self._admitted(new.tenant):
-                taken = await taken_over(AskedElsewhere(self.store), stored, new.plan)  # type: ignore[arg-type]  # a model
-                await self.driver.submit(run_submitted(new, new.payload_hash, taken))
+            with self.held.holding(old.run_id):
+                known = self.store.find_request(new.tenant, new.request_id)
+                if known is not None:
+                    return known.run_id
+                stored = self.store.run(old.run_id)
+                if stored is None:
+                    raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
+                with await self._admitted(new.tenant):
+                    taken = await taken_over(self.queued, stored, new.plan)
+                    await self.driver.submit(run_submitted(new, new.payload_hash, taken))
             return new.run_id
 
     async def _view(self, run_id: str) -> RunView | None:
@@ -463,8 +509,10 @@ class SchedulerNode:
             return self.store.run(run_id) is not None
 
 
-def run_submitted(request: Request, payload_hash: str, taken: TakenOver | None = None) -> RunSubmitted:
-    """What the run service makes of a request, or of a retry with what it takes over."""
+def run_submitted(
+    request: Request, payload_hash: str, taken: TakenOver | None = None, earlier: str = ""
+) -> RunSubmitted:
+    """What the run service makes of a request that begins with tiles of *earlier*, or of a retry."""
     return RunSubmitted(
         RunId(request.run_id),
         request.tenant,
@@ -474,9 +522,10 @@ def run_submitted(request: Request, payload_hash: str, taken: TakenOver | None =
         request.plan_digest,
         payload_hash,
         1.0,
-        b"spec",
+        request.spec,
         request.priority,
         request.deadline_after_s,
-        request.retried if taken is not None else "",
-        taken,
+        retry_of=request.retried if taken is not None and not earlier else "",
+        taken_over=taken,
+        reuse_of=earlier if taken is not None else "",
     )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
-from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile, value_of
+from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.events import (
@@ -30,6 +30,7 @@ from xip_scheduler.core.events import (
 )
 from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.journal import TilePayload
+from xip_scheduler.rpc.tile_reports import POISON_REASONS
 from xip_worker.core import Connection, WorkerCore
 from xip_worker.cursor import TileCursor
 from xip_worker.events import (
@@ -419,18 +420,21 @@ class WorkerNode:
         is_kept = tile < self.promised.get(lease.epoch, lease.tile_end)
         self.world.ghost.demand(is_kept, "S2", f"{self.worker_id} gave tile {tile} of {lease} back and evaluates it")
         fate = request.fate(lease.node_id, tile)
-        if fate is Fate.CRASHES and lease.is_isolated:
+        node = request.plan.nodes[lease.node_id]
+        is_crippled = fate is Fate.CRASHES and lease.is_isolated and request.is_found(node, tile)
+        if is_crippled:
+            self.world.probe("poison row refused")
+        elif fate is Fate.CRASHES and lease.is_isolated:
             self.world.probe("poison died in a child")
             self.report(FailedTile(lease.epoch, tile, int(FailureReason.CRASHED), "signal 11 in a child"))
             return True
-        if fate is Fate.CRASHES:
+        elif fate is Fate.CRASHES:
             self.world.crashed(self, lease, tile)
             self.die()
             return False
         if fate is Fate.FAILS or (fate is Fate.FAILS_ONCE and self.host == "h0"):
             self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "it raised"))
             return True
-        node = request.plan.nodes[lease.node_id]
         inputs = self.world.fetch(request, node, tile)
         if inputs is None:
             self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "input not found"))
@@ -439,10 +443,18 @@ class WorkerNode:
         output = b""
         if node.kind is not NodeKind.PROBE or tile % 2:
             output = serial.to_bytes(SERIAL_BYTES, "little")
-            output += value_of(request.plan_digest, lease.node_id, tile, inputs)
-        cells = cells_of_tile(request.plan, node, tile)
-        elapsed_ns = int(request.tile_s * self.speed * 1e9)
-        self.report(FinishedTiles(lease.epoch, tile, tile + 1, cells, elapsed_ns, output))
+            output += request.value_of(node, tile, inputs, is_crippled)
+        finished = FinishedTiles(
+            lease.epoch,
+            tile,
+            tile + 1,
+            cells_of_tile(request.plan, node, tile),
+            int(request.tile_s * self.speed * 1e9),
+            output,
+            quarantine=request.quarantine_of(node, tile, is_crippled),  # type: ignore[arg-type]  # as on the wire
+            objects=request.objects_of(node, tile),
+        )
+        self.report(finished)
         return True
 
     def report(self, outcome: FinishedTiles | FailedTile | LeaseBound) -> None:
@@ -474,8 +486,16 @@ def scheduler_event(worker_id: WorkerId, outcome: FinishedTiles | FailedTile) ->
     if isinstance(outcome, FailedTile):
         reason = FailureReason(outcome.reason)
         return TileFailed(worker_id, Epoch(outcome.epoch), outcome.tile, reason, outcome.message)
-    payload = TilePayload(outcome.output, b"") if outcome.output else None
+    rows: tuple[Any, ...] = outcome.quarantine
+    payload = TilePayload(outcome.output, b"", rows, "\n".join(outcome.objects)) if outcome.output else None
     return TilesReported(
-        worker_id, Epoch(outcome.epoch), outcome.tile_begin, outcome.tile_end, outcome.cell_count, (),
-        outcome.elapsed_ns, payload,
-    )  # fmt: skip
+        worker_id,
+        Epoch(outcome.epoch),
+        outcome.tile_begin,
+        outcome.tile_end,
+        outcome.cell_count,
+        tuple(row[1:3] for row in rows),
+        outcome.elapsed_ns,
+        payload,
+        sum(row[3] in POISON_REASONS for row in rows),
+    )

@@ -16,7 +16,7 @@ import copy
 import enum
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -38,6 +38,9 @@ VALUE_BYTES = 12
 Tile = tuple[str, int, int]
 """run_id, node_id, tile."""
 
+Cells = tuple[int, int, int, int, str, str]
+"""row, scenario_begin, scenario_end, reason, message, trade id of what has no number."""
+
 
 class Fate(enum.IntEnum):
     WELL = 0
@@ -51,7 +54,14 @@ class Request:
 
     Attributes:
         fates: of the tiles that are not well, by (node, tile).
+        spec: as the client sent it; of a run that can begin with nothing of another, none.
+        since: the run that it names to begin with (`ticking`).
+        is_computing_all: it asks to begin with nothing.
     """
+
+    spec = b""
+    since = ""
+    is_computing_all = False
 
     def __init__(self, chance: random.Random, number: int, tenant: str = "", at_s: float = 0.0) -> None:
         self.tenant = tenant or TENANTS[number % 2]
@@ -64,6 +74,7 @@ class Request:
         self.plan = _draw_plan(chance)
         self.encoded = self.plan.encode()
         self.plan_digest = digest_of(self.encoded)
+        self.blobs = {self.plan_digest: self.encoded}
         self.payload_hash = f"h{number}"
         self.tile_s = chance.choice((0.02, 0.1, 0.3, 1.0))
         if sum(node.tile_count for node in self.plan.nodes) <= FEW_TILES and chance.random() < 0.5:
@@ -85,6 +96,22 @@ class Request:
 
     def fate(self, node_id: int, tile: int) -> Fate:
         return self.fates.get((node_id, tile), Fate.WELL)
+
+    def value_of(self, node: Node, tile: int, inputs: list[bytes], is_crippled: bool = False) -> bytes:
+        """The number a tile stands for; an input that was given up is b"", a crippled tile has lost a row."""
+        return digest_over(f"{self.plan_digest}/{node.node_id}/{tile}", inputs)
+
+    def is_found(self, node: Node, tile: int) -> bool:
+        """Does a child process find the row that crashes a tile, and refuse it alone?"""
+        return False
+
+    def quarantine_of(self, node: Node, tile: int, is_crippled: bool) -> tuple[Cells, ...]:
+        """What a worker reports without a number, of a tile that it has evaluated."""
+        return ()
+
+    def objects_of(self, node: Node, tile: int) -> tuple[str, ...]:
+        """What a worker tells of a resolve tile: market objects that its rows read."""
+        return ()
 
 
 def retry_of(old: Request, chance: random.Random) -> Request:
@@ -122,9 +149,8 @@ def tiles_needed(plan: Plan, node: Node, tile: int) -> list[tuple[int, int]]:
     return needed
 
 
-def value_of(plan_digest: str, node_id: int, tile: int, inputs: list[bytes]) -> bytes:
-    """The number a tile stands for; an input that was given up is b""."""
-    digest = hashlib.blake2b(f"{plan_digest}/{node_id}/{tile}".encode(), digest_size=VALUE_BYTES)
+def digest_over(told: str, inputs: Sequence[bytes] = ()) -> bytes:
+    digest = hashlib.blake2b(told.encode(), digest_size=VALUE_BYTES)
     for value in inputs:
         digest.update(len(value).to_bytes(1, "little") + value)
     return digest.digest()
@@ -135,15 +161,17 @@ def expected_value(
     node_id: int,
     tile: int,
     is_failed: Callable[[int, int], bool],
+    is_crippled: Callable[[int, int], bool],
     known: dict[tuple[int, int], bytes],
 ) -> bytes:
-    """The value in a world without faults where just the tiles given up are missing."""
+    """The value in a world without faults where just the tiles given up, and rows that kill, are missing."""
     if is_failed(node_id, tile):
         return b""
     if (node_id, tile) not in known:
-        needed = tiles_needed(request.plan, request.plan.nodes[node_id], tile)
-        inputs = [expected_value(request, *tile_needed, is_failed, known) for tile_needed in needed]
-        known[node_id, tile] = value_of(request.plan_digest, node_id, tile, inputs)
+        node = request.plan.nodes[node_id]
+        needed = tiles_needed(request.plan, node, tile)
+        inputs = [expected_value(request, *each, is_failed, is_crippled, known) for each in needed]
+        known[node_id, tile] = request.value_of(node, tile, inputs, is_crippled(node_id, tile))
     return known[node_id, tile]
 
 

@@ -27,11 +27,13 @@ from tests.simulation.ghost import CRASHES_MAX, Ghost, Violation
 from tests.simulation.network import Link
 from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
 from tests.simulation.seats import SESSION_ENDS_S, Seat, Succession, draw_seats
+from tests.simulation.ticking import TICKING_FIRST, TICKING_ONE_IN, draw_ticking
 from tests.simulation.worker_node import WorkerNode
 from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
 from xip_core.graph.plan import Node
-from xip_scheduler import driver
+from xip_scheduler import driver, retention
 from xip_scheduler.core.events import WorkerAttached
+from xip_scheduler.retention import RetentionRules
 from xip_worker.events import (
     DrainRequested,
     Epoch,
@@ -102,8 +104,8 @@ class World:
         self.rng_spikes = self.chance.choice((0.0, 0.05, 0.2))
         self.epoch_block = self.chance.choice((1, 3, 20, 10_000))
         self.requests: dict[str, Request] = {}
-        self.originals = [Request(self.chance, number) for number in range(self.chance.choice((2, 4, 6, 9)))]
-        self.flood()
+        self.retention: RetentionRules | None = None
+        self.originals = self.draw_requests()
         for request in self.originals:
             self.requests[request.run_id] = request
         self.live_runs_max, self.tenant_live_runs_max = self.chance.choice(((1_000, 1_000), (1_000, 4), (6, 3)))
@@ -117,12 +119,18 @@ class World:
         self.succession = Succession(self.ghost)
         self.seats = draw_seats(self)
 
-    def flood(self) -> None:
-        """Now and then a tenant submits more than there is room for, all at once."""
-        if self.chance.random() < FLOOD_SHARE:
-            at_s = self.chance.uniform(1.0, 40.0)
-            for number in range(self.chance.choice((10, 20))):
-                self.originals.append(Request(self.chance, number, "flood", at_s))
+    def draw_requests(self) -> list[Request]:
+        """Runs of their own, and now and then a tenant that submits more than there is room for, all at once; or desks
+        whose runs begin with tiles of earlier ones, while retention removes these."""
+        chance = self.chance
+        if self.seed % TICKING_ONE_IN == TICKING_FIRST:
+            self.retention = RetentionRules(chance.choice((5.0, 20.0)), 0, chance.choice((1, 3, 5)))
+            return list(draw_ticking(chance))
+        requests = [Request(chance, number) for number in range(chance.choice((2, 4, 6, 9)))]
+        if chance.random() < FLOOD_SHARE:
+            at_s = chance.uniform(1.0, 40.0)
+            requests += [Request(chance, number, "flood", at_s) for number in range(chance.choice((10, 20)))]
+        return requests
 
     # ---- the schedule
 
@@ -204,7 +212,8 @@ class World:
     def run(self) -> Outcome:
         outcome = Outcome(self.seed, injected=self.injected, probes=self.ghost.probes, story=self.story)
         asyncio._set_running_loop(self.loop)
-        logger, driver.logger = driver.logger, _Silence  # a failed commit is no news here
+        loggers = driver.logger, retention.logger
+        driver.logger = retention.logger = _Silence  # a failed commit is no news here
         try:
             self.begin()
             bound_s = HEALED_BOUND_S + self.work_s()
@@ -225,7 +234,7 @@ class World:
             self.tell(outcome.violation)
         finally:
             asyncio._set_running_loop(None)
-            driver.logger = logger
+            driver.logger, retention.logger = loggers
             self.end()
         outcome.trace = self.loop.trace
         outcome.calls = self.loop.call_count
@@ -237,6 +246,7 @@ class World:
         if node is not None and node.is_alive:
             self.ghost.demand(node.core.lease_count() == 0, "L7", "leases of final runs are held")
             self.ghost.equal(node.core)
+            self.ghost.takeovers.check_end()
             node.core.check_invariants()
             for name, count in msgspec.structs.asdict(node.core.counters).items():
                 if count:
@@ -436,7 +446,7 @@ class World:
             key = (request.run_id, *needed)
             if key not in self.ghost.decided:
                 return None
-            values.append(self.disk.tables.outputs.get(key, b"")[SERIAL_BYTES:])
+            values.append((self.disk.tables.output(*key) or b"")[SERIAL_BYTES:])
         return values
 
     def crashed(self, worker: WorkerNode, lease: Lease, tile: int) -> None:
@@ -451,6 +461,8 @@ class _Silence:
     def __init__(self, name: str) -> None: ...
 
     def critical(self, *_: object, **__: object) -> None: ...
+
+    def info(self, *_: object, **__: object) -> None: ...
 
 
 def run_seed(seed: int, faults: list[Fault] | None = None) -> Outcome:

@@ -25,6 +25,8 @@ TRADE_COLUMNS = (
     "dv01",
     "status",
     "message",
+    "gamma",
+    "theta",
 )
 AGGREGATE_COLUMNS = ("aggregate", "key", "scenario", "rows_used", "rows_expected", "measure", "value")
 TOTAL_COLUMNS = (
@@ -39,6 +41,8 @@ TOTAL_COLUMNS = (
     "worst_pnl",
     "best_scenario",
     "best_pnl",
+    "gamma",
+    "theta",
 )
 
 
@@ -68,7 +72,7 @@ def print_summary_csv(summary: Summary) -> None:
         head = [line.asset_class, line.trades_used, line.trades_expected, line.pv, line.delta, line.vega, line.dv01]
         worst = [line.worst.scenario, line.worst.pnl] if line.worst else [None, None]
         best = [line.best.scenario, line.best.pnl] if line.best else [None, None]
-        rows.append([*head, *worst, *best])
+        rows.append([*head, *worst, *best, line.gamma, line.theta])
     print_csv(TOTAL_COLUMNS, rows)
 
 

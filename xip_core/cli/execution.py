@@ -21,7 +21,7 @@ from xip_core.cli.inputs import RunInputs
 from xip_core.cli.options import SCHEDULER_DEFAULT, exit_code_of
 from xip_core.client.heads import scenario_names, snapshot_head, trade_labels
 from xip_core.errors import RequestError
-from xip_core.model.run_spec import MEASURES, Priority
+from xip_core.model.run_spec import DEFAULT_MEASURES, Priority
 from xip_core.model.sensitivity_head import is_sensitivity_set
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from xip_core.client.local import LocalCluster
     from xip_core.client.results import Results, Totals
     from xip_core.client.tables import AggregateTable
+    from xip_core.model.crif import CrifBuckets
     from xip_core.model.result import Run
 
 Value = TypeVar("Value")
@@ -45,7 +46,8 @@ class Outcome(msgspec.Struct, frozen=True):
     inputs: RunInputs | None = None
     results: Results | None = None
 
-    def print(self, output: str) -> None:
+    def print(self, output: str, buckets: CrifBuckets | None = None) -> None:
+        """*buckets* are the desk's, of --output crif."""
         if self.summary is not None and self.inputs is not None and self._prints_ladders(output):
             from xip_core.cli.ladders import ladder_records, print_crif, print_ladders_csv
 
@@ -53,7 +55,8 @@ class Outcome(msgspec.Struct, frozen=True):
             if output == "csv":
                 print_ladders_csv(records)
             else:
-                print_crif(records, self.inputs, self.run.run_id)
+                book = None if self.results is None else self.inputs.book
+                print_crif(records, self.inputs.market, self.run.run_id, buckets, book)
         elif self.summary is not None:
             print_summary_as(self.summary, output)
         elif output == "json":
@@ -64,9 +67,13 @@ class Outcome(msgspec.Struct, frozen=True):
             click.echo(self.run.run_id)
 
     def _prints_ladders(self, output: str) -> bool:
-        """As data; the screen and JSON have them among the other tables."""
+        """As data, where there are any; the screen and JSON have them among the other tables."""
         assert self.inputs is not None
-        return output in ("csv", "crif") and is_sensitivity_set(self.inputs.scenarios)
+        if output not in ("csv", "crif") or not is_sensitivity_set(self.inputs.scenarios):
+            return False
+        assert self.summary is not None
+        tables = [lines.aggregate.measure for lines in self.summary.aggregates]
+        return output == "crif" or self.results is not None or "ladder" in tables or not tables
 
 
 class Followed(msgspec.Struct):
@@ -156,13 +163,14 @@ async def submit(client: Client, inputs: RunInputs, options: RunOptions) -> Run:
         inputs.book,
         inputs.market,
         inputs.scenarios,
-        options.measure_names() or MEASURES,
+        options.measure_names() or DEFAULT_MEASURES,
         request_id=options.request_id,
         name=inputs.name,
         tenant=options.tenant,
         priority=Priority[options.priority.upper()],
         deadline_after_s=options.deadline_after_s,
         aggregates=options.aggregates(),
+        covariance=inputs.covariance,
         detail=options.travelling_detail,
         risk_classes=options.risk_class,
         since=options.since,

@@ -2,8 +2,11 @@
 
 **Critical path.** Nodes overlap: a value tile runs while others resolve. So the path is read backwards, from the node
 that ended last to the input of it that ended last, and so on; each node adds the time from the end of its predecessor
-to its own end. With the time before the first lease these add up to the whole: to make the run faster, make one of
-them shorter.
+to its own end, and where its first lease came later than that, it waited for a slot. The pieces
+
+    planning  queue (no slot for the run)  [wait  node] ...  end (from the last tile until the run was final)
+
+add up to the time from the request's arrival to the end, or to now: to make the run faster, make one of them shorter.
 
 **Cost.** Slot-seconds of a node, wasted ones included, are shared out by its rows; those of nodes without rows
 (calibrate, sums) by the rows of the run. A row is charged the average of its node, whatever it alone took.
@@ -11,7 +14,7 @@ them shorter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -24,13 +27,21 @@ NO_GROUP = "all"
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A node of the critical path; *adds_s* of the whole, from *begin_s* to *end_s* after submission."""
+    """
+    A node of the critical path, from *begin_s* to *end_s* after submission.
+
+    Attributes:
+        waits_s: from when nothing stood against it until its first lease; then *adds_s* until its end.
+        meanwhile: nodes of the run that had the slots while it waited, at most 3; () where other runs had them.
+    """
 
     node: str
     begin_s: float
     end_s: float
     adds_s: float
     tiles_timed: int
+    waits_s: float = 0.0
+    meanwhile: tuple[str, ...] = ()
 
 
 class KernelCost(msgspec.Struct, frozen=True):
@@ -67,8 +78,10 @@ class Cost(msgspec.Struct, frozen=True):
 class Explained(msgspec.Struct, frozen=True):
     """
     Attributes:
-        wall_s: from submission to the end, or to now.
+        wall_s: from submission to the end, or to now; planned_s: before it.
         queue_s: before the first lease; tail_s: after the last one.
+        end_s: from the last tile to the end, or to now: what the critical path does not hold.
+        away_s: no scheduler ran, or what it accounted for is lost.
         compute_s, fetch_s, wasted_s: slot-seconds; *fetch_s* waiting for inputs.
         is_whole: every tile computed here is accounted for; else the scheduler restarted in between.
         deadline_s: after submission, None for none; late_s: how much later the run will be, or was; negative: earlier.
@@ -97,10 +110,15 @@ class Explained(msgspec.Struct, frozen=True):
     slowest: tuple[SlowestTile, ...]
     costs: tuple[Cost, ...]
     received: dict[str, dict[str, tuple[int, int]]]
+    planned_s: float = 0.0
+    end_s: float = 0.0
+    away_s: float = 0.0
+    tiles_unaccounted: int = 0
 
 
 KERNELS_SHOWN = 10
 TILES_SHOWN = 10
+MEANWHILE_SHOWN = 3
 
 
 def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: str = "") -> Explained:
@@ -117,6 +135,7 @@ def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: st
     eta_s = run.eta_s or None
     deadline_s = run.deadline_after_s or None
     end_s = wall_s if run.state.is_final else wall_s + eta_s if eta_s is not None else None
+    path = critical_path(plan, nodes, account.first_lease_s)
     open_counts = [
         node.tiles_done - node.tiles_reused - nodes[node.node_id].tiles_timed
         for node in run.nodes
@@ -138,10 +157,11 @@ def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: st
         cells_timed=sum(node.cells_timed for node in account.nodes),
         cells_pruned=sum(node.cells_pruned for node in account.nodes),
         is_whole=max(open_counts, default=0) <= 0,
+        tiles_unaccounted=sum(max(0, count) for count in open_counts),
         eta_s=eta_s,
         deadline_s=deadline_s,
         late_s=end_s - deadline_s if deadline_s is not None and end_s is not None else None,
-        path=critical_path(plan, nodes),
+        path=path,
         kernels=kernel_costs(plan, nodes)[:KERNELS_SHOWN],
         slowest=slowest_tiles(plan, account)[:TILES_SHOWN],
         costs=costs_by(plan, nodes, key),
@@ -149,10 +169,13 @@ def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: st
             worker.worker_id: {kind: (size_bytes, count) for kind, size_bytes, count in worker.received}
             for worker in account.traffic
         },
+        planned_s=account.planned_s,
+        end_s=max(0.0, wall_s - (path[-1].end_s if path else account.first_lease_s)),
+        away_s=account.away_s,
     )
 
 
-def critical_path(plan: Plan, nodes: Mapping[int, NodeAccount]) -> tuple[Step, ...]:
+def critical_path(plan: Plan, nodes: Mapping[int, NodeAccount], first_lease_s: float) -> tuple[Step, ...]:
     """The steps in the order of time; none before anything was computed."""
     timed = [node for node in plan.nodes if node.node_id in nodes and nodes[node.node_id].tiles_timed]
     if not timed:
@@ -162,10 +185,32 @@ def critical_path(plan: Plan, nodes: Mapping[int, NodeAccount]) -> tuple[Step, .
     while at is not None:
         account = nodes[at.node_id]
         before = _last_input(at, plan, nodes)
-        since_s = min(nodes[before.node_id].end_s, account.end_s) if before is not None else account.begin_s
-        steps.append(Step(at.name, account.begin_s, account.end_s, account.end_s - since_s, account.tiles_timed))
+        since_s = min(nodes[before.node_id].end_s if before is not None else first_lease_s, account.end_s)
+        waits_s = min(max(0.0, account.begin_s - since_s), account.end_s - since_s)
+        steps.append(
+            Step(
+                node=at.name,
+                begin_s=account.begin_s,
+                end_s=account.end_s,
+                adds_s=account.end_s - since_s - waits_s,
+                tiles_timed=account.tiles_timed,
+                waits_s=waits_s,
+                meanwhile=_at_work(timed, nodes, since_s, since_s + waits_s) if waits_s else (),
+            )
+        )
         at = before
     return tuple(reversed(steps))
+
+
+def _at_work(
+    timed: Sequence[Node], nodes: Mapping[int, NodeAccount], begin_s: float, end_s: float
+) -> tuple[str, ...]:
+    """Names of the nodes that worked longest between two times."""
+    spans = [
+        (min(nodes[node.node_id].end_s, end_s) - max(nodes[node.node_id].begin_s, begin_s), node) for node in timed
+    ]
+    found = sorted((span for span in spans if span[0] > 0.0), key=lambda span: (-span[0], span[1].node_id))
+    return tuple(node.name for _, node in found[:MEANWHILE_SHOWN])
 
 
 def _last_input(node: Node, plan: Plan, nodes: Mapping[int, NodeAccount]) -> Node | None:

@@ -2,7 +2,8 @@
 
     {"op": "value", "id": "pv", "book": "book.csv", "market": "market.json", "scenarios": "scenarios.json"}
 
-A path is taken from the directory of the graph file; a book may be whatever `--book` takes, the others may end in .gz.
+A path is taken from the directory of the graph file; a book may be whatever `--book` takes, the covariance of an
+aggregate node whatever `--covariance` does, the others may end in .gz.
 Date and base currency are those of the market where the node says nothing.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from xip_core.errors import InputError, RequestError
-from xip_core.model.graph_spec import GraphNode, GraphSpec, ValueNode, check_graph, decode_graph
+from xip_core.model.graph_spec import AggregateNode, GraphNode, GraphSpec, ValueNode, check_graph, decode_graph
 
 
 def read_graph(path: Path) -> tuple[GraphSpec, dict[str, bytes]]:
@@ -30,10 +31,23 @@ def read_graph(path: Path) -> tuple[GraphSpec, dict[str, bytes]]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", str(path)) from None
     blobs: dict[str, bytes] = {}
-    nodes = tuple(_uploaded(node, path.parent, blobs) if isinstance(node, ValueNode) else node for node in spec.nodes)
-    graph = GraphSpec(nodes)
+    graph = GraphSpec(tuple(_named_by_digest(node, path.parent, blobs) for node in spec.nodes))
     check_graph(graph)
     return graph, blobs
+
+
+def _named_by_digest(node: GraphNode, directory: Path, blobs: dict[str, bytes]) -> GraphNode:
+    if isinstance(node, ValueNode):
+        return _uploaded(node, directory, blobs)
+    if isinstance(node, AggregateNode) and node.covariance:
+        from xip_core.graph.plan import digest_of
+        from xip_core.readers.covariance_table import read_covariance
+
+        content = read_covariance(directory / node.covariance)
+        digest = digest_of(content)
+        blobs[digest] = content
+        return msgspec.structs.replace(node, covariance=digest)
+    return node
 
 
 def _uploaded(node: ValueNode, directory: Path, blobs: dict[str, bytes]) -> GraphNode:

@@ -28,6 +28,7 @@ class RunInputs(msgspec.Struct, frozen=True):
     book: bytes
     market: bytes
     scenarios: bytes
+    covariance: bytes = b""
 
 
 def read_inputs(options: RequestOptions) -> RunInputs:
@@ -45,7 +46,12 @@ def read_inputs(options: RequestOptions) -> RunInputs:
     from xip_core.cli.ladders import wanted_ladders
 
     content = content_of(options.sensitivities) if options.sensitivities else None
-    return msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
+    inputs = msgspec.structs.replace(inputs, scenarios=wanted_ladders(options.ladder, content))
+    if options.covariance is None:
+        return inputs
+    from xip_core.readers.covariance_table import read_covariance
+
+    return msgspec.structs.replace(inputs, covariance=read_covariance(options.covariance))
 
 
 def _read(options: RequestOptions) -> RunInputs:

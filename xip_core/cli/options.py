@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,6 +37,16 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
         show_default=True,
         help="With anything but table, stdout holds data alone.",
     )
+
+
+def crif_option(function: Function) -> Function:
+    """`--crif-buckets`."""
+    return click.option(
+        "--crif-buckets",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Names to SIMM buckets, of --output crif: .csv or .json.  [Residual; commodities 16]",
+    )(function)
 
 
 SECONDS_OF_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0}

@@ -48,9 +48,10 @@ def _request(options: RequestOptions) -> tuple[RunSpec, Callable[[str], bytes]]:
     from xip_core.cli.graph_file import read_graph
     from xip_core.cli.inputs import read_inputs
     from xip_core.client.heads import snapshot_head
+    from xip_core.client.requests import aggregates_of
     from xip_core.errors import NotFoundError
     from xip_core.graph.plan import digest_of
-    from xip_core.model.run_spec import MEASURES, Detail, GraphWork, RiskWork, RunSpec
+    from xip_core.model.run_spec import DEFAULT_MEASURES, Detail, GraphWork, RiskWork, RunSpec
 
     work: RiskWork | GraphWork
     if options.graph is not None:
@@ -59,16 +60,17 @@ def _request(options: RequestOptions) -> tuple[RunSpec, Callable[[str], bytes]]:
     else:
         inputs = read_inputs(options)
         head = snapshot_head(inputs.market)
-        digests = tuple(digest_of(blob) for blob in (inputs.book, inputs.market, inputs.scenarios))
-        blobs = dict(zip(digests, (inputs.book, inputs.market, inputs.scenarios), strict=True))
+        contents = (inputs.book, inputs.market, inputs.scenarios, inputs.covariance)
+        digests = tuple(digest_of(blob) for blob in contents)
+        blobs = dict(zip(digests, contents, strict=True))
         work = RiskWork(
             book_digest=digests[0],
             market_digest=digests[1],
             scenarios_digest=digests[2],
-            measures=options.measure_names() or MEASURES,
+            measures=options.measure_names() or DEFAULT_MEASURES,
             base_currency=head.base_currency,
             as_of=head.as_of,
-            aggregates=options.aggregates(),
+            aggregates=aggregates_of(options.aggregates(), inputs.covariance),
             detail=Detail(options.detail),
             risk_classes=options.risk_class,
         )

@@ -37,6 +37,7 @@ class RequestOptions:
     risk_class: tuple[str, ...]
     ladder: tuple[str, ...]
     sensitivities: Path | None
+    covariance: Path | None
 
     def check(self) -> None:
         """
@@ -60,7 +61,11 @@ class RequestOptions:
         if self.graph is not None and any(options_of_one_book):
             raise click.UsageError("a graph says itself what is computed: --graph goes without options of one book")
         self.measure_names()
-        self.aggregates()
+        needs_covariance = any(aggregate.measure == "delta_gamma_var" for aggregate in self.aggregates())
+        if needs_covariance and self.covariance is None:
+            raise click.UsageError("delta_gamma_var needs --covariance FILE, of the factors that the ladders bump")
+        if self.covariance is not None and not needs_covariance:
+            raise click.UsageError('--covariance is for --aggregate "delta_gamma_var q=0.99", which is not asked for')
 
     @property
     def has_ladders(self) -> bool:
@@ -90,11 +95,11 @@ class RequestOptions:
         if not self.aggregate and not self.has_ladders:
             return ()
         from xip_core.errors import RequestError
-        from xip_core.model.aggregates import Aggregate, check_aggregates, parse_aggregate
+        from xip_core.model.aggregates import MEASURES_OF_BUMPS, Aggregate, check_aggregates, parse_aggregate
 
         try:
             parsed = tuple(parse_aggregate(text) for text in self.aggregate)
-            if self.has_ladders and all(item.measure != "ladder" for item in parsed):
+            if self.has_ladders and all(item.measure not in MEASURES_OF_BUMPS for item in parsed):
                 parsed += (Aggregate(measure="ladder"),)
             check_aggregates(parsed)
         except RequestError as error:
@@ -116,7 +121,9 @@ def request_options(function: Function) -> Function:
             help="Scenarios: .json, also .gz.  [those of the sample, else the base alone]",
         ),
         click.option("--graph", type=_FILE, metavar="FILE", help="A custom graph of several books, markets or days."),
-        click.option("--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01.  [all]"),
+        click.option(
+            "--measures", default="", metavar="LIST", help="Of pv,delta,vega,dv01,gamma,theta.  [the first four]"
+        ),
         click.option(
             "--aggregate",
             multiple=True,
@@ -137,6 +144,12 @@ def request_options(function: Function) -> Function:
             help='Sensitivities in place of scenarios, such as "par name=EUR* tenors=1Y,5Y,10Y"; repeatable.',
         ),
         click.option("--sensitivities", type=_FILE, metavar="FILE", help="Ladders as a file: .json, also .gz."),
+        click.option(
+            "--covariance",
+            type=_FILE,
+            metavar="FILE",
+            help="Of the ladders' factors, for delta_gamma_var: .csv or .json, also .gz.",
+        ),
         click.option(
             "--risk-class", multiple=True, metavar="CLASS", help="Apply shifts of this class alone; repeatable."
         ),

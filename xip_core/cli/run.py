@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from xip_core.cli.options import output_option, scheduler_option, submission_options
+from xip_core.cli.options import crif_option, output_option, scheduler_option, submission_options
 from xip_core.cli.request_options import RequestOptions, request_options
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RunOptions(RequestOptions):
     is_reusing: bool
     trades: bool
     theta: bool
+    crif_buckets: Path | None
     detach: bool
     output: str
 
@@ -60,6 +62,8 @@ class RunOptions(RequestOptions):
             raise click.UsageError('--theta takes aggregates of ladders alone, such as "ladder by=desk"')
         if self.output == "crif" and not self.has_ladders:
             raise click.UsageError("--output crif is of ladders: give --ladder or --sensitivities")
+        if self.crif_buckets is not None and self.output != "crif":
+            raise click.UsageError("--crif-buckets goes with --output crif")
 
     @property
     def travelling_detail(self) -> str:
@@ -74,6 +78,7 @@ class RunOptions(RequestOptions):
 @click.option("--trades", is_flag=True, help="List every trade.")
 @click.option("--theta", is_flag=True, help="Also the change of value until the next business day.")
 @output_option("table", "json", "csv", "crif")
+@crif_option
 @submission_options
 @click.option("--slots", type=click.IntRange(1, 1024), metavar="N", help="Slots of the local worker.  [cores]")
 @click.option("--detach", is_flag=True, help="Submit, print the run id and leave.")
@@ -126,16 +131,21 @@ def _run(options: RunOptions, cluster: LocalCluster | None) -> int:
         return tables.exit_code
     from xip_core.cli.execution import execute
     from xip_core.cli.inputs import read_inputs
+    from xip_core.cli.ladders import read_buckets
 
     inputs = read_inputs(options)
+    buckets = read_buckets(options.crif_buckets)
     if options.theta:
-        from xip_core.cli.theta_run import execute_theta
+        from xip_core.cli.theta_run import LaddersOutcome, execute_theta
 
         with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
             ladders = asyncio.run(execute_theta(options, inputs, cluster, progress))
-        ladders.print(options.output)
+        if isinstance(ladders, LaddersOutcome):
+            ladders.print(options.output, buckets)
+        else:
+            ladders.print(options.output)
         return ladders.exit_code
     with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
         outcome = asyncio.run(execute(options, inputs, cluster, progress))
-    outcome.print(options.output)
+    outcome.print(options.output, buckets)
     return outcome.exit_code

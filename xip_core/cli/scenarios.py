@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from xip_core.cli.covariances import historical_covariance, ore_covariance
 from xip_core.cli.options import output_option
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ _market = click.option("--market", help="Check the set against a snapshot, an OR
 
 @click.group("scenarios")
 def command() -> None:
-    """Make scenario sets from files, and show what a set holds.
+    """Make scenario sets and covariances from files, and show what a set holds.
 
-    The sets are what `xipctl run --scenarios` takes. See docs/scenarios.md.
+    The sets are what `xipctl run --scenarios` takes, covariances what its --covariance does. See docs/scenarios.md.
     """
+
+
+command.add_command(historical_covariance)
+command.add_command(ore_covariance)
 
 
 @command.command("historical")

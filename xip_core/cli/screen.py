@@ -64,13 +64,24 @@ def _headline(summary: Summary) -> str:
     return f"{title}\n[dim]{' · '.join(parts)}[/]{message}\n"
 
 
+GREEK_TITLES = {"gamma": "gamma 1%", "theta": "theta 1d"}
+"""Of columns that are shown where they were asked for."""
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and value == value
+
+
 def _totals_table(summary: Summary) -> Table:
-    table = _table("", "trades", "PV", "delta 1%", "vega", "DV01", left=1)
+    greeks = [name for name in GREEK_TITLES if any(_is_number(getattr(line, name)) for line in summary.asset_classes)]
+    titles = (GREEK_TITLES[name] for name in greeks)
+    table = _table("", "trades", "PV", "delta 1%", "vega", "DV01", *titles, left=1)
     for line in summary.asset_classes:
         is_total = line is summary.asset_classes[-1]
         used, expected = line.trades_used, line.trades_expected
         trades = f"{used:,}" if used == expected else f"[yellow]{used:,} of {expected:,}[/]"
-        numbers = (_money(value) for value in (line.pv, line.delta, line.vega, line.dv01))
+        measures = ("pv", "delta", "vega", "dv01", *greeks)
+        numbers = (_money(getattr(line, measure)) for measure in measures)
         _add_line(table, is_total, _name(line.asset_class), trades, *numbers)
     return table
 
@@ -92,12 +103,14 @@ def _extreme(extreme: Extreme | None) -> tuple[str, str]:
 
 
 def _trade_table(trades: Sequence[TradeLine], base_currency: str) -> Table:
-    table = _table("trade", "type", "", "PV", f"PV {base_currency}", "delta 1%", "vega", "DV01", "status", left=3)
+    greeks = [name for name in GREEK_TITLES if any(_is_number(getattr(trade, name)) for trade in trades)]
+    titles = ("delta 1%", "vega", "DV01", *(GREEK_TITLES[name] for name in greeks))
+    table = _table("trade", "type", "", "PV", f"PV {base_currency}", *titles, "status", left=3)
     table.columns[-1].justify = "left"
     for trade in trades:
         status = "[dim]ok[/]" if trade.status == "ok" else f"[yellow]{_words(trade.status)}[/]"
-        values = (trade.pv_trade_currency, trade.pv, trade.delta, trade.vega, trade.dv01)
-        cents = (_cents(value) for value in values)
+        measures = ("pv_trade_currency", "pv", "delta", "vega", "dv01", *greeks)
+        cents = (_cents(getattr(trade, measure)) for measure in measures)
         currency = f"[dim]{_escape(trade.currency)}[/]"
         table.add_row(_escape(trade.id), _escape(trade.type), currency, *cents, status)
     return table
@@ -116,7 +129,7 @@ def aggregate_table(lines: AggregateLines) -> Table:
         table.columns[-1].justify = "left"
     for record in shown:
         cells = [_escape(str(record[name])) for name in labels] or ["all"]
-        cells += [_money(record[name]) for name in numbers]
+        cells += [_pure_number(record[name]) if name in _PURE_NUMBERS else _money(record[name]) for name in numbers]
         if "trades" in others:
             used, expected = record["rows_used"], record["rows_expected"]
             cells.append(f"{used:,}" if used == expected else f"[yellow]{used:,} of {expected:,}[/]")
@@ -128,6 +141,9 @@ def aggregate_table(lines: AggregateLines) -> Table:
         table.caption_justify = "left"
     return table
 
+
+_PURE_NUMBERS = ("skewness", "excess_kurtosis")
+"""Columns without a currency, of order one."""
 
 _OTHER_FIELDS = {"trades": "rows_used", "drivers": "drivers"}
 """Columns beside labels and numbers, and the field that says whether a table has them."""
@@ -432,6 +448,10 @@ def _money(value: float) -> str:
     if math.isnan(value):
         return "[yellow]–[/]"
     return "0" if abs(value) < 0.5 else f"{value:,.0f}"
+
+
+def _pure_number(value: float) -> str:
+    return "[yellow]–[/]" if math.isnan(value) else f"{value:.4f}"
 
 
 def _cents(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xip_core.cli.screen import DIGEST_LENGTH, _count, _escape, _table, console, short_duration, show
+from xip_core.cli.screen import DIGEST_LENGTH, STATE_STYLES, _count, _escape, _table, console, short_duration, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,8 +52,11 @@ def print_reuse(reuse: Reuse) -> None:
 def print_explained(found: Explained) -> None:
     out = console()
     out.print(f"[bold]run {_escape(found.run_id)}[/]  {found.state} after {_seconds(found.wall_s)}{_against(found)}")
+    if found.away_s:
+        out.print(f"[yellow]the scheduler restarted meanwhile:[/] {_seconds(found.away_s)} of it are not accounted for")
     if not found.is_whole:
-        out.print("[yellow]the scheduler restarted meanwhile: times are of what was computed since[/]")
+        lost = _count(found.tiles_unaccounted, "tile")
+        out.print(f"[yellow]{lost} computed just before a restart of the scheduler are in no time below[/]")
     slot_s = found.compute_s + found.fetch_s + found.wasted_s
     parts = (("compute", found.compute_s), ("data", found.fetch_s), ("wasted", found.wasted_s))
     spent = " [dim]·[/] ".join(f"{name} {_seconds(value)} {_percent(value, slot_s)}" for name, value in parts)
@@ -81,11 +84,18 @@ def _against(found: Explained) -> str:
 
 def _path_table(found: Explained) -> Table:
     table = _table("critical path", "adds", "begins", "ends", "tiles", left=1)
-    if found.path:
-        table.add_row("[dim]queue[/]", _seconds(found.queue_s), "", "", "")
+    table.add_row("[dim]planning[/]", _seconds(found.planned_s), "", "", "")
+    table.add_row("[dim]queue: no slot was free[/]", _seconds(found.queue_s), "", _seconds(found.queue_s), "")
     for step in found.path:
+        if step.waits_s:
+            who = f"slots at {', '.join(step.meanwhile)}" if step.meanwhile else "no slot was free"
+            wait = (_seconds(step.waits_s), _seconds(step.begin_s - step.waits_s), _seconds(step.begin_s), "")
+            table.add_row(f"[dim]wait: {_escape(who)}[/]", *wait)
         times = (_seconds(step.adds_s), _seconds(step.begin_s), _seconds(step.end_s))
         table.add_row(_escape(step.node), *times, f"{step.tiles_timed:,}")
+    final = "end of the run" if found.state in STATE_STYLES else "since the last result"
+    table.add_row(f"[dim]{final}[/]", _seconds(found.end_s), "", _seconds(found.wall_s), "")
+    table.add_row("[dim]all[/]", _seconds(found.planned_s + found.wall_s), "", "", "")
     return table
 
 

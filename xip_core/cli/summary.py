@@ -6,12 +6,14 @@ one sum made here is the total over asset classes. A sum of fewer rows than expe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.run_spec import MEASURE_UNITS, MEASURES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +36,8 @@ class Extreme(msgspec.Struct, frozen=True):
 
 
 class AssetClassLine(msgspec.Struct, frozen=True):
-    """
+    """Measures that were not asked for are NaN.
+
     Attributes:
         worst, best: None where the run has no scenario beside the base.
     """
@@ -48,6 +51,8 @@ class AssetClassLine(msgspec.Struct, frozen=True):
     dv01: float
     worst: Extreme | None
     best: Extreme | None
+    gamma: float = math.nan
+    theta: float = math.nan
 
 
 class QuarantineLine(msgspec.Struct, frozen=True):
@@ -76,6 +81,8 @@ class TradeLine(msgspec.Struct, frozen=True):
     dv01: float | None
     status: str
     message: str
+    gamma: float | None = None
+    theta: float | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -116,6 +123,7 @@ class Summary(msgspec.Struct, frozen=True):
     Attributes:
         asset_classes: the last line is the total; empty where the run ended before its sums.
         trades: None unless asked for.
+        units: of the measures.
     """
 
     name: str
@@ -133,6 +141,7 @@ class Summary(msgspec.Struct, frozen=True):
     lineage: Lineage
     trades: tuple[TradeLine, ...] | None = None
     aggregates: tuple[AggregateLines, ...] = ()
+    units: dict[str, str] = msgspec.field(default_factory=lambda: dict(MEASURE_UNITS))
 
 
 def lineage_of(run: Run) -> Lineage:
@@ -152,9 +161,9 @@ def asset_class_lines(totals: Totals | None, scenarios: Sequence[str]) -> tuple[
     lines = []
     for position, name in sorted(enumerate(totals.asset_classes), key=lambda item: _place(item[1])):
         used, expected = totals.rows_used[position], totals.rows_expected[position]
-        measures = tuple(float(values[position]) for values in (totals.pv, totals.delta, totals.vega, totals.dv01))
+        measures = {measure: float(getattr(totals, measure)[position]) for measure in MEASURES}
         lines.append(_line(name, measures, totals.pnl[position], used, expected, scenarios))
-    sums = tuple(float(values.sum()) for values in (totals.pv, totals.delta, totals.vega, totals.dv01))
+    sums = {measure: float(getattr(totals, measure).sum()) for measure in MEASURES}
     used, expected = totals.rows_used.sum(axis=0), totals.rows_expected.sum(axis=0)
     lines.append(_line(TOTAL, sums, totals.pnl.sum(axis=0), used, expected, scenarios))
     return tuple(lines)
@@ -168,7 +177,7 @@ def _place(asset_class: str) -> tuple[int, str]:
 
 def _line(
     name: str,
-    measures: tuple[float, ...],
+    measures: dict[str, float],
     pnl: np.ndarray,
     used: np.ndarray,
     expected: np.ndarray,
@@ -180,9 +189,8 @@ def _line(
         is_partial = bool(used[scenario] < expected[scenario])
         return Extreme(scenarios[scenario], float(pnl[scenario]), is_partial)
 
-    pv, delta, vega, dv01 = measures
     worst, best = extreme(int(pnl.argmin())), extreme(int(pnl.argmax()))
-    return AssetClassLine(name, int(used[0]), int(expected[0]), pv, delta, vega, dv01, worst, best)
+    return AssetClassLine(name, int(used[0]), int(expected[0]), worst=worst, best=best, **measures)
 
 
 def quarantine_lines(quarantine: Sequence[Quarantine]) -> tuple[QuarantineLine, ...]:
@@ -214,22 +222,21 @@ def trade_lines(results: Results, labels: Sequence[TradeLabel]) -> tuple[TradeLi
     messages: dict[int, str] = {}
     for cells in numbers.quarantine:
         messages.setdefault(cells.row, cells.message)
-    columns = (numbers.pv_trade_currency, numbers.pv[:, 0], numbers.delta, numbers.vega, numbers.dv01)
-    rows = zip(labels, *(_numbers(column) for column in columns), _trade_statuses(numbers.status), strict=True)
+    columns = {"pv_trade_currency": numbers.pv_trade_currency, "pv": numbers.pv[:, 0]}
+    columns |= {measure: getattr(numbers, measure) for measure in MEASURES[1:]}
+    rows = zip(*(_numbers(column) for column in columns.values()), strict=True)
     return tuple(
         TradeLine(
             id=label.id,
             type=label.type,
             currency=label.currency,
-            pv_trade_currency=pv_trade_currency,
-            pv=pv,
-            delta=delta,
-            vega=vega,
-            dv01=dv01,
             status=status,
             message=messages.get(position, ""),
+            **dict(zip(columns, values, strict=True)),
         )
-        for position, (label, pv_trade_currency, pv, delta, vega, dv01, status) in enumerate(rows)
+        for position, (label, values, status) in enumerate(
+            zip(labels, rows, _trade_statuses(numbers.status), strict=True)
+        )
     )
 
 

@@ -18,7 +18,7 @@ async def upload(connection: Connection, blobs: Sequence[bytes], sent: SentBlobs
     Digests of *blobs*, after the scheduler holds them all; only what it lacks is sent, as a delta against a blob *sent*
     before where that is much less.
     """
-    digests = tuple(digest_of(blob) for blob in blobs)
+    digests = tuple(sent.digest_of(blob) for blob in blobs)
     by_digest = dict(zip(digests, blobs, strict=True))
     request = blob_pb2.FindMissingRequest(digests=[convert.digest_to_wire(digest) for digest in by_digest])
     answer = await connection.unary(lambda stubs, call_s: stubs.blobs.FindMissing(request, timeout=call_s))

@@ -108,15 +108,20 @@ class Graph:
         count: int = 0,
         within: Sequence[str] = (),
         scenarios: str = "",
+        method: str = "",
+        covariance: bytes = b"",
     ) -> str:
         """
-        A table made of a vector; its name among the tables of the run. Arguments: `xip_core.model.aggregates`.
+        A table made of a vector; its name among the tables of the run. Arguments: `xip_core.model.aggregates`, but that
+        *covariance* is the blob itself.
 
         Raises:
             RequestError: FOREIGN_NODE; a name that is taken.
         """
         keys = (by,) if isinstance(by, str) else tuple(by)
         wholes = (within,) if isinstance(within, str) else tuple(within)
+        if covariance:
+            self.blobs[digest_of(covariance)] = covariance
         node = AggregateNode(
             id=name or Aggregate(measure=measure, by=keys).label,
             of=self._id(of),
@@ -127,6 +132,8 @@ class Graph:
             count=count,
             within=wholes,
             scenarios=scenarios,
+            method=method,
+            covariance=digest_of(covariance) if covariance else "",
         )
         self._add(node)
         return node.id

@@ -19,6 +19,7 @@ import numpy as np
 from xip_core.client.tables import AggregateTable, table_of
 from xip_core.errors import IntegrityError
 from xip_core.model.result import Quarantine, ResultBlock
+from xip_core.model.run_spec import MEASURES
 
 if TYPE_CHECKING:
     from xip_core.model.result import Columns
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 PENDING = 255
 """Status of a cell nothing was received of; 0 is a number, everything else a FailureReason."""
 
-_ROW_MEASURES = ("pv_trade_currency", "delta", "vega", "dv01")
+_BASE_MEASURES = MEASURES[1:]
+_ROW_MEASURES = ("pv_trade_currency", *_BASE_MEASURES)
 
 
 class Totals(msgspec.Struct, frozen=True, eq=False):
@@ -34,7 +36,7 @@ class Totals(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         asset_classes: A names.
-        pv, delta, vega, dv01: (A,).
+        pv, delta, vega, dv01, gamma, theta: (A,), NaN where not asked for; `model.run_spec.MEASURE_UNITS`.
         pnl: (A, S), value under the scenario less value under the base.
         rows_used, rows_expected: (A, S); a sum is whole where they are equal.
     """
@@ -44,6 +46,8 @@ class Totals(msgspec.Struct, frozen=True, eq=False):
     delta: np.ndarray
     vega: np.ndarray
     dv01: np.ndarray
+    gamma: np.ndarray
+    theta: np.ndarray
     pnl: np.ndarray
     rows_used: np.ndarray
     rows_expected: np.ndarray
@@ -57,7 +61,7 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
         scenarios: S names.
         pv: (T, S) base currency, NaN where there is no number.
         status: (T, S) u1, 0 where there is a number, else FailureReason; `PENDING` where nothing came yet.
-        pv_trade_currency, delta, vega, dv01: (T,) under the base scenario, NaN where not computed.
+        pv_trade_currency, delta, vega, dv01, gamma, theta: (T,) under the base scenario, NaN where not computed.
         quarantine: the cells without a number, and why.
         totals: None until the reduce node is done.
         aggregates: tables by name.
@@ -71,6 +75,8 @@ class RunNumbers(msgspec.Struct, frozen=True, eq=False):
     delta: np.ndarray
     vega: np.ndarray
     dv01: np.ndarray
+    gamma: np.ndarray
+    theta: np.ndarray
     quarantine: tuple[Quarantine, ...]
     totals: Totals | None
     aggregates: dict[str, AggregateTable]
@@ -195,7 +201,7 @@ def totals_of(columns: Columns) -> Totals:
     asset_classes = tuple(str(name) for name in json.loads(columns["asset_class"].tobytes()))
     count = len(asset_classes)
     arrays = {name: columns[name] for name in ("pv", "pnl", "rows_used", "rows_expected")}
-    arrays |= {name: columns.get(name, np.full(count, np.nan)) for name in ("delta", "vega", "dv01")}
+    arrays |= {name: columns.get(name, np.full(count, np.nan)) for name in _BASE_MEASURES}
     for name, array in arrays.items():
         if array.shape[:1] != (len(asset_classes),):
             raise ValueError(f"{name} must have {len(asset_classes)} rows like asset_class, got shape {array.shape}")

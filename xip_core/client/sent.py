@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from xip_core.errors import RequestError
+from xip_core.graph.plan import digest_of
 
 BLOBS_KEPT_MAX = 4
 """A book, a market and scenarios, and one more."""
@@ -32,6 +33,14 @@ class SentBlobs:
 
     def find(self, digest: str) -> bytes | None:
         return self._blobs.get(digest)
+
+    def digest_of(self, blob: bytes) -> str:
+        """Digest of *blob*; that of the very object sent before is known, and bytes do not change: 35 ms for 35 MB."""
+        if type(blob) is bytes:
+            for digest, kept in self._blobs.items():
+                if kept is blob:
+                    return digest
+        return digest_of(blob)
 
     def delta_of(self, blob: bytes) -> tuple[str, bytes] | None:
         """(digest of the base, delta) where one is worth it: less than half of *blob*."""

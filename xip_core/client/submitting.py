@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xip_core.client.heads import snapshot_head
-from xip_core.client.requests import detail_of, signature_and_table
-from xip_core.model.aggregates import Aggregate, parse_aggregate
+from xip_core.client.requests import aggregates_of, detail_of, signature_and_table
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import Run
 from xip_core.model.run_spec import (
-    MEASURES,
+    DEFAULT_MEASURES,
     Detail,
     GraphWork,
     KernelWork,
@@ -44,7 +44,7 @@ class Submitting(ABC):
         book: bytes,
         market: bytes,
         scenarios: bytes,
-        measures: Sequence[str] = MEASURES,
+        measures: Sequence[str] = DEFAULT_MEASURES,
         *,
         as_of: str = "",
         base_currency: str = "",
@@ -54,6 +54,7 @@ class Submitting(ABC):
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
         aggregates: Sequence[Aggregate | str] = (),
+        covariance: bytes = b"",
         detail: Detail | str = Detail.ALL,
         risk_classes: Sequence[str] = (),
         since: str = "",
@@ -71,19 +72,20 @@ class Submitting(ABC):
             priority, deadline_after_s: which of the tenant's runs goes first; see `RunSpec`.
             aggregates: tables to be made of the P&L vectors, as records or as text ("var by=desk q=0.99"); see
                 `xip_core.model.aggregates`. Their numbers are `Results.aggregates`.
+            covariance: of the factors of ladders (`xip_core.model.covariance`), for the aggregate delta_gamma_var.
             detail: what of the per-trade numbers travels here: "none", "base" or "all". Cells that do not travel stay
                 `PENDING` in `Results`.
             risk_classes: apply shifts of quotes of these alone; () applies all.
             since, is_reusing: which run's tiles this one takes over where their content is the same; see `RunSpec`.
         """
-        asked = tuple(parse_aggregate(one) if isinstance(one, str) else one for one in aggregates)
+        asked = aggregates_of(aggregates, covariance)
         head = snapshot_head(market)
-        book_digest, market_digest, scenarios_digest = await self.upload(book, market, scenarios)
+        digests = await self.upload(book, market, scenarios, *([covariance] if covariance else []))
         work = RiskWork(
-            book_digest,
-            market_digest,
-            scenarios_digest,
-            (measures,) if isinstance(measures, str) else tuple(measures),
+            book_digest=digests[0],
+            market_digest=digests[1],
+            scenarios_digest=digests[2],
+            measures=(measures,) if isinstance(measures, str) else tuple(measures),
             base_currency=base_currency or head.base_currency,
             as_of=as_of or head.as_of,
             aggregates=asked,

@@ -19,7 +19,7 @@ from xip_core.errors import RequestError
 from xip_core.model.account import Explanation, TileRecord
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, Quarantine, ResultBlock, Run, WorkerInfo
-from xip_core.model.run_spec import MEASURES, Detail, Priority, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, Detail, Priority, RunSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,7 +98,7 @@ class SyncClient:
         book: bytes,
         market: bytes,
         scenarios: bytes,
-        measures: Sequence[str] = MEASURES,
+        measures: Sequence[str] = DEFAULT_MEASURES,
         *,
         as_of: str = "",
         base_currency: str = "",
@@ -108,6 +108,7 @@ class SyncClient:
         priority: Priority = Priority.INTERACTIVE,
         deadline_after_s: float = 0.0,
         aggregates: Sequence[Aggregate | str] = (),
+        covariance: bytes = b"",
         detail: Detail | str = Detail.ALL,
         risk_classes: Sequence[str] = (),
         since: str = "",
@@ -127,6 +128,7 @@ class SyncClient:
                 priority=priority,
                 deadline_after_s=deadline_after_s,
                 aggregates=aggregates,
+                covariance=covariance,
                 detail=detail,
                 risk_classes=risk_classes,
                 since=since,

@@ -59,6 +59,8 @@ class AggregateTable(msgspec.Struct, frozen=True, eq=False):
                 return list(self._worst_records(scenarios))
             case "ladder":
                 return list(self._ladder_records())
+            case "delta_gamma_var":
+                return list(self._quadratic_records())
             case _:
                 return [
                     {
@@ -89,6 +91,15 @@ class AggregateTable(msgspec.Struct, frozen=True, eq=False):
             for at, (what, value) in enumerate(zip(named, self.columns["value"][row].tolist(), strict=True)):
                 counts = {"rows_used": int(used[row, at]), "rows_expected": int(self.rows_expected[row])}
                 yield {**self._labels(key), **what, "value": value, **counts}
+
+    def _quadratic_records(self) -> Iterator[dict[str, Any]]:
+        """Why there is no number stands beside it."""
+        numbers = {name: values.tolist() for name, values in self.columns.items() if name != "outside_expansion"}
+        for row, key in enumerate(self.keys):
+            outside = "outside the expansion: method=monte_carlo" if self.columns["outside_expansion"][row] else "ok"
+            status = outside if self.rows_used[row] else "no trade has a number"
+            of_row = {name: values[row] for name, values in numbers.items()}
+            yield {**self._labels(key), "status": status, **of_row, **self._rows(row)}
 
     def _worst_records(self, scenarios: Sequence[str]) -> Iterator[dict[str, Any]]:
         drivers, driver_pnl = self.columns["driver"], self.columns["driver_pnl"]

@@ -12,11 +12,15 @@ from xip_core.errors import RequestError
 from xip_core.graph import cost
 from xip_core.graph.cost import TileShape
 from xip_core.graph.plan import InputRef, Node, NodeKind
-from xip_core.kernel_versions import OPERATION_VERSIONS, requirements
+from xip_core.kernel_versions import GREEKS_OPERATION, OPERATION_VERSIONS, requirements
 from xip_core.model.aggregates import Aggregate
+from xip_core.model.run_spec import GREEKS
 
 COMBINE_OPERATION = "combine"
 AGGREGATE_OPERATION = "aggregate"
+QUADRATIC_OPERATION = "quadratic"
+"""The aggregate that simulates: a VaR of ladders and a covariance."""
+
 SUM_OPERATION = "sum"
 BUMPS_OPERATION = "bumps"
 """Of a calibrate node whose columns are bumps of a ladder."""
@@ -69,7 +73,13 @@ def resolve_node(
 
 
 def value_node(
-    node_id: int, resolve: Node, calibrate: Node, rows: np.ndarray, groups: np.ndarray, source: int
+    node_id: int,
+    resolve: Node,
+    calibrate: Node,
+    rows: np.ndarray,
+    groups: np.ndarray,
+    source: int,
+    measures: tuple[str, ...] = (),
 ) -> Node:
     """
     Row blocks of *resolve* x scenario blocks of *calibrate*.
@@ -77,7 +87,11 @@ def value_node(
     Args:
         rows: the plan's numbers of the rows of *resolve*, which may be another source's.
         groups: leaf group of each.
+        measures: of the source; workers of older versions do not know all.
     """
+    needed = dict(requirements(resolve.kernel))
+    if not set(GREEKS).isdisjoint(measures):
+        needed |= requirements(GREEKS_OPERATION)
     scenarios = min(calibrate.scenario_count, calibrate.scenarios_per_tile)
     block_rows = min(resolve.rows_per_tile, resolve.row_count)
     return Node(
@@ -86,7 +100,7 @@ def value_node(
         kind=NodeKind.VALUE,
         kernel=resolve.kernel,
         kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=requirements(resolve.kernel),
+        kernels=tuple(sorted(needed.items())),
         tile_count=resolve.tile_count * calibrate.tile_count,
         cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, block_rows, scenarios),
         inputs=(
@@ -189,13 +203,14 @@ def combine_node(node_id: int, name: str, inputs: list[Node], weights: tuple[flo
 
 def aggregate_node(node_id: int, vectors: Node, aggregate: Aggregate, group_count: int) -> Node:
     cells = group_count * vectors.scenario_count
+    operation = QUADRATIC_OPERATION if aggregate.measure == "delta_gamma_var" else AGGREGATE_OPERATION
     return Node(
         node_id=node_id,
         name=f"aggregate {aggregate.label}",
         kind=NodeKind.AGGREGATE,
-        kernel=AGGREGATE_OPERATION,
-        kernel_version=OPERATION_VERSIONS[AGGREGATE_OPERATION],
-        kernels=requirements(AGGREGATE_OPERATION),
+        kernel=operation,
+        kernel_version=OPERATION_VERSIONS[operation],
+        kernels=requirements(operation),
         tile_count=1,
         cost_s=cost.REDUCE_S_PER_TILE * vectors.tile_count + cost.AGGREGATE_S_PER_CELL * cells,
         inputs=(InputRef(vectors.node_id),),

@@ -303,6 +303,7 @@ class Plan(msgspec.Struct, frozen=True):
         """Every blob the plan was made of and is computed from, each once."""
         named = [digest for source in self.sources for digest in source.input_digests]
         named += self.clients.input_digests if self.clients is not None else ()
+        named += [node.aggregate.covariance for node in self.nodes if node.aggregate and node.aggregate.covariance]
         return tuple(dict.fromkeys([*named, *([self.table_digest] if self.table_digest else [])]))
 
     def source_of(self, node: Node) -> Source:

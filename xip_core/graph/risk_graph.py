@@ -19,9 +19,10 @@ from xip_core.errors import ArgumentError, RequestError
 from xip_core.graph import cost, nodes
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import UNCLASSIFIED, Groups, Node, Plan, PlannedQuarantine
+from xip_core.graph.quadratic import check_delta_gamma
 from xip_core.graph.rows import GROUPS
 from xip_core.graph.sources import Blob, ReadSource, read_sources
-from xip_core.model.aggregates import Aggregate, scenarios_of
+from xip_core.model.aggregates import MEASURES_OF_BUMPS, Aggregate, scenarios_of
 from xip_core.model.run_spec import RiskWork
 from xip_core.model.trade_labels import ASSET_CLASS
 from xip_core.risk.quantiles import check_scenario_count
@@ -75,7 +76,7 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
         vectors.append(builder.combine(combination, [vectors[at] for at in combination.inputs]))
     for table in graph.tables:
         vector = vectors[table.vector]
-        _check_scenarios(table.aggregate, sources[vector.source])
+        _check_scenarios(table.aggregate, sources[vector.source], blob)
         builder.aggregate(vector, table.aggregate)
     tile_count = sum(node.tile_count for node in builder.nodes)
     if tile_count > TILE_COUNT_MAX:
@@ -188,7 +189,9 @@ class _Builder:
         read = self._sources[at]
         groups = self._group_of_leaf[at][read.book.leaf_of_row[rows]]
         numbered = rows + np.int32(read.source.row_begin)
-        return self._add(nodes.value_node(len(self.nodes), resolve, calibrate, numbered, groups, at))
+        return self._add(
+            nodes.value_node(len(self.nodes), resolve, calibrate, numbered, groups, at, read.source.measures)
+        )
 
     def _summed(self, value: Node) -> Node:
         """What reduce reads of a value node."""
@@ -238,12 +241,16 @@ def _quarantine(sources: Sequence[ReadSource], group_of_leaf: list[np.ndarray]) 
     ]
 
 
-def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
+def _check_scenarios(aggregate: Aggregate, read: ReadSource, blob: Blob) -> None:
     """
     Raises:
-        RequestError: NO_SCENARIO; TOO_FEW_SCENARIOS, a quantile is not told by so few.
+        RequestError: NO_SCENARIO; TOO_FEW_SCENARIOS, a quantile is not told by so few; those of `check_delta_gamma`.
     """
     _check_bumps(aggregate, read)
+    if aggregate.measure == "delta_gamma_var":
+        assert read.expansion is not None, "checked with the bumps"
+        check_delta_gamma(aggregate, read.expansion, blob)
+        return
     scenario_count = len(scenarios_of(aggregate, read.scenario_names))
     if not aggregate.q:
         return
@@ -256,12 +263,13 @@ def _check_scenarios(aggregate: Aggregate, read: ReadSource) -> None:
 def _check_bumps(aggregate: Aggregate, read: ReadSource) -> None:
     """
     Raises:
-        RequestError: BAD_AGGREGATE, a ladder of scenarios that are no bumps, or anything else of bumps.
+        RequestError: BAD_AGGREGATE, a measure of ladders over scenarios that are no bumps, or one of scenarios over
+            bumps.
     """
     has_bumps = read.shape.kernel == BUMPS_OPERATION
-    if aggregate.measure == "ladder" and not has_bumps:
-        sentence = "a ladder is made of sensitivities, which the run must have in place of scenarios"
+    if aggregate.measure in MEASURES_OF_BUMPS and not has_bumps:
+        sentence = f"a {aggregate.measure} is made of sensitivities, which the run must have in place of scenarios"
         raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")
-    if aggregate.measure not in ("ladder", "sum", "pnl") and has_bumps:
-        sentence = "bumps are no scenarios of a distribution; ask for ladder, sum or pnl"
+    if aggregate.measure not in (*MEASURES_OF_BUMPS, "sum", "pnl") and has_bumps:
+        sentence = "bumps are no scenarios of a distribution; ask for ladder, delta_gamma_var, sum or pnl"
         raise RequestError("BAD_AGGREGATE", f"aggregate {aggregate.label!r}: {sentence}")

@@ -1,12 +1,11 @@
 """What a run is planned from: the sources of its request, read, found sound and to fit each other.
 
-Several sources often share blobs (one book on two days, two books of one day): each blob is read once.
+Several sources often share blobs (one book on two days, two books of one day): each blob is read once, and what was
+read is kept for the next request (`graph.kept`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -14,17 +13,14 @@ import msgspec
 from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph import cost
 from xip_core.graph.cost import TileShape
+from xip_core.graph.kept import KEPT, KeptMarket, check_fit, market_of, scenarios_of, view_of
 from xip_core.graph.nodes import BUMPS_OPERATION, ScenarioShape
-from xip_core.graph.plan import Source, digest_of
+from xip_core.graph.plan import Source
 from xip_core.graph.request import canonical_measures
 from xip_core.graph.rows import ROW_COUNT_MAX, BookRows, read_rows
-from xip_core.model.market import Snapshot, decode_snapshot
-from xip_core.model.market_objects import market_objects
 from xip_core.model.risk_class import RISK_CLASSES
 from xip_core.model.run_spec import Detail, RiskWork
-from xip_core.model.scenario import ScenarioMarket, decode_scenarios
-from xip_core.model.sensitivity import column_names, decode_sensitivities, expand
-from xip_core.model.sensitivity_head import is_sensitivity_set
+from xip_core.model.sensitivity import Expansion, column_names, decode_sensitivities, expand
 
 Blob = Callable[[str], bytes]
 
@@ -35,6 +31,7 @@ class ReadSource(msgspec.Struct, frozen=True):
         market_key: equal where sources share calibrated scenarios.
         resolve_key: equal where they share resolved rows, if their tiles have one shape.
         scenario_names: the base first.
+        expansion: of ladders in place of scenarios, else None.
     """
 
     source: Source
@@ -43,6 +40,7 @@ class ReadSource(msgspec.Struct, frozen=True):
     market_key: tuple[object, ...]
     resolve_key: tuple[object, ...]
     scenario_names: tuple[str, ...]
+    expansion: Expansion | None = None
 
 
 def read_sources(
@@ -80,15 +78,11 @@ class _Reader:
         self._blob = blob
         self._keys = keys
         self._books: dict[str, BookRows] = {}
-        self._snapshots: dict[str, Snapshot] = {}
-        self._definitions: dict[str, str] = {}
 
     def read(self, work: RiskWork, name: str, row_begin: int) -> ReadSource:
-        market = self._uploaded("market", work.market_digest)
-        scenarios = self._uploaded("scenarios", work.scenarios_digest)
+        market = market_of(work.market_digest, lambda: self._uploaded("market", work.market_digest))
+        scenario_names, shape, expansion = self._checked_scenarios(work, market)
         book = self._book(work.book_digest)
-        snapshot = self._snapshot(work.market_digest, market)
-        scenario_names, shape = _checked_scenarios(work, snapshot, scenarios)
         source = Source(
             book_digest=work.book_digest,
             market_digest=work.market_digest,
@@ -108,8 +102,9 @@ class _Reader:
             book=book,
             shape=shape,
             market_key=(work.market_digest, work.scenarios_digest, source.risk_classes),
-            resolve_key=(work.book_digest, self._definitions[work.market_digest]),
+            resolve_key=(work.book_digest, market.definitions),
             scenario_names=scenario_names,
+            expansion=expansion,
         )
 
     def _book(self, digest: str) -> BookRows:
@@ -117,13 +112,31 @@ class _Reader:
             self._books[digest] = _rows_of(digest, self._keys, lambda: self._uploaded("book", digest))
         return self._books[digest]
 
-    def _snapshot(self, digest: str, market: bytes) -> Snapshot:
-        """The snapshot; what rows are resolved against is all of it but the quotes."""
-        if digest not in self._snapshots:
-            snapshot = self._snapshots[digest] = decode_snapshot(market)
-            definitions = msgspec.structs.replace(snapshot, quotes={})
-            self._definitions[digest] = digest_of(msgspec.msgpack.encode(definitions))
-        return self._snapshots[digest]
+    def _checked_scenarios(
+        self, work: RiskWork, market: KeptMarket
+    ) -> tuple[tuple[str, ...], ScenarioShape, Expansion | None]:
+        """The scenarios' names, shape and, of ladders, expansion, after market and scenarios were found to fit."""
+        snapshot, digest = market.snapshot, work.scenarios_digest
+        if snapshot.as_of.isoformat() != work.as_of:
+            sentence = f"as_of must be that of the market snapshot, {snapshot.as_of.isoformat()}, got {work.as_of}"
+            raise RequestError("AS_OF_MISMATCH", sentence)
+        if work.base_currency != snapshot.base_currency:
+            sentence = f"base_currency must be the market snapshot's, {snapshot.base_currency}"
+            raise RequestError("BAD_BASE_CURRENCY", f"{sentence}, got {work.base_currency!r}")
+        scenarios = scenarios_of(digest, lambda: self._uploaded("scenarios", digest))
+        if scenarios is None:
+            expansion = expand(decode_sensitivities(self._uploaded("scenarios", digest)), snapshot)
+            kernel, names = BUMPS_OPERATION, column_names(expansion)
+        else:
+            check_fit(work.market_digest, market, digest, scenarios)
+            kernel, names, expansion = "calibrate", scenarios.names, None
+        factor_count = view_of(market).quote_use_count  # at most one a quote
+        if factor_count > cost.FACTOR_COUNT_MAX:
+            sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
+            raise RequestError("TOO_LARGE", sentence)
+        is_detailed = work.detail == Detail.ALL or kernel == BUMPS_OPERATION
+        per_tile = cost.scenarios_per_tile(len(names), factor_count)
+        return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel), expansion
 
     def _uploaded(self, what: str, digest: str) -> bytes:
         try:
@@ -132,52 +145,17 @@ class _Reader:
             sentence = f"{what}_digest must name an uploaded blob, got {digest}, which is not here"
             raise RequestError("BLOB_MISSING", sentence) from None
 
-
-BOOKS_KEPT_MAX = 4
-ROWS_KEPT_MAX = 2_000_000
-"""Of a book that is kept: 40 MB."""
-
-_books_kept: OrderedDict[tuple[str, tuple[str, ...]], BookRows] = OrderedDict()
-_books_lock = threading.Lock()
+BYTES_PER_KEPT_ROW = 8
+BYTES_PER_KEPT_RECORD = 400
+"""A leaf group with its labels, a row of the quarantine with its sentence."""
 
 
 def _rows_of(digest: str, keys: tuple[str, ...], content: Callable[[], bytes]) -> BookRows:
-    """Rows of a book follow from its content: those planned last are kept, for a desk plans one book at every tick."""
-    key = (digest, keys)
-    with _books_lock:
-        book = _books_kept.get(key)
-        if book is not None:
-            _books_kept.move_to_end(key)
-            return book
-    book = read_rows(content(), keys)
-    if book.row_count <= ROWS_KEPT_MAX:
-        with _books_lock:
-            _books_kept[key] = book
-            if len(_books_kept) > BOOKS_KEPT_MAX:
-                _books_kept.popitem(last=False)
-    return book
+    """Rows of a book follow from its content."""
 
+    def make() -> tuple[BookRows, int]:
+        book = read_rows(content(), keys)
+        record_count = len(book.leaves) + len(book.quarantine)
+        return book, BYTES_PER_KEPT_ROW * book.row_count + BYTES_PER_KEPT_RECORD * record_count
 
-def _checked_scenarios(
-    work: RiskWork, snapshot: Snapshot, scenarios: bytes
-) -> tuple[tuple[str, ...], ScenarioShape]:
-    """The scenarios' names and shape, after market and scenarios were found to fit the request."""
-    if snapshot.as_of.isoformat() != work.as_of:
-        sentence = f"as_of must be that of the market snapshot, {snapshot.as_of.isoformat()}, got {work.as_of}"
-        raise RequestError("AS_OF_MISMATCH", sentence)
-    if work.base_currency != snapshot.base_currency:
-        sentence = f"base_currency must be the market snapshot's, {snapshot.base_currency}, got {work.base_currency!r}"
-        raise RequestError("BAD_BASE_CURRENCY", sentence)
-    if is_sensitivity_set(scenarios):
-        kernel, names = BUMPS_OPERATION, column_names(expand(decode_sensitivities(scenarios), snapshot))
-    else:
-        scenario_set = decode_scenarios(scenarios)
-        ScenarioMarket(snapshot).check(scenario_set)
-        kernel, names = "calibrate", tuple(scenario.name for scenario in scenario_set.scenarios)
-    factor_count = sum(len(item.quotes) for item in market_objects(snapshot).values())  # at most one a quote
-    if factor_count > cost.FACTOR_COUNT_MAX:
-        sentence = f"a market must have at most {cost.FACTOR_COUNT_MAX} quotes in its objects, got {factor_count}"
-        raise RequestError("TOO_LARGE", sentence)
-    is_detailed = work.detail == Detail.ALL or kernel == BUMPS_OPERATION
-    per_tile = cost.scenarios_per_tile(len(names), factor_count)
-    return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel)
+    return KEPT.get(("rows", digest, keys), make)

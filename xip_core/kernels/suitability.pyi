@@ -35,4 +35,6 @@ def numbers(
     place: int,
     span_years: float,
     large_issuer_share: float,
+    z: float,
+    z_squared: float,
 ) -> tuple[Floats, Bytes, Codes]: ...

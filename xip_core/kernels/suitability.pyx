@@ -7,7 +7,8 @@ Numbers of client portfolios over shared risk vectors: one row of numbers per cl
     pnl[s]   = sum over positions of quantity * pnl[instrument, s]         market scenarios and a stress pack
     volatility                 sqrt(sum (pnl - mean)^2 / (n - 1)) / assets / sqrt(h),  h years a scenario spans
     value_at_risk              -x / assets, x the P&L at one place among the sorted ones
-    var_equivalent_volatility  (sqrt(3.842 - 2 ln(1 + x / assets)) - 1.96) / sqrt(h), at least 0
+    var_equivalent_volatility  (sqrt(zz - 2 ln(1 + x / assets)) - z) / sqrt(h), at least 0; z the normal quantile at the
+                               VaR's confidence: 1.96 and zz 3.842 at 97.5 %
     stress_loss                -(lowest P&L of the stress pack) / assets;  stress_loss_of_net_worth: / net worth
     issuer, sector, currency   largest |sum of exposure| under one code / assets; codes below 0 are not counted
     large_issuers_share        sum of the issuers above a share
@@ -18,8 +19,8 @@ Positions are added in their order with fma, scenarios in eight interleaved sums
 order of their first position; a P&L is selected, which rounds nothing. So the bytes of a client depend neither on its
 neighbours nor on the CPU level. A client whose numbers would not mean anything has NaN in all of them and a status.
 
-Source: of the volatility of a VaR, Commission Delegated Regulation (EU) 2017/653, Annex II, points 13 and 17; selection
-by partition, C. A. R. Hoare, Algorithm 65: find, Communications of the ACM 4 (1961).
+Source: of the volatility of a VaR, Commission Delegated Regulation (EU) 2017/653, Annex II, points 1 and 17;
+selection by partition, C. A. R. Hoare, Algorithm 65: find, Communications of the ACM 4 (1961).
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -40,8 +41,6 @@ cdef enum:
     NOTHING_HELD = 4
 
 cdef double KEPT_MIN = 1e-3             # of the assets: what is lost beyond 99.9 % makes no VaR-equivalent volatility
-cdef double CHI = 3.842                 # 1.96 squared, as the regulation rounds it
-cdef double Z = 1.96
 
 cdef struct Scratch:
     double* pnl                         # (market_count,)
@@ -77,6 +76,8 @@ cdef struct Terms:                      # what is the same for all clients
     Py_ssize_t place
     double root_span
     double large_issuer_share
+    double z
+    double z_squared
 
 
 # ---- loops -----------------------------------------------------------------------------------------------------------
@@ -237,8 +238,8 @@ cdef uint8_t client_point(
         worst = scratch.stress[at] if scratch.stress[at] < worst else worst
     kept = 1.0 + low / assets
     kept = kept if kept > KEPT_MIN else KEPT_MIN
-    bend = CHI - 2.0 * log_(kept)
-    bend = (sqrt(bend if bend > 0.0 else 0.0) - Z) / terms.root_span
+    bend = terms.z_squared - 2.0 * log_(kept)
+    bend = (sqrt(bend if bend > 0.0 else 0.0) - terms.z) / terms.root_span
     numbers[0] = sqrt(square / (n - 1)) / assets / terms.root_span
     numbers[1] = (0.0 - low) / assets
     numbers[2] = bend if bend > 0.0 else 0.0
@@ -318,7 +319,8 @@ cdef class Instruments:
 def numbers(
         Instruments instruments not None, const int64_t[::1] begin, const int32_t[::1] instrument,
         const double[::1] quantity, const double[::1] cash, const double[::1] net_worth, const double[::1] horizon,
-        const uint8_t[::1] knowledge, Py_ssize_t place, double span_years, double large_issuer_share):
+        const uint8_t[::1] knowledge, Py_ssize_t place, double span_years, double large_issuer_share,
+        double z, double z_squared):
     """
     The numbers of C clients; the head of this file defines them.
 
@@ -329,6 +331,7 @@ def numbers(
         horizon: float64 (C,), years. knowledge: uint8 (C,), the client's class.
         place: of the P&L taken among the ascending ones, from 0. span_years: of a scenario, > 0.
         large_issuer_share: from which an issuer counts into large_issuers_share.
+        z, z_squared: of the VaR's confidence, for the volatility that has this VaR.
 
     Returns:
         (float64 (C, 13), NaN where the status is not 0; uint8 (C,) status, a `model.suitability.ClientStatus`; int32
@@ -342,7 +345,8 @@ def numbers(
     cdef Vectors vectors = instruments.vectors
     cdef Scratch scratch
     cdef Client client
-    cdef Terms terms = Terms(place=place, root_span=sqrt(span_years), large_issuer_share=large_issuer_share)
+    cdef Terms terms = Terms(
+        place=place, root_span=sqrt(span_years), large_issuer_share=large_issuer_share, z=z, z_squared=z_squared)
     if begin.shape[0] != count + 1 or begin[0] != 0 or begin[count] != instrument.shape[0]:
         raise ValueError(f"begin must run from 0 to the {instrument.shape[0]} positions, for {count} clients")
     if not count == net_worth.shape[0] == horizon.shape[0] == knowledge.shape[0]:

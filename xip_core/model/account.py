@@ -4,8 +4,9 @@ The scheduler writes both as JSON, bounded whatever the size of the run (some kB
 them out (`ExplainRun`); clients read them. A field that an older reader does not know is skipped, one that an older
 writer did not know has its default.
 
-Times are seconds since the run was submitted, on the clock of the scheduler that accounts for it; after a restart they
-go on from what is left to do, and `tiles_timed` says how much of a node is accounted for.
+Times are seconds since the run was submitted, on the clock of the scheduler that accounts for it. A restart of the
+scheduler goes on from the account that was stored last, with what had passed meanwhile by the wall clock; `tiles_timed`
+says how much of a node is accounted for.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ class RunAccount(msgspec.Struct, frozen=True):
         now_s: when this was written; of a final run its end.
         retried_count: tries that failed; duplicated_count: results that came twice.
         traffic: of at most 1,000 workers.
+        planned_s: before the submission: from the request's arrival until it was planned and compared.
+        away_s: no scheduler ran, or what it accounted for is lost: from the account stored last to the restart.
     """
 
     first_lease_s: float = 0.0
@@ -122,6 +125,8 @@ class RunAccount(msgspec.Struct, frozen=True):
     duplicated_count: int = 0
     nodes: tuple[NodeAccount, ...] = ()
     traffic: tuple[WorkerTraffic, ...] = ()
+    planned_s: float = 0.0
+    away_s: float = 0.0
 
 
 class Explanation(msgspec.Struct, frozen=True):

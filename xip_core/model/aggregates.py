@@ -4,6 +4,7 @@
     es by=desk,book q=0.975 rule=fractional expected shortfall of each book of each desk
     component_var by=book within=desk q=0.99  how much each book adds to the VaR of its desk
     worst by=book count=5                   the five worst scenarios of all, and which books drive them
+    delta_gamma_var by=desk q=0.99          VaR of each desk from its ladders and a covariance of their factors
 
 An aggregate names a **measure** (the table `MEASURES_OF_VECTORS`), the hierarchy keys its rows are told apart **by**
 (none: one row for everything), and the measure's parameters. Keys are desk, book, counterparty, currency, asset_class
@@ -43,6 +44,13 @@ QUANTILE_RULES = (
 SHORTFALL_RULES = ("tail_mean", "fractional")
 """Names of the rules of `xip_core.risk.quantiles`, the default first."""
 
+QUADRATIC_METHODS = ("cornish_fisher", "delta_gamma_normal", "delta", "monte_carlo")
+"""How delta_gamma_var finds its quantile (`xip_core.risk.quadratic`), the default first."""
+
+PATH_COUNT_DEFAULT = 1 << 16
+PATH_COUNT_MAX = 1 << 20
+"""Of delta_gamma_var by monte_carlo; powers of two fill Sobol's cells evenly."""
+
 
 class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One table of numbers, a row for each group.
@@ -53,9 +61,12 @@ class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         name: of the table among the results; "" takes the measure and its keys.
         q: confidence, such as 0.99.
         rule: how a quantile is read off the losses; "" takes the first of its rules.
-        count: of scenarios (worst).
+        count: of scenarios (worst), of paths (delta_gamma_var by monte_carlo).
         within: keys of the whole that parts are parts of (component, incremental, worst); among *by*.
         scenarios: pattern with * and ? for the scenarios' names; "" takes all. The base never is one of them.
+        method: one of `QUADRATIC_METHODS` (delta_gamma_var); "" takes the first.
+        covariance: digest of the blob of the factors' covariance (delta_gamma_var, `model.covariance`); "" in a text,
+            to be filled by who submits.
     """
 
     measure: str
@@ -66,6 +77,8 @@ class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     count: int = 0
     within: tuple[str, ...] = ()
     scenarios: str = ""
+    method: str = ""
+    covariance: str = ""
 
     @property
     def label(self) -> str:
@@ -91,7 +104,9 @@ class VectorMeasure(msgspec.Struct, frozen=True):
 
 
 MEASURES_OF_VECTORS: dict[str, VectorMeasure] = {
-    "sum": VectorMeasure("the run's measures under the base", ("pv", "delta", "vega", "dv01"), takes=()),
+    "sum": VectorMeasure(
+        "the run's measures under the base", ("pv", "delta", "vega", "dv01", "gamma", "theta"), takes=()
+    ),
     "pnl": VectorMeasure("P&L under every scenario", ("pnl",)),
     "var": VectorMeasure("value at risk", ("var",), ("q",), ("rule", "scenarios"), QUANTILE_RULES),
     "es": VectorMeasure("expected shortfall", ("es",), ("q",), ("rule", "scenarios"), SHORTFALL_RULES),
@@ -108,13 +123,22 @@ MEASURES_OF_VECTORS: dict[str, VectorMeasure] = {
         ("rule", "scenarios", "within"), QUANTILE_RULES,
     ),
     "ladder": VectorMeasure("sensitivities, where the scenarios are bumps", ("value",), takes=()),
+    "delta_gamma_var": VectorMeasure(
+        "value at risk of a quadratic P&L, where the scenarios are bumps",
+        ("delta_gamma_var", "mean", "deviation", "skewness", "excess_kurtosis"), ("q",),
+        ("method", "count", "covariance"),
+    ),
     "worst": VectorMeasure(
         "the worst scenarios of the whole, and the parts that drive them", ("scenario", "pnl", "driver", "driver_pnl"),
         ("count",), ("scenarios", "within"),
     ),
 }  # fmt: skip
 
-_PARAMETERS = ("q", "rule", "count", "within", "scenarios")
+MEASURES_OF_BUMPS = ("ladder", "delta_gamma_var")
+"""Those of runs with ladders alone."""
+
+_TYPED_PARAMETERS = ("q", "rule", "count", "within", "scenarios", "method")
+_PARAMETERS = (*_TYPED_PARAMETERS, "covariance")
 
 
 def parse_aggregate(text: str) -> Aggregate:
@@ -130,8 +154,8 @@ def parse_aggregate(text: str) -> Aggregate:
     fields: dict[str, Any] = {"measure": words[0]}
     for word in words[1:]:
         name, equals, value = word.partition("=")
-        if not equals or name not in ("by", "name", *_PARAMETERS):
-            known = ", ".join(("by", "name", *_PARAMETERS))
+        if not equals or name not in ("by", "name", *_TYPED_PARAMETERS):
+            known = ", ".join(("by", "name", *_TYPED_PARAMETERS))
             raise RequestError("BAD_AGGREGATE", f"a parameter must be one of {known} with =, got {word!r} in {text!r}")
         if name in fields:
             raise RequestError("BAD_AGGREGATE", f"a parameter must be given once, {name} is there twice in {text!r}")
@@ -150,7 +174,7 @@ def check_aggregates(aggregates: Sequence[Aggregate]) -> None:
 
     Raises:
         RequestError: UNKNOWN_MEASURE; BAD_AGGREGATE, a parameter that is missing, of no use, or out of bounds;
-            BAD_QUANTILE; UNKNOWN_RULE; DUPLICATE_AGGREGATE; TOO_LARGE.
+            BAD_QUANTILE; UNKNOWN_RULE; UNKNOWN_METHOD; DUPLICATE_AGGREGATE; TOO_LARGE.
     """
     if len(aggregates) > AGGREGATE_COUNT_MAX:
         sentence = f"a run must ask for at most {AGGREGATE_COUNT_MAX} aggregates, got {len(aggregates)}"
@@ -182,9 +206,22 @@ def _check(aggregate: Aggregate) -> None:
     if aggregate.rule and aggregate.rule not in measure.rules:
         sentence = f"{where}: rule must be one of {', '.join(measure.rules)}, got {aggregate.rule[:64]!r}"
         raise RequestError("UNKNOWN_RULE", sentence)
+    if aggregate.method and aggregate.method not in QUADRATIC_METHODS:
+        sentence = f"{where}: method must be one of {', '.join(QUADRATIC_METHODS)}, got {aggregate.method[:64]!r}"
+        raise RequestError("UNKNOWN_METHOD", sentence)
+    if aggregate.measure == "delta_gamma_var" and aggregate.count:
+        _check_path_count(aggregate, where)
     if "count" in measure.needs and not 0 < aggregate.count <= WORST_COUNT_MAX:
         raise RequestError("BAD_AGGREGATE", f"{where}: count must be 1 to {WORST_COUNT_MAX}, got {aggregate.count}")
     _check_names(aggregate, where)
+
+
+def _check_path_count(aggregate: Aggregate, where: str) -> None:
+    if aggregate.method != "monte_carlo":
+        raise RequestError("BAD_AGGREGATE", f"{where} must have no count: paths are of method=monte_carlo")
+    if not 0 < aggregate.count <= PATH_COUNT_MAX:
+        sentence = f"{where}: count must be 1 to {PATH_COUNT_MAX} paths, got {aggregate.count}"
+        raise RequestError("BAD_AGGREGATE", sentence)
 
 
 def _check_names(aggregate: Aggregate, where: str) -> None:

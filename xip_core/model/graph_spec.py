@@ -66,7 +66,10 @@ class SumNode(GraphRecord, frozen=True, kw_only=True, tag="sum"):
 
 
 class AggregateNode(GraphRecord, frozen=True, kw_only=True, tag="aggregate"):
-    """A table made of the vector *of*; the other fields are those of `model.aggregates.Aggregate`, its name the id."""
+    """A table made of the vector *of*; the other fields are those of `model.aggregates.Aggregate`, its name the id.
+
+    *covariance* is a digest of an uploaded blob, or a path in a graph file.
+    """
 
     of: str
     measure: str
@@ -76,6 +79,8 @@ class AggregateNode(GraphRecord, frozen=True, kw_only=True, tag="aggregate"):
     count: int = 0
     within: tuple[str, ...] = ()
     scenarios: str = ""
+    method: str = ""
+    covariance: str = ""
 
     @property
     def aggregate(self) -> Aggregate:
@@ -88,6 +93,8 @@ class AggregateNode(GraphRecord, frozen=True, kw_only=True, tag="aggregate"):
             count=self.count,
             within=self.within,
             scenarios=self.scenarios,
+            method=self.method,
+            covariance=self.covariance,
         )
 
 

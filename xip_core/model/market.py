@@ -62,6 +62,8 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
         dividend_yields: continuous yields q; or empty. With both empty q is 0.
         cash_dividends: amounts per share by ex date, beside yields but not beside forward prices, which hold them:
             the spot above is then the spot less the value of the dividends up to the day (`pricing.equity_dividends`).
+        is_log_linear: q(t) t, and not q, is linear from 0 through the pillars, and goes on so beyond the last: a
+            dividend curve of discount factors, log-linear, as in ORE's simulation market.
     """
 
     name: str
@@ -71,6 +73,7 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     forwards: Pillars = ()
     dividend_yields: Pillars = ()
     cash_dividends: Pillars | msgspec.UnsetType = msgspec.UNSET
+    is_log_linear: bool | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
 
     @property
     def dividends(self) -> Pillars:

@@ -13,8 +13,23 @@ from xip_core.model.aggregates import Aggregate
 from xip_core.model.detail import Detail as Detail
 from xip_core.model.graph_spec import GraphSpec
 
-MEASURES = ("pv", "delta", "vega", "dv01")
+DEFAULT_MEASURES = ("pv", "delta", "vega", "dv01")
+"""Computed where a request names none."""
+
+GREEKS = ("gamma", "theta")
+"""Further ones, of options alone."""
+
+MEASURES = (*DEFAULT_MEASURES, *GREEKS)
 """Every measure a run may ask for, in the order of the columns; `pv` is always computed."""
+
+MEASURE_UNITS = {
+    "pv": "base currency",
+    "delta": "base currency per +1 % of the trade's underlying",
+    "vega": "base currency per +0.01 lognormal or +1 bp normal volatility",
+    "dv01": "base currency per +1 bp of all zero rates",
+    "gamma": "delta per +1 % of the trade's underlying",
+    "theta": "base currency per calendar day off the time to expiry",
+}
 
 
 class RiskWork(msgspec.Struct, frozen=True):

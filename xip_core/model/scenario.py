@@ -257,6 +257,11 @@ class ScenarioMarket:
         """All objects of the market."""
         return frozenset(self._objects)
 
+    @property
+    def quote_use_count(self) -> int:
+        """Quotes of all objects, one that several name counted for each: at least as many as factors."""
+        return sum(len(item.quotes) for item in self._objects.values())
+
     def check(self, scenarios: ScenarioSet) -> None:
         """Refuses a set with a shift that names nothing, or with contradictory ones; the message names the scenario.
 

@@ -20,20 +20,21 @@ What moves, and what stands still::
     hazard_rate      the average hazard rate up to a day, -ln(survival) / t; factors stand still.         bp
     par_credit       the CDS quotes a hazard curve is built from; quotes stand still.                     bp
     inflation        zero-coupon and year-on-year swap rates; quotes stand still.                         bp
+    fx_points        FX forward points a curve is built from; every other quote stands still.             point
     vega             quoted volatilities (of smiles by delta those at the money); quotes stand still.
                      vol_point where they are lognormal, bp where they are normal, or percent of the volatility
     fx               the base-currency value of one unit of a currency; interest rates stand still.       percent
     equity           the spot; dividend yields stand still.                                               percent
     commodity        spot and forward prices; all of them with bucket "parallel".                         percent
 
-Buckets. Without `tenors` each quote is a bucket of its own (zero_rate and hazard_rate have `VERTICES` instead). With
+Buckets. Without `tenors` each quote is a bucket of its own (zero_rate and hazard_rate have vertices instead). With
 them a bucket is a tent: 1 at its tenor, 0 at its neighbours, linear in time between, flat before the first and after
 the last, so that all buckets together are a parallel shift. `("parallel",)` is one bucket for everything.
 
 Numbers are per one unit: (PV(+h) - PV(-h)) / 2h for "central", (PV(+h) - PV) / h for "forward", h the bump in units;
 gamma is (PV(+h) - 2 PV + PV(-h)) / h^2; cross gamma (PV(+,+) - PV(+,0) - PV(0,+) + PV) / h1 h2 for "forward", and for
-"central" the mean of that and its mirror image. A unit is a basis point (1e-4), a percent of the value (0.01), or a
-volatility point (0.01).
+"central" the mean of that and its mirror image. A unit is a basis point (1e-4), a percent of the value (0.01), a
+volatility point (0.01), or a forward point as quoted (1).
 
 Sources: ISDA, SIMM Methodology (v2.6), section 3, for the vertices; J. Hull, Options, Futures and Other Derivatives,
 ch. 19, for the finite differences.
@@ -53,6 +54,17 @@ from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import Record
 from xip_core.model.market_objects import MarketObject, QuoteUse, market_objects, maturity_years
 from xip_core.model.sensitivity_head import SENSITIVITIES_TAG
+from xip_core.model.sensitivity_kinds import (
+    FACTOR_KINDS,
+    OBJECT_KINDS,
+    RISK_CLASSES,
+    ROLES,
+    UNIT_SIZES,
+    UNITS,
+    Kind,
+    Scheme,
+    Unit,
+)
 from xip_core.model.sensitivity_labels import axis_value, bucket_labels
 from xip_core.model.unreadable import UNREADABLE, fault_of
 
@@ -60,58 +72,10 @@ COLUMN_COUNT_MAX = 20_000
 """Of one expansion: 600 curves of 30 pillars, up and down."""
 
 VERTICES = ("2W", "1M", "3M", "6M", "1Y", "2Y", "3Y", "5Y", "10Y", "15Y", "20Y", "30Y")
-"""Of zero rates and hazard rates where no tenors are given: those of ISDA SIMM."""
+CREDIT_VERTICES = ("1Y", "2Y", "3Y", "5Y", "10Y")
+"""Of zero rates and of hazard rates where no tenors are given: those of ISDA SIMM."""
 
 PARALLEL = "parallel"
-
-Kind = Literal["zero_rate", "par_rate", "hazard_rate", "par_credit", "inflation", "vega", "fx", "equity", "commodity"]
-Unit = Literal["bp", "percent", "vol_point"]
-Scheme = Literal["central", "forward"]
-
-UNIT_SIZES: dict[Unit, float] = {"bp": 1e-4, "percent": 0.01, "vol_point": 0.01}
-
-FACTOR_KINDS = ("zero_rate", "hazard_rate", "fx", "equity")
-"""Kinds that move factors of the market vector; the others move quotes."""
-
-_UNITS: dict[Kind, tuple[Unit, ...]] = {
-    **dict.fromkeys(("zero_rate", "par_rate", "hazard_rate", "par_credit", "inflation"), ("bp",)),
-    "vega": ("vol_point", "bp", "percent"),
-    **dict.fromkeys(("fx", "equity", "commodity"), ("percent",)),
-}
-_OBJECT_KINDS: dict[Kind, tuple[str, ...]] = {
-    "zero_rate": ("curve",),
-    "par_rate": ("curve",),
-    "hazard_rate": ("hazard",),
-    "par_credit": ("hazard",),
-    "inflation": ("inflation", "year_on_year"),
-    "vega": (
-        "fx_volatility", "equity_volatility", "commodity_volatility", "swaption_volatility", "cap_volatility",
-    ),
-    "fx": ("fx",),
-    "equity": ("equity",),
-    "commodity": ("commodity",),
-}  # fmt: skip
-_ROLES: dict[Kind, frozenset[str]] = {
-    "par_rate": frozenset({"rate", "spread"}),
-    "par_credit": frozenset({"rate", "upfront"}),
-    "inflation": frozenset({"rate"}),
-    "vega": frozenset({"volatility"}),
-    "commodity": frozenset({"spot", "price"}),
-}
-_RISK_CLASSES = {
-    "curve": "rates",
-    "hazard": "credit",
-    "inflation": "inflation",
-    "year_on_year": "inflation",
-    "fx": "fx",
-    "fx_volatility": "fx",
-    "equity": "equity",
-    "equity_volatility": "equity",
-    "commodity": "commodity",
-    "commodity_volatility": "commodity",
-    "swaption_volatility": "rates",
-    "cap_volatility": "rates",
-}
 
 
 class Ladder(Record, frozen=True, kw_only=True):
@@ -303,7 +267,7 @@ class _Expander:
         return Expansion(tuple(self._bumps), tuple(self._columns.values()), tuple(self._sensitivities))
 
     def _objects_of(self, ladder: Ladder) -> list[MarketObject]:
-        kinds = _OBJECT_KINDS[ladder.kind]
+        kinds = OBJECT_KINDS[ladder.kind]
         found = []
         for item in self._objects.values():
             name = item.name if "/" in ladder.name else item.name.split("/", 1)[1]
@@ -314,12 +278,12 @@ class _Expander:
         return found
 
     def _add_bumps(self, ladder: Ladder, number: int, item: MarketObject) -> None:
-        unit = ladder.unit or ("bp" if item.name in self._normal else _UNITS[ladder.kind][0])
-        common = (ladder.kind, _RISK_CLASSES[item.kind], item.name)
+        unit = ladder.unit or ("bp" if item.name in self._normal else UNITS[ladder.kind][0])
+        common = (ladder.kind, RISK_CLASSES[item.kind], item.name)
         if ladder.kind in ("fx", "equity"):
             buckets = [Bump(*common, "spot", unit, ladder.bump)]
         elif ladder.kind in FACTOR_KINDS:
-            tenors = ladder.tenors or VERTICES
+            tenors = ladder.tenors or (CREDIT_VERTICES if ladder.kind == "hazard_rate" else VERTICES)
             self._ascending(tenors, f"ladder {number}")
             shape = () if tenors == (PARALLEL,) else tenors
             buckets = [Bump(*common, tenor, unit, ladder.bump, shape, at) for at, tenor in enumerate(tenors)]
@@ -451,7 +415,7 @@ def tent(centres: Sequence[float], position: int, at: float) -> float:
 
 
 def _is_moved(ladder: Ladder, use: QuoteUse) -> bool:
-    return use.role in _ROLES[ladder.kind]
+    return use.role in ROLES[ladder.kind]
 
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
@@ -464,11 +428,11 @@ def _bad(message: str) -> RequestError:
 def _check(ladder: Ladder, number: int) -> None:
     """What a ladder must be whatever the market."""
     where = f"ladder {number}"
-    if ladder.unit and ladder.unit not in _UNITS[ladder.kind]:
-        raise _bad(f"{where}: {ladder.kind} must have unit {' or '.join(_UNITS[ladder.kind])}, got {ladder.unit!r}")
+    if ladder.unit and ladder.unit not in UNITS[ladder.kind]:
+        raise _bad(f"{where}: {ladder.kind} must have unit {' or '.join(UNITS[ladder.kind])}, got {ladder.unit!r}")
     if not 0.0 < ladder.bump < float("inf"):
         raise _bad(f"{where}: bump must be a positive number of units, got {ladder.bump!r}")
-    if (ladder.unit or _UNITS[ladder.kind][0]) == "percent" and ladder.bump >= 100.0:
+    if (ladder.unit or UNITS[ladder.kind][0]) == "percent" and ladder.bump >= 100.0:
         raise _bad(f"{where}: bump must be below 100 percent, got {ladder.bump!r}")
     if ladder.kind in ("fx", "equity") and ladder.tenors:
         raise _bad(f"{where}: {ladder.kind} is one spot and has no tenors, got {list(ladder.tenors)}")

@@ -5,7 +5,8 @@
     vega name=cap_volatility/* across=0.01,0.03 volatilities of caps, all expiries together, at two strikes
     fx gamma                                    FX spots
 
-Short names: par, zero, hazard, cs01 (par_credit). Words: name, tenors, across, unit, bump, scheme; gamma, recalibrate.
+Short names: par, zero, hazard, cs01 (par_credit), points (fx_points).
+Words: name, tenors, across, unit, bump, scheme; gamma, recalibrate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ import msgspec
 from xip_core.errors import RequestError
 from xip_core.model.sensitivity import Ladder
 
-SHORT_KINDS = {"par": "par_rate", "zero": "zero_rate", "hazard": "hazard_rate", "cs01": "par_credit"}
+SHORT_KINDS = {
+    "par": "par_rate",
+    "zero": "zero_rate",
+    "hazard": "hazard_rate",
+    "cs01": "par_credit",
+    "points": "fx_points",
+}
 FLAGS = {"gamma": "is_gamma", "recalibrate": "is_recalibrated"}
 LISTS = ("tenors", "across")
 WORDS = ("name", *LISTS, "unit", "bump", "scheme")

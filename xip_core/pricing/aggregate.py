@@ -23,9 +23,11 @@ import numpy.typing as npt
 from xip_core.graph.nodes import COMBINE_OPERATION
 from xip_core.graph.plan import Node, Plan
 from xip_core.model.aggregates import QUANTILE_RULES, SHORTFALL_RULES, Aggregate, scenarios_of
+from xip_core.model.covariance import decode_covariance
 from xip_core.model.sensitivity import Expansion
 from xip_core.pricing.evaluate import expansion_of, scenario_names
 from xip_core.pricing.polling import poll
+from xip_core.pricing.quadratic_table import quadratic_columns
 from xip_core.pricing.tile import Columns, TileData, TileValue
 from xip_core.pricing.vectors import Floats, read_vector, vector_block
 from xip_core.risk.contributions import component_es, component_var, incremental_var
@@ -125,7 +127,11 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
     }
     if aggregate.measure == "ladder":
         return table | _ladder(rows, used, expansion_of(source, data))
-    numbers = KERNELS[aggregate.measure](rows, aggregate)
+    if aggregate.measure == "delta_gamma_var":
+        covariance = decode_covariance(data.blob(aggregate.covariance))
+        numbers = quadratic_columns(expansion_of(source, data), covariance, _of_columns(rows), aggregate)
+    else:
+        numbers = KERNELS[aggregate.measure](rows, aggregate)
     if aggregate.measure != "worst":
         empty = table["rows_used"] == 0
         for values in numbers.values():
@@ -136,13 +142,17 @@ def _table(plan: Plan, node: Node, aggregate: Aggregate, data: TileData) -> Colu
 
 def _ladder(rows: Rows, used: npt.NDArray[np.int64], expansion: Expansion) -> Columns:
     """Sensitivities of each row, what each of them is, and the smallest number of rows used under its columns."""
-    pnl = np.concatenate((np.zeros((len(rows.pnl), 1)), rows.pnl), axis=1)
     columns = [[0, *(column for column, _ in item.terms)] for item in expansion.sensitivities]
     return {
         "sensitivity": _text(ladder_rows(expansion)),
-        "value": combine(expansion, pnl),
+        "value": combine(expansion, _of_columns(rows)),
         "used": np.stack([used[:, needed].min(axis=1) for needed in columns], axis=1),
     }
+
+
+def _of_columns(rows: Rows) -> Floats:
+    """P&L under every column of an expansion, the base, whose P&L is 0, first."""
+    return np.concatenate((np.zeros((len(rows.pnl), 1)), rows.pnl), axis=1)
 
 
 def _by_label(
@@ -259,4 +269,4 @@ KERNELS: dict[str, Callable[[Rows, Aggregate], Columns]] = {
     "incremental_var": _incremental_var,
     "worst": _worst,
 }
-"""By measure: the names of `model.aggregates.MEASURES_OF_VECTORS`."""
+"""By measure: the names of `model.aggregates.MEASURES_OF_VECTORS`, but for those of bumps."""

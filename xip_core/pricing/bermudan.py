@@ -35,6 +35,7 @@ import numpy as np
 from xip_core.kernels import terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.arithmetic import Floats, exp_
+from xip_core.pricing.layout_slots import YEAR_DAYS
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import KIND_NORMAL, KIND_TOTAL_VARIANCE, sparse_of, term_list_of
 from xip_core.pricing.tile import Columns
@@ -93,12 +94,29 @@ def receiver_swaption(
     return value, _sum(bonds * levels * _elementary("normal_pdf", z)), state
 
 
-def bermudan_values(columns: Columns, market: Floats, volatility_step: float = 0.0) -> Floats:
+def bermudan_decay(columns: Columns, market: Floats) -> Floats:
+    """What a calendar day less to all exercises of each right does to its value, (B, S); rates and volatilities stand.
+
+    By revaluing; a right that may be exercised within two days loses half of what is left instead, and the change is
+    scaled to a day.
+    """
+    first = columns["exercise_time"][columns["bermudan_exercise_ptr"][:-1]]
+    passed = np.minimum(1.0 / YEAR_DAYS, 0.5 * first)
+    later = np.repeat(passed, np.diff(columns["bermudan_exercise_ptr"]))
+    change = bermudan_values(columns, market, years_passed=later) - bermudan_values(columns, market)
+    scaled: Floats = change / (passed * YEAR_DAYS)[:, None]
+    return scaled
+
+
+def bermudan_values(
+    columns: Columns, market: Floats, volatility_step: float = 0.0, years_passed: Floats | None = None
+) -> Floats:
     """
     Value of each right, (B, S), base currency.
 
     Args:
         volatility_step: in units of report (1 bp of a normal, 0.01 of a lognormal volatility), added to all.
+        years_passed: of each exercise, (E,), taken off its time; volatilities are those of the whole.
     """
     annuity = term_values(term_list_of(columns, "annuity"), market)
     bonds = term_values(term_list_of(columns, "bond_value"), market)
@@ -111,9 +129,10 @@ def bermudan_values(columns: Columns, market: Floats, volatility_step: float = 0
     rests = np.stack([_sum(bonds[begin:end]) for begin, end in _ranges(columns["bermudan_bond_ptr"])])
     forward = strike - rests / annuity
     is_normal = (columns["exercise_kind"] & KIND_NORMAL) != 0
-    time = columns["exercise_time"][:, None] + np.zeros_like(annuity)
+    left = columns["exercise_time"] if years_passed is None else columns["exercise_time"] - years_passed
+    time = left[:, None] + np.zeros_like(annuity)
     prices = _puts(is_normal, [forward, strike, time, volatility, annuity])
-    starts = volatility * np.sqrt(columns["exercise_time"])[:, None] * np.where(is_normal[:, None], 1.0, forward)
+    starts = volatility * np.sqrt(left)[:, None] * np.where(is_normal[:, None], 1.0, forward)
     values = np.empty((len(columns["bermudan_row"]), market.shape[1]))
     exercise_ranges = _ranges(columns["bermudan_exercise_ptr"])
     flow_ranges = _ranges(columns["bermudan_flow_ptr"])

@@ -20,7 +20,7 @@ from xip_core.errors import Failure, FailureReason, NotFoundError
 from xip_core.graph.plan import NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.model.market import Snapshot, encode_snapshot
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, RiskWork, RunSpec
 from xip_core.model.scenario import Scenario, ScenarioSet, encode_scenarios
 from xip_core.model.trade import Trade, encode_trade
 from xip_core.pricing.evaluate import evaluate_tile
@@ -46,8 +46,8 @@ class Calculation(msgspec.Struct, frozen=True):
     Attributes:
         pv: (R, S), base currency.
         status: (R, S), 0 or a FailureReason.
-        measures: delta, vega, dv01 and pv_trade_currency of the base, (R,) each, base currency but the last;
-            docs/tile-outputs.md says their units.
+        measures: delta, vega, dv01 or those asked for, and pv_trade_currency of the base, (R,) each, base currency but
+            the last; docs/tile-outputs.md says their units.
         failures: by trade id, the first reason of a cell without a number.
     """
 
@@ -75,7 +75,7 @@ def calculate(
     trades: Sequence[Trade],
     snapshot: Snapshot,
     scenarios: ScenarioSet = BASE_ALONE,
-    measures: tuple[str, ...] = MEASURES,
+    measures: tuple[str, ...] = DEFAULT_MEASURES,
 ) -> Calculation:
     """
     Value *trades* under *scenarios*, of which the first is the base.

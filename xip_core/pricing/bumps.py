@@ -31,7 +31,8 @@ import numpy.typing as npt
 
 from xip_core.model.dates import DayNumbers
 from xip_core.model.market import Snapshot
-from xip_core.model.sensitivity import FACTOR_KINDS, Bump, Column, Expansion, tent
+from xip_core.model.sensitivity import Bump, Column, Expansion, tent
+from xip_core.model.sensitivity_kinds import FACTOR_KINDS
 from xip_core.pricing.arithmetic import RefTable, exp_, log_
 from xip_core.pricing.calibrate import Calibrator, calibration_columns, calibrator_of
 from xip_core.pricing.curves_pillars import add_tenors

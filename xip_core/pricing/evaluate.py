@@ -119,14 +119,12 @@ def _resolved(plan: Plan, node: Node, tile: int, refused: Mapping[int, Failure],
     """The row program of a resolve tile; the trades at the positions of *refused* are not touched."""
 
     def make() -> Columns:
-        from xip_core.pricing.resolve import decode_rows, refused_trade, resolve_rows
+        from xip_core.pricing.resolve import refused_trade, resolve_lines
 
         source = plan.source_of(node)
         lines = lines_of_book(source, tile_rows(node, tile) - np.int32(source.row_begin), data)
-        trades = decode_rows([b"" if position in refused else line for position, line in enumerate(lines)])
-        for position, failure in refused.items():
-            trades[position] = refused_trade(lines[position], failure)
-        return resolve_rows(trades, market_view(source, data))
+        kept_out = {position: refused_trade(lines[position], failure) for position, failure in refused.items()}
+        return resolve_lines(lines, market_view(source, data), kept_out)
 
     key = _resolved_key(plan, node, tile, data)
     return cast(Columns, data.memo((*key, *refused.items()) if refused else key, make))

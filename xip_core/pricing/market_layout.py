@@ -66,6 +66,7 @@ from xip_core.pricing.surfaces import (
     layout_commodity,
     layout_swaption_grid,
     layout_term,
+    log_linear_weights,
 )
 from xip_core.pricing.surfaces_smiles import SmileSlot, SwaptionSlot, layout_smile, layout_swaption_smile
 
@@ -107,6 +108,7 @@ class SnapshotLayout:
         self._discounts: dict[tuple[str, int], Refs] = {}
         self._next = 0
         self._forecast_curves = {equity.name: equity.forecast_curve for equity in snapshot.equities}
+        self._log_linear = {equity.name for equity in snapshot.equities if equity.is_log_linear is True}
         self._hazards = {hazard.name: hazard for hazard in snapshot.hazards}
         for name in self.order:
             poll()
@@ -355,6 +357,9 @@ class SnapshotLayout:
         if paying and paid:
             spot = ((paying.begin + paid - 1, 1.0),)
         forecast = self.log_discount_of_day(self._forecast_curves[name], day)
+        if name in self._log_linear:
+            grown = log_linear_weights(slot.knot_days, self.as_of_day, slot.begin + 1, day)
+            return combine_refs((1.0, spot), (-1.0, forecast), (-1.0, grown))
         dividends = flat_weights(slot.knot_days, slot.begin + 1, day)
         return combine_refs((1.0, spot), (-1.0, forecast), (-max(self.time_years(date), 0.0), dividends))
 

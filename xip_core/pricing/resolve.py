@@ -8,8 +8,9 @@ a row needs is written down, so that a curve that fails to calibrate under some 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -52,6 +53,9 @@ OPTION_COLUMNS = ("option_", "forward_", "discount_", "volatility_")
 """What the names of the columns begin with that ProgramWriter writes after those of chains and Bermudans."""
 
 
+LINES_PER_STEP = 256
+"""Read between two polls: 0.3 ms of swaps."""
+
 ROWS_PER_STEP = 32
 """Plain rows between two polls: 200 us of swaps, 20 ms where all of them have thousands of periods."""
 
@@ -82,36 +86,67 @@ def refused_trade(line: bytes, failure: Failure) -> RefusedTrade:
     return RefusedTrade(trade_id, Failure(failure.reason, sentence))
 
 
-def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
-    """Columns of the row program of *rows*, in their order; see program.py.
+def resolve_lines(
+    lines: Sequence[bytes], view: MarketView, refused: Mapping[int, RefusedTrade] = MappingProxyType({})
+) -> Columns:
+    """Columns of the row program of some lines of a book, in their order; see program.py.
 
-    Plain trades are resolved compiled (`pricing.vanilla`), the others one by one in Python among them.
+    Plain trades are read and resolved compiled (`pricing.vanilla`), the others one by one in Python among them.
+
+    Args:
+        refused: what stands for lines that must not be touched, by position.
     """
+    if refused:
+        lines = [b"" if position in refused else line for position, line in enumerate(lines)]
+    return _resolved(list(lines), lambda position: refused.get(position) or decode_rows([lines[position]])[0], view)
+
+
+def resolve_rows(rows: Sequence[trades.Trade | RefusedTrade], view: MarketView) -> Columns:
+    """The same of trades."""
+    return _resolved([_line_of(row) for row in rows], rows.__getitem__, view)
+
+
+def _line_of(row: trades.Trade | RefusedTrade) -> bytes:
+    """How compiled code reads a trade; b"" is left to Python."""
+    poll()
+    if isinstance(row, RefusedTrade):
+        return b""
+    try:
+        return trades.encode_trade(row)
+    except (TypeError, ValueError):  # made by a program, of values that no line has
+        return b""
+
+
+def _resolved(lines: list[bytes], row_of: Callable[[int], trades.Trade | RefusedTrade], view: MarketView) -> Columns:
+    """Args: row_of: the trade of a line, for Python."""
     if view.plain is None:
-        return resolve_rows_in_python(rows, view)
+        return resolve_rows_in_python([row_of(position) for position in range(len(lines))], view)
     market = TileMarket(view)
-    program = PlainProgram(view.plain)
-    for row in rows:
+    program = PlainProgram(view.plain, lines)
+    for begin in range(0, len(lines), LINES_PER_STEP):
         poll()
-        program.add(row)
+        program.read(begin, begin + LINES_PER_STEP)
     program.prepare()
-    for begin in range(0, len(rows), ROWS_PER_STEP):
+    for begin in range(0, len(lines), ROWS_PER_STEP):
         poll()
         program.resolve(begin, begin + ROWS_PER_STEP)
     program.look_up(market)
     smiles = program.look_up_smiles(market)
-    failures = _Failures(len(rows))
+    failures = _Failures(len(lines))
     others: dict[int, tuple[RowParts, tuple[str, ...]]] = {}
+    ids: dict[int, bytes] = {}
     for position in program.left():
         poll()
-        parts, objects, spot = failures.resolved(position, rows[position], market)
+        row = row_of(position)
+        parts, objects, spot = failures.resolved(position, row, market)
         program.set_parts(position, parts, spot)
         others[position] = parts, tuple(objects)
+        ids[position] = msgspec.json.encode(row.id)
     points = market.point_arrays()
     objects_of_rows = program.objects(market.objects_by_point())
     for position, (_, objects_of_row) in others.items():
         objects_of_rows[position] = objects_of_row
-    columns = failures.columns(rows) | _object_columns(objects_of_rows)
+    columns = failures.columns(program.ids(ids)) | _object_columns(objects_of_rows)
     parts_of = {position: parts for position, (parts, _) in others.items()}
     return columns | _program_columns(program, points, parts_of, smiles)
 
@@ -127,7 +162,7 @@ def resolve_rows_in_python(rows: Sequence[trades.Trade | RefusedTrade], view: Ma
         parts, objects, spot = failures.resolved(position, row, market)
         writer.add_row(parts, spot)
         objects_of_rows.append(tuple(objects))
-    columns = failures.columns(rows) | _object_columns(objects_of_rows)
+    columns = failures.columns(json_column([row.id for row in rows])) | _object_columns(objects_of_rows)
     return columns | writer.columns(market.point_arrays())
 
 
@@ -150,10 +185,10 @@ class _Failures:
             self._failures.append((position, int(error.failure.reason), error.failure.message))
             return RowParts(), [], ()
 
-    def columns(self, rows: Sequence[trades.Trade | RefusedTrade]) -> Columns:
+    def columns(self, trade_ids: np.ndarray) -> Columns:
         return {
             "row_status": self._statuses,
-            "trade_ids": json_column([row.id for row in rows]),
+            "trade_ids": trade_ids,
             "failures": json_column(self._failures),
         }
 

@@ -9,7 +9,8 @@ level are given for T in the curve's own day count.
 
     caps            caplets at the tenors on their own calendar; other tenors are counted without one
     model of rights fitted to swaptions discounted on the curve of an index, where one is on the discount curve
-    equities        forecast by the curve of an index on their forecast curve, where there is one
+    equities        forecast by the curve of an index on their forecast curve, where there is one; dividend factors
+                    log-linear between the tenors, and beyond the last
     year-on-year    growths over a year, read off at whole years
     spots, commodities, commodity volatilities and smiles stay as they are
 
@@ -194,7 +195,9 @@ class _Reader:
         spot = self._dots([self._layout.log_equity_spot(given.name)])
         yields = (spot - discounts - forwards) / self._years(days)
         pillars = self._pillars(f"equity/{given.name}", self._grid.dividends, yields)
-        return msgspec.structs.replace(given, forecast_curve=forecast, forwards=(), dividend_yields=pillars)
+        return msgspec.structs.replace(
+            given, forecast_curve=forecast, forwards=(), dividend_yields=pillars, is_log_linear=True
+        )
 
     # ---- volatilities -----------------------------------------------------------------------------------------------
 

@@ -57,6 +57,17 @@ def flat_weights(knot_days: Sequence[int], begin: int, day: int) -> Refs:
     return tuple((begin + p, w) for p, w in ((left, 1.0 - weight), (right, weight)) if w != 0.0)
 
 
+def log_linear_weights(knot_days: Sequence[int], as_of_day: int, begin: int, day: int) -> Refs:
+    """Of rates at knots, what makes rate times years at *day*: linear from 0 on, beyond the last knot as before it."""
+    if not knot_days or day <= as_of_day:
+        return ()
+    days = (as_of_day, *knot_days)
+    right = min(bisect.bisect_left(days, day), len(days) - 1)
+    weight = (day - days[right - 1]) / (days[right] - days[right - 1])
+    pairs = ((right - 1, 1.0 - weight), (right, weight))
+    return tuple((begin + p - 1, w * ((days[p] - as_of_day) / YEAR_DAYS)) for p, w in pairs if p and w != 0.0)
+
+
 def variance_rows(knot_days: Sequence[int], as_of_day: int, day: int) -> tuple[tuple[int, float], ...]:
     """Positions and weights of total variance at *day*: linear in time, flat volatility outside the knots."""
     left, right, weight = bracket(knot_days, day)

@@ -4,9 +4,9 @@ A cell's number depends on its row and its column of the market alone: term sums
 by column in a fixed order, and what is left to NumPy is elementwise +, -, *, / and sqrt. So any split of rows or
 scenarios into tiles gives the same bytes.
 
-Sensitivities are those of the base column: vega from the option kernels (of rights on several days by revaluing), delta
-from them and from the terms that carry the trade's own underlying (a term is proportional to it, so 1 % of the
-underlying is 1 % of the term), DV01 by revaluing with every zero rate one basis point up.
+Sensitivities are those of the base column: vega, gamma and theta from the option kernels (of rights on several days by
+revaluing), delta from them and from the terms that carry the trade's own underlying (a term is proportional to it, so
+1 % of the underlying is 1 % of the term), DV01 by revaluing with every zero rate one basis point up.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from xip_core.kernels import default_steps, option_rows, terms
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.cubic_volatilities import cubic_volatilities
+from xip_core.pricing.layout_slots import YEAR_DAYS
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
     KIND_NORMAL,
@@ -71,10 +72,16 @@ class OptionInputs(msgspec.Struct, frozen=True):
 
 
 class OptionGreeks(msgspec.Struct, frozen=True):
-    """Derivatives of options of a program under a market, and their forwards; arrays (O, S)."""
+    """Derivatives of options of a program under a market, and their forwards; arrays (O, S).
+
+    Attributes:
+        theta: per year that passes; forwards, discount factors and volatilities stand still.
+    """
 
     delta: Floats
+    gamma: Floats
     vega: Floats
+    theta: Floats
     forward: Floats
 
 
@@ -138,6 +145,34 @@ def row_delta(columns: Columns, base: Floats) -> Floats:
         delta += sum_options(columns, weighted_amounts, options.delta * options.forward)
     scaled: Floats = delta[:, 0] * UNDERLYING_STEP
     return scaled
+
+
+def row_gamma(columns: Columns, base: Floats) -> Floats:
+    """Change of each row's delta for +1 % of its own underlying, in base currency; *base* is one column.
+
+    Terms are proportional to the underlying, so options alone have one.
+    """
+    if not columns["option_delta_weight"].any():
+        return np.zeros(len(columns["option_ptr"]) - 1)
+    options = option_greeks(columns, base)
+    weighted_amounts = columns["option_amount"] * columns["option_delta_weight"]
+    squares = options.gamma * options.forward * options.forward
+    scaled: Floats = sum_options(columns, weighted_amounts, squares)[:, 0] * (UNDERLYING_STEP * UNDERLYING_STEP)
+    return scaled
+
+
+def row_theta(columns: Columns, base: Floats) -> Floats:
+    """What a calendar day less of time to expiry does to the options of each row, in base currency; *base* is one
+    column. Forwards, discount factors and volatilities stand still."""
+    summed = np.zeros(len(columns["option_ptr"]) - 1)
+    if len(columns["bermudan_row"]):
+        from xip_core.pricing.bermudan import bermudan_decay  # which imports this module
+
+        summed[columns["bermudan_row"]] += bermudan_decay(columns, base)[:, 0]
+    if len(columns["option_amount"]):
+        options = option_greeks(columns, base)
+        summed += sum_options(columns, columns["option_amount"], options.theta)[:, 0] / YEAR_DAYS
+    return summed
 
 
 def row_vega(columns: Columns, base: Floats) -> Floats:
@@ -226,18 +261,25 @@ def option_inputs(columns: Columns, market: Floats) -> OptionInputs:
 
 
 def option_greeks(columns: Columns, market: Floats) -> OptionGreeks:
-    """Delta and vega of each option per unit of its amount, in base currency."""
+    """Derivatives of each option per unit of its amount, in base currency.
+
+    Black's and Bachelier's price depend on volatility and time by the product sigma sqrt(T) alone, so theta at a fixed
+    discount factor is -sigma vega / (2 T); an option on an average keeps its volatility.
+    """
     inputs = option_inputs(columns, market)
     is_normal = (columns["option_kind"] & KIND_NORMAL) != 0
-    delta, vega = np.empty_like(inputs.forward), np.empty_like(inputs.forward)
+    delta, gamma, vega = (np.empty_like(inputs.forward) for _ in range(3))
     for module, chosen in (("black", ~is_normal), ("bachelier", is_normal)):
         if not chosen.any():
             continue
         fields = (inputs.forward, columns["option_strike"], columns["option_time"], inputs.volatility, inputs.discount)
-        delta[chosen], vega[chosen] = _greeks(module, [v[chosen] for v in (*fields, columns["option_is_call"])])
+        found = _greeks(module, [v[chosen] for v in (*fields, columns["option_is_call"])])
+        delta[chosen], gamma[chosen], vega[chosen] = found
+    time = columns["option_time"][:, None]
+    theta = np.where(time > 0.0, -inputs.volatility * vega / (2.0 * np.where(time > 0.0, time, 1.0)), 0.0)
     if inputs.vega_slope is not None:
         vega[columns["average_option"]] *= inputs.vega_slope
-    return OptionGreeks(delta, vega, inputs.forward)
+    return OptionGreeks(delta, gamma, vega, theta, inputs.forward)
 
 
 def sum_options(columns: Columns, amounts: Floats, values: Floats) -> Floats:
@@ -266,16 +308,16 @@ def default_values(columns: Columns, market: Floats) -> Floats:
     )
 
 
-def _greeks(module: str, inputs: list[Floats]) -> tuple[Floats, Floats]:
-    """Delta and vega of options; inputs are (n, S) or (n,)."""
+def _greeks(module: str, inputs: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Delta, gamma and vega of options; inputs are (n, S) or (n,)."""
     kernel = load_module(module)
     shape = inputs[0].shape
     flat = [np.ascontiguousarray(np.broadcast_to(v if v.ndim == 2 else v[:, None], shape)).ravel() for v in inputs]
     size = shape[0] * shape[1]
-    outputs = {name: np.empty(size) for name in ("delta", "vega")}
+    outputs = {name: np.empty(size) for name in ("delta", "gamma", "vega")}
     ordered = tuple(outputs.get(name) for name in kernel.OUTPUTS)
     kernel.european(tuple(flat), ordered, np.empty(size, dtype=np.uint8))
-    return outputs["delta"].reshape(shape), outputs["vega"].reshape(shape)
+    return outputs["delta"].reshape(shape), outputs["gamma"].reshape(shape), outputs["vega"].reshape(shape)
 
 
 def _volatilities(columns: Columns, market: Floats) -> Floats:

@@ -30,7 +30,7 @@ from xip_core.pricing.program import Floats
 from xip_core.pricing.pruning import pruned_values
 from xip_core.pricing.resolve import json_value
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileValue
-from xip_core.pricing.value import row_delta, row_values, row_vega, spot_values
+from xip_core.pricing.value import row_delta, row_gamma, row_theta, row_values, row_vega, spot_values
 
 Statuses = npt.NDArray[np.uint8]
 
@@ -149,6 +149,10 @@ def _measures(source: Source, resolved: Columns, block: MarketBlock, base_market
     if "dv01" in source.measures:
         shifted = base_market + block.base["dv01_shift"][:, None]
         measures["dv01"] = row_values(resolved, shifted)[:, 0] - base_pv
+    if "gamma" in source.measures:
+        measures["gamma"] = row_gamma(resolved, base_market)
+    if "theta" in source.measures:
+        measures["theta"] = row_theta(resolved, base_market)
     return measures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -40,7 +41,7 @@ def read_bytes(path: Path) -> bytes:
         else:
             with path.open("rb") as stream:
                 content = stream.read(FILE_SIZE_BYTES_MAX + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read: {error}", str(path)) from error
     if len(content) > FILE_SIZE_BYTES_MAX:
         raise InputError(f"must have at most {FILE_SIZE_BYTES_MAX} bytes", str(path))

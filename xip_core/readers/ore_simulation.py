@@ -22,7 +22,8 @@ import msgspec
 from xip_core.errors import InputError
 from xip_core.model.market import Snapshot
 from xip_core.model.market_objects import market_objects
-from xip_core.model.sensitivity import CrossGamma, Kind, Ladder, Scheme, SensitivitySet, Unit
+from xip_core.model.sensitivity import CrossGamma, Ladder, SensitivitySet
+from xip_core.model.sensitivity_kinds import Kind, Scheme, Unit
 from xip_core.model.simulation_grid import SimulationGrid
 from xip_core.readers.ore_files import read_xml
 

@@ -27,6 +27,8 @@ user's guide to the Cornish Fisher expansion (2012).
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import msgspec
@@ -55,26 +57,31 @@ class Cumulants(msgspec.Struct, frozen=True):
     excess_kurtosis: float
 
 
-def check_covariance(covariance: Floats) -> Floats:
+def check_covariance(covariance: Floats, names: Sequence[str] = ()) -> Floats:
     """
     The lower triangular factor A of *covariance* = A A', float64 (F, F).
+
+    Args:
+        names: of the factors, for what a refusal says; () numbers them.
 
     Raises:
         ArgumentError: BAD_COVARIANCE, it is not square, finite, symmetric and positive semidefinite; says where.
     """
-    _check_symmetric(covariance, "covariance", "BAD_COVARIANCE")
+    _check_symmetric(covariance, "covariance", "BAD_COVARIANCE", names)
     deviation = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     negative = np.flatnonzero(np.diagonal(covariance) < 0.0)
     if len(negative):
         factor = int(negative[0])
-        sentence = f"a variance must be at least 0, got {covariance[factor, factor]} of factor {factor}"
+        sentence = f"a variance must be at least 0, got {covariance[factor, factor]} of {_factor(factor, names)}"
         raise ArgumentError("BAD_COVARIANCE", sentence)
     scale = np.where(deviation > 0.0, deviation, 1.0)
     correlation = covariance / scale[:, None] / scale[None, :]
     try:
         root = monte_carlo.cholesky(correlation, PIVOT_MIN)
     except ValueError as error:
-        sentence = f"a covariance must be positive semidefinite: {error}"
+        row = re.search(r"row (\d+)$", str(error))
+        where = _factor(int(row[1]), names) if row else str(error)
+        sentence = f"a covariance must be positive semidefinite, it is not from {where} on"
         raise ArgumentError("BAD_COVARIANCE", sentence) from None
     scaled: Floats = root * scale[:, None]
     return scaled
@@ -93,7 +100,11 @@ def cumulants(delta: Floats, gamma: Floats, covariance: Floats, theta: float = 0
     Raises:
         ArgumentError: BAD_COVARIANCE, BAD_SHAPE.
     """
-    root, gamma = _checked(delta, gamma, covariance)
+    return cumulants_of(*_checked(delta, gamma, covariance), theta)
+
+
+def cumulants_of(delta: Floats, gamma: Floats, root: Floats, theta: float = 0.0) -> Cumulants:
+    """`cumulants` of what was checked: *gamma* a symmetric matrix, *root* of `check_covariance`; shapes are theirs."""
     # In independent normals u, x = A u: delta' A and A' Gamma A; the cumulants are those of the transformed pair.
     linear, quadratic = _times(root.T, delta[:, None])[:, 0], _times(root.T, _times(gamma, root))
     squared = _times(quadratic, quadratic)
@@ -137,7 +148,17 @@ def delta_gamma_pnl(
     Raises:
         ArgumentError: BAD_COVARIANCE, BAD_SHAPE; TOO_MANY_FACTORS, Sobol's directions end at 1,024.
     """
-    root, gamma = _checked(delta, gamma, covariance)
+    return simulated_pnl(*_checked(delta, gamma, covariance), path_count, seed, theta)
+
+
+def simulated_pnl(
+    delta: Floats, gamma: Floats, root: Floats, path_count: int, seed: int = 1, theta: float = 0.0
+) -> Floats:
+    """`delta_gamma_pnl` of what was checked, as of `cumulants_of`.
+
+    Raises:
+        ArgumentError: TOO_MANY_FACTORS.
+    """
     if len(delta) > monte_carlo.DIMENSION_COUNT_MAX:
         sentence = f"at most {monte_carlo.DIMENSION_COUNT_MAX} factors can be simulated, got {len(delta)}"
         raise ArgumentError("TOO_MANY_FACTORS", sentence)
@@ -155,8 +176,19 @@ def delta_gamma_pnl(
     return pnl
 
 
-def _checked(delta: Floats, gamma: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """The covariance's factor, and gamma as a matrix."""
+def normal_var(moments: Cumulants, q: float) -> float:
+    """
+    VaR at *q* of a normal P&L with the first two moments, a loss.
+
+    Raises:
+        ArgumentError: BAD_QUANTILE.
+    """
+    scenarios_needed(q)
+    return 0.0 - (moments.mean + math.sqrt(moments.variance) * NormalDist().inv_cdf(1.0 - q))
+
+
+def _checked(delta: Floats, gamma: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats]:
+    """Delta, gamma as a matrix, and the covariance's factor."""
     if delta.ndim != 1 or not len(delta) or not np.isfinite(delta).all():
         raise ArgumentError("BAD_SHAPE", f"delta must be finite (factors,), got {delta.shape}")
     matrix = np.diag(gamma) if gamma.ndim == 1 else gamma
@@ -164,26 +196,35 @@ def _checked(delta: Floats, gamma: Floats, covariance: Floats) -> tuple[Floats, 
     for name, values in (("gamma", matrix), ("covariance", covariance)):
         if values.shape != (len(delta), len(delta)):
             raise ArgumentError("BAD_SHAPE", f"{name} must be of the {len(delta)} factors of delta, got {values.shape}")
-    return check_covariance(covariance), matrix
+    return delta, matrix, check_covariance(covariance)
 
 
-def _check_symmetric(matrix: Floats, name: str, reason: str) -> None:
+def _check_symmetric(matrix: Floats, name: str, reason: str, factors: Sequence[str] = ()) -> None:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
         raise ArgumentError(reason, f"{name} must be square, got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
-        raise ArgumentError(reason, f"{name} must be finite, got {matrix[row, column]} at ({row}, {column})")
+        where = _pair(row, column, factors)
+        raise ArgumentError(reason, f"{name} must be finite, got {matrix[row, column]} at {where}")
     gap = abs(matrix - matrix.T)
     if gap.max() > ASYMMETRY_MAX * abs(matrix).max():
         row, column = np.unravel_index(int(gap.argmax()), gap.shape)
-        got = f"{matrix[row, column]} and {matrix[column, row]} at ({row}, {column})"
+        got = f"{matrix[row, column]} and {matrix[column, row]} at {_pair(int(row), int(column), factors)}"
         raise ArgumentError(reason, f"{name} must be symmetric, got {got}")
 
 
+def _factor(number: int, names: Sequence[str]) -> str:
+    return repr(names[number]) if names else f"factor {number}"
+
+
+def _pair(row: int, column: int, names: Sequence[str]) -> str:
+    return f"({names[row]!r}, {names[column]!r})" if names else f"({row}, {column})"
+
+
 def _times(left: Floats, right: Floats) -> Floats:
-    """Matrix product, added in the order of the inner index."""
+    """Matrix product, added in the order of the inner index; what is 0 throughout is left out."""
     product = np.zeros((left.shape[0], right.shape[1]))
-    for inner in range(left.shape[1]):
+    for inner in np.flatnonzero(left.any(axis=0) & right.any(axis=1)).tolist():
         product += left[:, inner, None] * right[None, inner, :]
     return product
 

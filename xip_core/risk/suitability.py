@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -33,7 +34,11 @@ CLIENTS_PER_BLOCK = 512
 NO_RULE = 255
 DAYS_PER_YEAR = 365.25
 
-_KEPT_MIN, _CHI, _Z = 1e-3, 3.842, 1.96
+_KEPT_MIN = 1e-3
+
+REGULATION_CONFIDENCE = 0.975
+_REGULATION_Z = (1.96, 3.842)
+"""The normal quantile at 97.5 % and its square, as Delegated Regulation (EU) 2017/653 rounds them."""
 
 
 class InstrumentVectors(msgspec.Struct, frozen=True):
@@ -66,11 +71,14 @@ class Parameters(msgspec.Struct, frozen=True):
         place: of the P&L that is the VaR's, among the ascending ones, from 0.
         span_years: of a scenario.
         large_issuer_share: from which an issuer counts into large_issuers_share.
+        z, z_squared: normal quantile at the VaR's confidence.
     """
 
     place: int
     span_years: float
     large_issuer_share: float
+    z: float = _REGULATION_Z[0]
+    z_squared: float = _REGULATION_Z[1]
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -137,7 +145,9 @@ def parameters(profiles: ProfileTable, market_count: int, span_years: float) -> 
     if not (math.isfinite(span_years) and span_years > 0.0):
         raise ArgumentError("BAD_SPAN", f"a scenario must span more than 0 years, got {span_years}")
     rank = quantile_ranks(market_count, profiles.confidence).first_rank
-    return Parameters(market_count - rank, span_years, profiles.large_issuer_share)
+    z = round(NormalDist().inv_cdf(profiles.confidence), 12)  # the last bits depend on the machine's logarithm
+    pair = _REGULATION_Z if profiles.confidence == REGULATION_CONFIDENCE else (z, z * z)
+    return Parameters(market_count - rank, span_years, profiles.large_issuer_share, *pair)
 
 
 def compiled(vectors: InstrumentVectors) -> kernel.Instruments:
@@ -225,7 +235,7 @@ def reference_numbers(
     pnl, stress = quantity @ vectors.market[held], quantity @ vectors.stress[held]
     exposure = quantity * vectors.exposure[held]
     low, root = float(np.sort(pnl)[given.place]), math.sqrt(given.span_years)
-    bent = math.sqrt(max(0.0, _CHI - 2.0 * math.log(max(_KEPT_MIN, 1.0 + low / assets)))) - _Z
+    bent = math.sqrt(max(0.0, given.z_squared - 2.0 * math.log(max(_KEPT_MIN, 1.0 + low / assets)))) - given.z
     worst, net_worth = -float(stress.min()), float(clients.net_worth[client])
     issuers = _shares(vectors.issuer[held], exposure, assets)
     numbers = [
@@ -269,6 +279,8 @@ def _numbers(
         given.place,
         given.span_years,
         given.large_issuer_share,
+        given.z,
+        given.z_squared,
     )
 
 

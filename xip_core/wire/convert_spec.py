@@ -186,6 +186,8 @@ def aggregate_to_wire(aggregate: Aggregate) -> run_pb2.Aggregate:
         count=aggregate.count,
         within=aggregate.within,
         scenarios=aggregate.scenarios,
+        method=aggregate.method,
+        covariance_digest=digest_to_wire(aggregate.covariance),
     )
 
 
@@ -200,6 +202,8 @@ def aggregate_from_wire(message: run_pb2.Aggregate) -> Aggregate:
         count=message.count,
         within=tuple(message.within),
         scenarios=message.scenarios,
+        method=message.method,
+        covariance=digest_from_wire(message.covariance_digest),
     )
 
 

@@ -56,6 +56,7 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
         retry_of: a final run of the same plan, "" for none; with it *taken_over*.
         reuse_of: a final run of another plan, "" for none; with it *taken_over*.
         reuse_note: JSON for people: what was taken over of which run and why not more, "" for none.
+        planned_s: for people: from the request's arrival until now.
     """
 
     run_id: RunId
@@ -73,6 +74,7 @@ class RunSubmitted(msgspec.Struct, frozen=True, gc=False):
     taken_over: TakenOver | None = None
     reuse_of: str = ""
     reuse_note: str = ""
+    planned_s: float = 0.0
 
 
 class RunPaused(msgspec.Struct, frozen=True, gc=False):

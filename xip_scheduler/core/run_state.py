@@ -27,7 +27,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
-from xip_scheduler.core.accounts import NodeTimes, Traffic
+from xip_scheduler.core.accounts import NodeTimes, Past, Traffic
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
@@ -248,7 +248,7 @@ class LiveRun:
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s, last_lease_s: scheduler clock.
-        retried_count, duplicated_count, traffic: for its account (`accounts`).
+        retried_count, duplicated_count, traffic, past, planned_s: for its account (`accounts`).
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
@@ -279,8 +279,10 @@ class LiveRun:
         "name",
         "nodes",
         "open_count",
+        "past",
         "plan",
         "plan_digest",
+        "planned_s",
         "priority",
         "reclaimed_epoch",
         "retried_count",
@@ -333,6 +335,8 @@ class LiveRun:
         self.retried_count = 0
         self.duplicated_count = 0
         self.traffic: Traffic = {}
+        self.past: Past | None = None
+        self.planned_s = 0.0
         self.priority = priority
         self.deadline_after_s = deadline_after_s
         self.deadline_s = submitted_s + deadline_after_s if deadline_after_s > 0.0 else math.inf

@@ -1,9 +1,9 @@
 """Runs begin, are paused and resumed, are cancelled, and are rebuilt from the store.
 
 Durable of a run: what was submitted, which tiles are done, which of those were given up, its cell counts, the failed
-attempts at tiles that are not decided, and whether it is paused. Everything else (leases, costs) is soft and starts
-anew. `durable_runs` is the projection of memory to what is durable: after every commit it equals what the store would
-hand to `restore` (S19).
+attempts at tiles that are not decided, and whether it is paused. Its account goes on from what was stored last
+(`accounts`). Everything else (leases, costs) is soft and starts anew. `durable_runs` is the projection of memory to
+what is durable: after every commit it equals what the store would hand to `restore` (S19).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import msgspec
 
 from xip_core.graph.plan import Plan
+from xip_core.model.account import RunAccount
+from xip_scheduler.core.accounts import past_of
 from xip_scheduler.core.actions import Action, PersistRun, RecordPaused, RevokeLease
 from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
 from xip_scheduler.core.failures import cells_of_tiles
@@ -40,6 +42,7 @@ class RestoredRun(msgspec.Struct, frozen=True):
         attempts: at tiles that are not done, by node, tile and number.
         cells_done, cells_quarantined: sums over the records of tiles; the planner's quarantine is not in them.
         reused: per node, by node id: tiles that were taken over.
+        account: as it was stored last, None for never; elapsed_s: since the submission, by the wall clock.
     """
 
     run_id: RunId
@@ -59,6 +62,8 @@ class RestoredRun(msgspec.Struct, frozen=True):
     retry_of: str = ""
     reuse_of: str = ""
     reused: tuple[int, ...] = ()
+    account: RunAccount | None = None
+    elapsed_s: float = 0.0
 
 
 def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions: list[Action]) -> None:
@@ -98,6 +103,7 @@ def submitted(state: SchedulerState, event: RunSubmitted, now_s: float, actions:
         event.retry_of,
         event.reuse_of,
     )
+    run.planned_s = event.planned_s
     if event.taken_over is not None:
         _count_reused(run, [node.done.count for node in run.nodes])
         run.cells_done = event.taken_over.cells_done
@@ -191,6 +197,7 @@ def restore_run(state: SchedulerState, restored: RestoredRun, now_s: float) -> N
         restored.retry_of,
         restored.reuse_of,
     )
+    run.past = past_of(restored.account, restored.elapsed_s)
     if restored.reused:
         _count_reused(run, restored.reused)
     run.is_paused = restored.is_paused

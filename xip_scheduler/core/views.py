@@ -6,6 +6,7 @@ import msgspec
 
 from xip_core.kernel_versions import Versions
 from xip_core.model.account import RunAccount
+from xip_scheduler.core.accounts import first_lease_after_s
 from xip_scheduler.core.leases import Worker
 from xip_scheduler.core.run_state import LiveRun
 from xip_scheduler.core.words import ConnectionId, Priority, RunId, RunState, WorkerId
@@ -109,7 +110,7 @@ def view_run(
         cells_done=run.cells_done,
         cells_quarantined=run.cells_quarantined,
         epoch_last=run.epoch_last,
-        first_lease_after_s=0.0 if run.first_lease_s is None else run.first_lease_s - run.submitted_s,
+        first_lease_after_s=first_lease_after_s(run),
         message=message,
         nodes=tuple(
             NodeView(

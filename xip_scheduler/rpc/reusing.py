@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,7 @@ from xip_scheduler.core.events import TakenOver
 from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.remainder import remainder_of
 from xip_scheduler.core.run_state import Intervals
+from xip_scheduler.rpc.held_runs import HeldRuns
 from xip_scheduler.rpc.retrying import cells_within, computed_tiles, quarantine_of
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
@@ -45,6 +47,9 @@ QUOTES_TOLD = 50
 OBJECTS_TOLD = 200
 
 
+PlanOf = Callable[[str], Awaitable[Plan]]
+
+
 class Reused(msgspec.Struct, frozen=True):
     """What a run begins with; *taken* is None where no tile is taken over."""
 
@@ -59,6 +64,33 @@ class Reused(msgspec.Struct, frozen=True):
 
 
 NOTHING_REUSED = Reused()
+
+
+async def begin_with(
+    store: StoreThread,
+    blobs: FileBlobs,
+    plan_of: PlanOf,
+    spec: run_pb2.RunSpec,
+    plan: Plan,
+    runs: HeldRuns,
+    held: ExitStack,
+) -> Reused:
+    """
+    What a run of *spec* begins with. The run it comes from is *held* until the caller has the new one stored.
+
+    Raises:
+        RequestError: BAD_SINCE, the run named is not one that a new run can begin with.
+    """
+    earlier = await find_earlier(store, spec)
+    if earlier is None:
+        return NOTHING_REUSED
+    held.enter_context(runs.holding(earlier.run_id))
+    kept = await store.run(earlier.run_id)  # read once more: retention may have been faster than the hold
+    if kept is None or not check_usable(kept, bool(spec.since)):
+        return NOTHING_REUSED
+    return await reused(store, blobs, plan_of, kept, plan, bool(spec.since))
+
+
 def check_usable(run: StoredRun, is_named: bool) -> bool:
     """
     Can a new run begin with tiles of *run*? Asked when it is held, so that the answer stays true.
@@ -72,9 +104,6 @@ def check_usable(run: StoredRun, is_named: bool) -> bool:
         why = "its results were removed by retention" if run.pruned_at_s else "it still runs"
         raise RequestError("BAD_SINCE", f"since must name a final run that has its results, {run.run_id}: {why}")
     return False
-
-
-PlanOf = Callable[[str], Awaitable[Plan]]
 
 
 async def find_earlier(store: StoreThread, spec: run_pb2.RunSpec) -> StoredRun | None:

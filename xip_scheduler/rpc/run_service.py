@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -39,10 +38,11 @@ from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.callers import caller
 from xip_scheduler.rpc.changes import RunChanges
 from xip_scheduler.rpc.explaining import explanation, tile_records
+from xip_scheduler.rpc.held_runs import HeldRuns
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.pages import page_token_of, run_key_of
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
-from xip_scheduler.rpc.reusing import NOTHING_REUSED, Reused, check_usable, find_earlier, reused
+from xip_scheduler.rpc.reusing import begin_with
 from xip_scheduler.rpc.run_views import PlanCache, pruned_run, run_of_store, run_of_view, unknown_run
 from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import StoredRun
@@ -108,7 +108,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self._signatures = signatures
         self._plans = PlanCache(blobs)
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
-        self.held: Counter[str] = Counter()  # final runs that somebody is about to go on from
+        self.held = HeldRuns()
         self._submissions: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._submitting: set[asyncio.Task[Any]] = set()
         self._log = logger("runs")
@@ -166,7 +166,9 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
             plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
-            begins_with = await self._reused(request.spec, plan, held)
+            begins_with = await begin_with(
+                self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
+            )
             run_id = _run_id(request.spec.tenant, request.request_id)
             await self._driver.submit(
                 RunSubmitted(
@@ -184,6 +186,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
                     reuse_of=begins_with.run_id if begins_with.taken is not None else "",
                     taken_over=begins_with.taken,
                     reuse_note=begins_with.note,
+                    planned_s=time.perf_counter() - begin_s,
                 )
             )
         self._log.info(
@@ -197,17 +200,6 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         )
         return run_id
 
-    async def _reused(self, spec: run_pb2.RunSpec, plan: Plan, held: ExitStack) -> Reused:
-        """What a run of *plan* begins with; the run it takes it from is *held* until the new one is stored."""
-        earlier = await find_earlier(self._store, spec)
-        if earlier is None:
-            return NOTHING_REUSED
-        held.enter_context(self._holding(earlier.run_id))
-        kept = await self._store.run(earlier.run_id)
-        if kept is None or not check_usable(kept, bool(spec.since)):
-            return NOTHING_REUSED
-        return await reused(self._store, self._blobs, self._plans.plan, earlier, plan, bool(spec.since))
-
     async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
         core = self._core
         counts = await self._driver.query(lambda: (core.live_run_count(), core.live_run_count_of(tenant)))
@@ -217,7 +209,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         self, request: run_pb2.RetryRunRequest, context: Context
     ) -> run_pb2.RetryRunResponse:
         _check_text("request_id", request.request_id, length_min=1)
-        with self._holding(request.run_id):
+        with self.held.holding(request.run_id):
             old = await self._store.run(request.run_id)
             if old is None:
                 raise unknown_run(request.run_id)
@@ -226,18 +218,9 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             )
         return run_pb2.RetryRunResponse(run=convert.run_to_wire(await self._run(run_id)), created=is_new)
 
-    @contextmanager
-    def _holding(self, run_id: str) -> Iterator[None]:
-        self.held[run_id] += 1
-        try:
-            yield
-        finally:
-            self.held[run_id] -= 1
-            self.held += Counter()  # forgets those that nobody holds
-
     async def _retried(self, old: StoredRun, request_id: str) -> tuple[RunId, bool]:
         """The run that goes on from *old*, and whether it is new."""
-        with self._holding(old.run_id):
+        with self.held.holding(old.run_id):
             known = await self._store.find_request(old.tenant, request_id)
             if known is not None:
                 return _same_run(known, retry_hash(old.run_id)), False

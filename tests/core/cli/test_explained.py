@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
+import msgspec
 import numpy as np
 import pytest
 
-from xip_core.cli.explained import Cost, costs_by, critical_path, explained, kernel_costs, slowest_tiles
+from xip_core.cli.explained import Cost, Explained, costs_by, critical_path, explained, kernel_costs, slowest_tiles
 from xip_core.errors import RequestError
 from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
 from xip_core.model.account import Explanation, NodeAccount, RunAccount, SlowTile, WorkerTraffic
@@ -58,7 +61,7 @@ def a_run(**changes: object) -> Run:
 
 
 def test_the_critical_path_goes_back_over_what_ended_last_and_adds_up_to_the_whole() -> None:
-    path = critical_path(a_plan(), BY_ID)
+    path = critical_path(a_plan(), BY_ID, 0.1)
     assert [(step.node, step.adds_s) for step in path] == [
         ("calibrate", pytest.approx(2.9)),
         ("value", pytest.approx(0.5)),
@@ -69,8 +72,42 @@ def test_the_critical_path_goes_back_over_what_ended_last_and_adds_up_to_the_who
 
 def test_a_path_leaves_out_what_was_taken_over_and_is_none_before_a_tile() -> None:
     taken = {**BY_ID, 1: NodeAccount(1)}
-    assert [step.node for step in critical_path(a_plan(), taken)] == ["resolve", "value", "reduce"]
-    assert critical_path(a_plan(), {node_id: NodeAccount(node_id) for node_id in range(4)}) == ()
+    assert [step.node for step in critical_path(a_plan(), taken, 0.1)] == ["resolve", "value", "reduce"]
+    assert critical_path(a_plan(), {node_id: NodeAccount(node_id) for node_id in range(4)}, 0.0) == ()
+
+
+def pieces(found: Explained) -> float:
+    steps = sum(step.waits_s + step.adds_s for step in found.path)
+    return found.planned_s + found.queue_s + steps + found.end_s
+
+
+def test_pieces_of_the_path_add_up_to_all_that_passed_though_nodes_waited_for_slots() -> None:
+    late = {0: NodeAccount(0, 0.8, 1.0, 2), 2: NodeAccount(2, 1.75, 3.5, 2), 1: NodeAccount(1, 0.1, 0.9, 1)}
+    nodes = tuple((BY_ID | late).values())
+    account = msgspec.structs.replace(ACCOUNT, nodes=nodes, planned_s=0.5)
+    found = explained(Explanation(a_run()), a_plan(), account)
+    assert [(step.node, step.waits_s, step.meanwhile) for step in found.path] == [
+        ("resolve", pytest.approx(0.7), ("calibrate",)),
+        ("value", 0.75, ()),
+        ("reduce", 0.0, ()),
+    ]
+    assert (found.planned_s, found.end_s) == (0.5, 0.25)
+    assert pieces(found) == pytest.approx(0.5 + found.wall_s)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_add_up_whatever_the_times(seed: int) -> None:
+    chance = random.Random(seed)
+    first_s = chance.uniform(0.0, 1.0)
+    nodes = []
+    for node_id in range(4):
+        begin_s = first_s + chance.uniform(0.0, 1.0)
+        nodes.append(NodeAccount(node_id, begin_s, begin_s + chance.uniform(0.0, 2.0), chance.choice((0, 1, 1))))
+    last_s = max((node.end_s for node in nodes if node.tiles_timed), default=first_s)
+    account = RunAccount(first_s, last_s, last_s, nodes=tuple(nodes), planned_s=chance.random())
+    found = explained(Explanation(a_run(finished_at_s=100.0 + last_s + 0.125)), a_plan(), account)
+    assert pieces(found) == pytest.approx(account.planned_s + last_s + 0.125)
+    assert all(step.waits_s >= 0.0 and step.adds_s >= 0.0 for step in found.path)
 
 
 def test_cost_is_shared_by_rows_and_loses_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.core.small_market import a_snapshot
+from xip_core.cli.graph_run import TablesOutcome
 from xip_core.cli.inputs import RunInputs
 from xip_core.cli.ladders import print_crif, print_ladders_csv, wanted_ladders
-from xip_core.cli.theta_run import theta_graph
+from xip_core.cli.summary import AggregateLines
+from xip_core.cli.theta_run import LaddersOutcome, theta_graph
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.market import decode_snapshot, encode_snapshot
+from xip_core.model.result import Run, RunState
 from xip_core.model.sensitivity import (
     CrossGamma,
     Ladder,
@@ -23,6 +27,7 @@ from xip_core.model.sensitivity import (
     decode_sensitivities,
     encode_sensitivities,
 )
+from xip_core.risk.ladder import theta_row
 
 RECORD = {
     "risk_class": "fx", "kind": "fx", "measure": "delta", "object": "fx/USD", "bucket": "spot", "unit": "percent",
@@ -49,6 +54,7 @@ def test_ladders_of_a_file_come_before_those_typed() -> None:
     [
         (("--ladder", "fx", "--risk-class", "fx"), "stand in place of --scenarios"),
         (("--output", "crif"), "--output crif is of ladders"),
+        (("--ladder", "fx", "--crif-buckets", "pyproject.toml"), "--crif-buckets goes with --output crif"),
         (("--theta", "--trades"), "--theta is of two days"),
         (("--theta", "--aggregate", "var q=0.99"), "--theta takes aggregates of ladders alone"),
         (("--ladder", "fx", "--ladder", "vanna"), "ladder 'vanna': Invalid enum value 'vanna'"),
@@ -67,26 +73,65 @@ def test_csv_has_labels_first_and_only_columns_that_occur(capsys: pytest.Capture
     assert [(row["desk"], row["value"], row["rows_expected"]) for row in rows] == [("a", "2.5", "2"), ("b", "2.5", "")]
 
 
-def test_crif_counts_on_stderr_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
-    print_crif([RECORD, RECORD | {"measure": "gamma"}], inputs_of(), "run-1")
+def test_crif_says_on_stderr_what_it_leaves_out_and_what_the_desk_did_not_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    equity = RECORD | {"risk_class": "equity", "kind": "equity", "object": "equity/ACME"}
+    print_crif([RECORD, RECORD | {"measure": "gamma"}, equity], encode_snapshot(a_snapshot()), "run-1")
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[1].startswith("total,run-1,RatesFX,Risk_FX,USD,")
-    assert printed.err == "1 of 2 sensitivities have no line in CRIF\n"
+    lines = printed.out.splitlines()
+    assert lines[1].startswith("total,run-1,RatesFX,Risk_FX,USD,")
+    assert lines[2].startswith("total,run-1,Equity,Risk_Equity,ACME,Residual,")
+    assert printed.err.splitlines() == [
+        "1 of 3 sensitivities have no line in CRIF: 1 gamma",
+        "1 names are not in --crif-buckets:",
+        "  equity/ACME: Risk_Equity, bucket Residual",
+    ]
+
+
+def test_the_product_class_of_a_trade_is_that_of_the_book(capsys: pytest.CaptureFixture[str]) -> None:
+    book = b'{"type": "equity_option", "id": "T", "currency": "EUR"}\n'
+    print_crif([{"trade": "T", **RECORD}], encode_snapshot(a_snapshot()), "run-1", None, book)
+    assert capsys.readouterr().out.splitlines()[1].startswith("T,run-1,Equity,Risk_FX,USD,")
 
 
 def test_theta_is_the_difference_of_two_days_by_the_keys_of_the_ladders() -> None:
     scenarios = encode_sensitivities(SensitivitySet(ladders=(Ladder(kind="fx"),)))
     asked = (Aggregate(measure="ladder", by=("desk",)), Aggregate(measure="ladder"))
-    graph, theta = theta_graph(inputs_of(scenarios), asked, has_ladders=True)
+    graph = theta_graph(inputs_of(scenarios), asked, has_ladders=True)
     nodes = {node.id: node for node in graph.spec().nodes}
     assert set(nodes) == {
         "today", "next business day", "one day", "bumps", "ladder_by_desk", "ladder", "theta_by_desk", "theta",
     }  # fmt: skip
     difference = nodes["one day"]
     assert (difference.inputs, difference.weights) == (("next business day", "today"), (1.0, -1.0))
-    assert (theta.bucket, theta.unit, theta.bump) == ("2016-02-08", "day", 3.0)
     rolled = decode_snapshot(graph.blobs[nodes["next business day"].market])
     assert rolled.as_of.isoformat() == "2016-02-08"
+
+
+def theta_outcome() -> LaddersOutcome:
+    """Of a Friday, by desk."""
+    row = {"desk": "rates", "pv": -12.5, "rows_used": 2, "rows_expected": 3}
+    table = AggregateLines("theta_by_desk", Aggregate(measure="sum", by=("desk",)), [row])
+    run = Run("run-1", "ladders", "", RunState.COMPLETED)
+    row_of_theta = theta_row(dt.date(2016, 2, 5), dt.date(2016, 2, 8))
+    return LaddersOutcome(TablesOutcome(run, (table,)), encode_snapshot(a_snapshot()), row_of_theta, "EUR")
+
+
+def test_theta_says_its_name_its_currency_and_its_day(capsys: pytest.CaptureFixture[str]) -> None:
+    theta_outcome().print("json")
+    (table,) = json.loads(capsys.readouterr().out)["aggregates"]
+    assert table["rows"] == [
+        {"desk": "rates", "currency": "EUR", "rolled_to": "2016-02-08", "theta": -12.5, "rows_used": 2,
+         "rows_expected": 3},
+    ]  # fmt: skip
+    theta_outcome().print("table")
+    screen = capsys.readouterr().out
+    assert all(word in screen for word in ("theta_by_desk", "currency", "rolled_to", "EUR", "2016-02-08", "2 of 3"))
+    assert "pv" not in screen
+    theta_outcome().print("csv")
+    (line,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (line["measure"], line["bucket"], line["unit"], line["value"]) == ("theta", "2016-02-08", "day", "-12.5")
 
 
 @pytest.mark.long

@@ -21,7 +21,7 @@ from xip_core.graph.plan import digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.model.market import encode_snapshot
 from xip_core.model.result import Quarantine
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, RiskWork, RunSpec
 from xip_core.model.scenario import decode_scenarios, encode_scenarios
 from xip_core.model.trade import encode_trade
 
@@ -35,7 +35,7 @@ class FinishedRun:
         blobs = [lines, encode_snapshot(a_snapshot()), encode_scenarios(scenarios())]
         self.blobs = {digest_of(blob): blob for blob in blobs}
         book, market, shifts = map(digest_of, blobs)
-        work = RiskWork(book, market, shifts, MEASURES, "EUR", "2024-01-15")
+        work = RiskWork(book, market, shifts, DEFAULT_MEASURES, "EUR", "2024-01-15")
         plan = plan_run(RunSpec(name="test", work=work), self.blobs.__getitem__).encode()
         self.blobs[digest_of(plan)] = plan
         self._run = SimpleNamespace(

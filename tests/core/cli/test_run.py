@@ -134,7 +134,7 @@ def test_without_scenarios_the_base_alone_is_priced(xipctl, files, server):
         (("sample:cross-asset", "--local", "--scheduler", "h:1"), "--local starts a scheduler of its own"),
         (("sample:cross-asset", "--local", "--detach"), "cannot --detach"),
         (("sample:cross-asset", "--slots", "2"), "--slots is for the worker that --local starts"),
-        (("sample:cross-asset", "--measures", "pv,gamma"), "'gamma' is not one of pv, delta, vega, dv01"),
+        (("sample:cross-asset", "--measures", "pv,vanna"), "'vanna' is not one of pv, delta, vega, dv01, gamma"),
         (("--book", "missing.jsonl", "--market", "FILE"), "'missing.jsonl' does not exist"),
         (("sample:cross-asset", "--output", "xml"), "'xml' is not one of 'table', 'json', 'csv'"),
     ],

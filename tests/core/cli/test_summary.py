@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from tests.core.client.server import BOOK, reduce_block, value_block
 from xip_core.cli.summary import asset_class_lines, quarantine_lines, trade_lines
 from xip_core.client.heads import trade_labels
@@ -48,3 +52,15 @@ def test_a_trade_that_failed_under_one_scenario_keeps_its_base_number_and_says_s
     first, second, _ = trade_lines(results, trade_labels(BOOK))
     assert (first.pv, first.status, first.message) == (100.0, "CALIBRATION_FAILED", "curve EUR does not fit")
     assert (second.pv, second.status) == (None, "pending")
+
+
+def test_gamma_and_theta_are_there_where_they_were_asked_for_and_nan_elsewhere():
+    without = asset_class_lines(totals_of(reduce_block()), ["base", "rates up", "crash"])[-1]
+    assert math.isnan(without.gamma)
+    asked = reduce_block() | {"gamma": np.array([1.0, 2.0, 4.0]), "theta": np.array([-1.0, 0.0, -0.5])}
+    total = asset_class_lines(totals_of(asked), ["base", "rates up", "crash"])[-1]
+    assert (total.gamma, total.theta) == (7.0, -1.5)
+    results = Results(["S1", "F1", "E1"], ["base", "rates up", "crash"])
+    results.add(ResultBlock(1, 0, 0, value_block(0) | {"gamma": np.array([3.0])}))
+    first, second, _ = trade_lines(results, trade_labels(BOOK))
+    assert (first.gamma, first.theta, second.gamma) == (3.0, None, None)

@@ -11,7 +11,7 @@ from xip_core.errors import NotFoundError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.model.market import FxSpot, Snapshot, encode_snapshot
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, RiskWork, RunSpec
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift, encode_scenarios
 
 AS_OF = "2016-02-05"
@@ -77,7 +77,7 @@ def a_request(
         book_digest=blobs.put(book if book is not None else a_book(a_line("T1"))),
         market_digest=blobs.put(market if market is not None else a_market()),
         scenarios_digest=blobs.put(scenarios if scenarios is not None else some_scenarios(3)),
-        measures=MEASURES,
+        measures=DEFAULT_MEASURES,
         base_currency="EUR",
         as_of=AS_OF,
     )

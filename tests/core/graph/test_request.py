@@ -61,8 +61,8 @@ def test_a_probe_becomes_one_node_of_as_many_tiles():
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        ({"measures": ()}, "NO_MEASURE", "pv, delta, vega, dv01"),
-        ({"measures": ("pv", "gama")}, "UNKNOWN_MEASURE", "one of pv, delta, vega, dv01, got 'gama'"),
+        ({"measures": ()}, "NO_MEASURE", "pv, delta, vega, dv01, gamma, theta"),
+        ({"measures": ("pv", "gama")}, "UNKNOWN_MEASURE", "one of pv, delta, vega, dv01, gamma, theta, got 'gama'"),
         ({"as_of": ""}, "AS_OF_MISSING", "2016-02-05"),
         ({"as_of": "5 Feb"}, "BAD_AS_OF", "got '5 Feb'"),
         ({"market_digest": ""}, "BLOB_MISSING", "market_digest"),

@@ -17,7 +17,7 @@ from xip_core.graph.planner import plan_run
 from xip_core.graph.reuse import Comparison, MarketChange, QuoteChange, compare, intervals_of, market_change
 from xip_core.model.market import Snapshot, decode_snapshot, encode_snapshot
 from xip_core.model.market_objects import market_objects
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, RiskWork, RunSpec
 from xip_core.model.scenario import (
     Scenario,
     ScenarioMarket,
@@ -57,7 +57,7 @@ class Runs:
         book: bytes = BOOK,
         market: Snapshot = MARKET,
         scenarios: ScenarioSet = SCENARIOS,
-        measures: tuple[str, ...] = MEASURES,
+        measures: tuple[str, ...] = DEFAULT_MEASURES,
     ) -> Plan:
         put, as_of = self.blobs.put, market.as_of.isoformat()
         digests = put(book), put(encode_snapshot(market)), put(encode_scenarios(scenarios))

@@ -7,6 +7,7 @@ import pytest
 from xip_core.errors import RequestError
 from xip_core.model.aggregates import (
     AGGREGATE_COUNT_MAX,
+    MEASURES_OF_BUMPS,
     MEASURES_OF_VECTORS,
     QUANTILE_RULES,
     SHORTFALL_RULES,
@@ -43,7 +44,7 @@ def test_rules_are_those_of_the_risk_functions() -> None:
 
 
 def test_every_measure_is_computed_somewhere() -> None:
-    assert set(KERNELS) | {"ladder"} == set(MEASURES_OF_VECTORS)
+    assert set(KERNELS) | set(MEASURES_OF_BUMPS) == set(MEASURES_OF_VECTORS)
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def tables_of(plan: Plan, values: Values) -> dict[str, AggregateTable]:
 
 
 def numbers_of(plan: Plan, values: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """P&L (rows, scenarios), base measures (rows, 4), and asset classes, as the blocks of value tiles have them."""
+    """P&L (rows, scenarios), measures of the base (rows, M), asset classes, as the blocks of value tiles have them."""
     row_count, scenario_count = plan.first_source.row_count, plan.first_source.scenario_count
-    pv, base = np.full((row_count, scenario_count), np.nan), np.full((row_count, 4), np.nan)
+    pv, base = np.full((row_count, scenario_count), np.nan), np.full((row_count, len(MEASURES)), np.nan)
     classes = np.empty(row_count, dtype=object)
     for (node_id, _), value in values.items():
         if plan.nodes[node_id].kind is not NodeKind.VALUE:
@@ -82,7 +82,7 @@ def numbers_of(plan: Plan, values: Values) -> tuple[np.ndarray, np.ndarray, np.n
         classes[columns["row"]] = plan.nodes[node_id].asset_class
         if "delta" in columns:
             base[columns["row"], 0] = columns["pv"][:, 0]
-            base[columns["row"], 1:] = np.stack([columns[name] for name in ("delta", "vega", "dv01")], axis=1)
+            base[columns["row"], 1:] = np.stack([columns[name] for name in MEASURES[1:]], axis=1)
     return pv - pv[:, :1], base, classes
 
 

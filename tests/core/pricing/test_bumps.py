@@ -14,7 +14,8 @@ from xip_core import samples
 from xip_core.errors import FailureReason
 from xip_core.model.market import IsdaModel, Snapshot, decode_snapshot
 from xip_core.model.market_instruments import Pillar
-from xip_core.model.sensitivity import CrossGamma, Expansion, Kind, Ladder, SensitivitySet, expand
+from xip_core.model.sensitivity import CrossGamma, Expansion, Ladder, SensitivitySet, expand
+from xip_core.model.sensitivity_kinds import Kind
 from xip_core.pricing.bumps import bump_tile
 from xip_core.pricing.calibrate import calibrator_of, decode_failures
 from xip_core.pricing.market_layout import SnapshotLayout

@@ -13,6 +13,7 @@ from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.pricing.layout import MarketLayout
 from xip_core.pricing.layout_slots import combine_refs, forward_weights
 from xip_core.pricing.market_layout import SnapshotLayout
+from xip_core.pricing.surfaces import log_linear_weights
 
 
 def a_layout(**fields: object) -> SnapshotLayout:
@@ -87,6 +88,18 @@ def test_spread_curve_is_its_reference_less_time_times_spread():
     assert refs.pop(spread_factor) == pytest.approx(-731 / 365)
     assert tuple(sorted(refs.items())) == layout.log_discount("EUR1D", date)
     assert layout.objects_of(layout.log_discount("LENDING", date)) == ("curve/EUR1D", "curve/LENDING")
+
+
+def test_log_linear_dividends_go_on_beyond_the_last_pillar():
+    """Halfway between pillars the mean of rate times years; a year behind the last as much more as between the two."""
+    knots = (365, 1095)
+    weights = {day: dict(log_linear_weights(knots, 0, 7, day)) for day in (0, 73, 365, 730, 1095, 1460)}
+    assert weights[0] == {}
+    assert weights[73] == {7: 0.2}
+    assert weights[365] == {7: 1.0}
+    assert weights[730] == {7: 0.5, 8: 1.5}
+    assert weights[1095] == {8: 3.0}
+    assert weights[1460] == {7: -0.5, 8: 4.5}
 
 
 def test_equity_forward_is_spot_curve_and_yield():

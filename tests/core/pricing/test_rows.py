@@ -106,14 +106,16 @@ def test_a_row_that_resolving_refused_is_not_touched_when_its_tile_is_valued(
     resolve_id = node.inputs[0].node_id
     recorded = inputs.outputs[resolve_id, 0]
     inputs.outputs[resolve_id, 0] = evaluate_without(plan, resolve_id, 0, {0: CRASH}, inputs, lambda: False).output
-    decoded: list[bytes] = []
-    monkeypatch.setattr(resolve, "decode_rows", lambda lines: decoded.extend(lines) or decode_rows(lines))
+    touched: list[list[bytes]] = []
+    monkeypatch.setattr(resolve, "decode_rows", lambda lines: touched.append(list(lines)) or decode_rows(lines))
+    compiled = resolve.PlainProgram
+    monkeypatch.setattr(resolve, "PlainProgram", lambda market, lines: touched.append(lines) or compiled(market, lines))
     try:
         found = evaluate_tile(plan, node.node_id, 0, inputs, lambda: False)
     finally:
         inputs.outputs[resolve_id, 0] = recorded
-    assert decoded[0] == b""
-    assert all(decoded[1:])
+    assert [lines[0] for lines in touched] == [b""]
+    assert all(touched[0][1:])
     assert {cells.reason for cells in found.quarantine} == {FailureReason.CRASHED}
     whole = values[node.node_id, 0].detail["pv"]
     assert found.detail["pv"][1:].tobytes() == whole[1:].tobytes()

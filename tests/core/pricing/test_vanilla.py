@@ -19,7 +19,7 @@ from tests.core.pricing.plain_trades import Draw, drawn_trades
 from xip_core import samples
 from xip_core.errors import Failure, FailureReason
 from xip_core.model.market import Snapshot, decode_snapshot
-from xip_core.model.trade import Trade
+from xip_core.model.trade import Trade, encode_trade
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import (
     RefusedTrade,
@@ -92,9 +92,8 @@ def check_equal(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> dict[
 
 def left_of(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> list[int]:
     """Rows that compiled resolving leaves to Python."""
-    program = PlainProgram(view.plain)
-    for row in rows:
-        program.add(row)
+    program = PlainProgram(view.plain, [b"" if isinstance(row, RefusedTrade) else encode_trade(row) for row in rows])
+    program.read(0, len(rows))
     program.prepare()
     program.resolve(0, len(rows))
     return program.left()

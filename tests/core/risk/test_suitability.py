@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -88,6 +89,21 @@ def test_var_equivalent_volatility_of_a_lognormal_is_its_volatility() -> None:
     assert number(result, "value_at_risk") == pytest.approx(1.0 - kept, rel=1e-14)
     assert number(result, "var_equivalent_volatility") == pytest.approx(sigma, abs=1e-4)  # 3.842 is rounded
     assert market_risk_class(number(result, "var_equivalent_volatility")) == 5
+
+
+def test_var_equivalent_volatility_follows_the_confidence_of_the_var() -> None:
+    """At 99 % the quantile of the same lognormal is another one, its volatility is not."""
+    sigma, years = 0.20, 5.0
+    kept = math.exp(NormalDist().inv_cdf(0.01) * sigma * math.sqrt(years) - 0.5 * sigma**2 * years)
+    market = np.full((4, 200), 0.0)
+    market[:, :3] = 100.0 * (kept - 1.0)
+    table = msgspec.structs.replace(profiles(a_profile()), confidence=0.99)
+    given = parameters(table, 200, years)
+    result = judged(flat(market=market), [(0, 3.0)], given)
+    assert number(result, "value_at_risk") == pytest.approx(1.0 - kept, rel=1e-14)
+    assert number(result, "var_equivalent_volatility") == pytest.approx(sigma, rel=1e-11)
+    at_regulation = parameters(msgspec.structs.replace(table, confidence=0.975), 200, years)
+    assert (at_regulation.z, at_regulation.z_squared) == (1.96, 3.842)
 
 
 def test_a_loss_of_all_counts_as_one_of_999_per_mille() -> None:

@@ -14,7 +14,7 @@ from xip_core.errors import RequestError
 from xip_core.graph.plan import NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.model.market import decode_snapshot, encode_snapshot
-from xip_core.model.run_spec import MEASURES, RiskWork, RunSpec
+from xip_core.model.run_spec import DEFAULT_MEASURES, RiskWork, RunSpec
 from xip_core.model.scenario import base_only, decode_scenarios, encode_scenarios
 from xip_core.model.trade import ASSET_CLASS_OF, decode_head, decode_trade, encode_trade
 from xip_core.pricing.tile import Columns
@@ -35,7 +35,7 @@ def a_request(book: bytes, market: bytes, scenarios: bytes) -> RunSpec:
         book_digest=digest_of(book),
         market_digest=digest_of(market),
         scenarios_digest=digest_of(scenarios),
-        measures=MEASURES,
+        measures=DEFAULT_MEASURES,
         base_currency="EUR",
         as_of="2016-02-05",
     )
@@ -145,12 +145,12 @@ def test_totals_are_the_sums_of_the_cells(plan, outcome):
             detail = outcome.values[node.node_id, tile].detail
             pv[node.asset_class][slice(*node.scenario_range(tile))] += detail["pv"].sum(axis=0)
             if "delta" in detail:
-                measures[node.asset_class] += [detail[measure].sum() for measure in MEASURES[1:]]
+                measures[node.asset_class] += [detail[measure].sum() for measure in DEFAULT_MEASURES[1:]]
     for at, name in enumerate(names):
         gross = np.abs(columns["pnl"][at]).max() + abs(columns["pv"][at])
         assert columns["pv"][at] == pytest.approx(pv[name][0], abs=1e-9 * gross)
         np.testing.assert_allclose(columns["pnl"][at], pv[name] - pv[name][0], rtol=0.0, atol=1e-9 * gross)
-        np.testing.assert_allclose([columns[m][at] for m in MEASURES[1:]], measures[name], rtol=1e-9, atol=1e-6)
+        np.testing.assert_allclose([columns[m][at] for m in DEFAULT_MEASURES[1:]], measures[name], rtol=1e-9, atol=1e-6)
 
 
 def test_nothing_gains_or_loses_in_the_base(plan, outcome):

@@ -2,7 +2,7 @@
 """
 The rows of a tile, plain ones compiled, to the columns of pricing.program: the compiled twin of ProgramWriter.
 
-    add           a trade at a time, to records, with the interpreter's lock          2 us a swap
+    read          lines of the book to records, without the interpreter's lock        1 us a swap
     prepare       memory for what follows
     resolve       some of them at a time to terms, without it                         3 us
     look_up       days of curves that are not log-linear, in Python; look_up_smiles likewise
@@ -55,6 +55,15 @@ import numpy as np
 from xip_core.errors import CellError
 
 
+cdef enum:
+    COPIES_MAX = 20                 # two of each kind of sparse row
+
+cdef struct memory_copy:            # made when all arrays are there: their pages are touched then, without the lock
+    void* target
+    const void* source
+    size_t size
+
+
 cdef class PlainProgram:
     """See the module's head; the methods are called in that order, by one thread."""
 
@@ -64,11 +73,12 @@ cdef class PlainProgram:
     cdef program_buffer program
     cdef program_columns written
     cdef int64_t* scratch
-    cdef Py_ssize_t scratch_room
+    cdef Py_ssize_t scratch_room, copy_count
+    cdef memory_copy copies[COPIES_MAX]
 
-    def __cinit__(self, PlainMarket tables):
+    def __cinit__(self, PlainMarket tables, list lines):
         self.tables = tables
-        self.records = TradeRecords(tables)
+        self.records = TradeRecords(tables, lines)
 
     def __dealloc__(self):
         free_program(&self.program)
@@ -76,13 +86,13 @@ cdef class PlainProgram:
         free(self.market.source)
         free(self.scratch)
 
-    def add(self, object trade):
-        """The next row; a RefusedTrade is left to Python."""
-        self.records.add(trade)
+    def read(self, Py_ssize_t begin, Py_ssize_t end):
+        """Lines *begin* to *end* - 1, where there are so many; those that are not plain are left to Python."""
+        self.records.read(begin, min(end, self.records.count))
 
     def prepare(self):
-        """Memory and tables, when all rows are added."""
-        cdef Py_ssize_t count = self.records.trade_count, source_count = len(self.tables.source_names)
+        """Memory and tables, when all lines are read."""
+        cdef Py_ssize_t count = self.records.count, source_count = len(self.tables.source_names)
         self.records.point_to(&self.market)
         self.tables.point_to(&self.market)
         self.market.source = <source_table*> malloc((source_count + 1) * sizeof(source_table))
@@ -99,7 +109,7 @@ cdef class PlainProgram:
         cdef bint is_done
         end = min(end, self.program.row_count)
         with nogil:
-            is_done = resolve_trades(&self.program, &self.market, self.records.trade, begin, end)
+            is_done = resolve_trades(&self.program, &self.market, self.records.buffer.trade, begin, end)
         if not is_done:
             raise MemoryError
 
@@ -242,6 +252,10 @@ cdef class PlainProgram:
             raise MemoryError
         return 0
 
+    def ids(self, dict others):
+        """The column of the trades' ids; *others*: JSON of those that are left to Python at least."""
+        return self.records.ids(others)
+
     # ---- columns ----------------------------------------------------------------------------------------------------
 
     def option_begins(self):
@@ -262,12 +276,14 @@ cdef class PlainProgram:
         cdef const int32_t[::1] factors = np.append(points.factor, np.int32(0))
         cdef const double[::1] weights = np.append(points.weight, 0.0)
         cdef dict columns = {}
+        cdef Py_ssize_t place
         self._check()
         table.count, table.begin = begins.shape[0] - 1, &begins[0]
         table.factor, table.weight = &factors[0], &weights[0]
         self._make_room(columns)
         with nogil:
             write_columns(written, &self.program, &self.market, &table)
+        self.copy_count = 0
         self._sparse(columns, "terms_exponent", &written.terms.exponent)
         self._sparse(columns, "terms_linear", &written.terms.linear)
         self._sparse(columns, "spot", &written.spot)
@@ -278,6 +294,9 @@ cdef class PlainProgram:
         self._sparse(columns, "discount_exponent", &written.discount.exponent)
         self._sparse(columns, "discount_linear", &written.discount.linear)
         self._sparse(columns, "volatility", &written.volatility)
+        with nogil:
+            for place in range(self.copy_count):
+                memcpy(self.copies[place].target, self.copies[place].source, self.copies[place].size)
         return columns
 
     def _make_room(self, dict columns):
@@ -343,12 +362,18 @@ cdef class PlainProgram:
         return <uint8_t*> <size_t> array.ctypes.data
 
     cdef int _sparse(self, dict columns, str name, sparse_rows* rows) except -1:
-        """Factors and weights of sparse rows, whose pointers are there already."""
+        """Factors and weights of sparse rows, whose pointers are there already; to be copied without the lock."""
         if rows.is_out_of_memory:
             raise MemoryError
-        memcpy(self._ints(columns, f"{name}_factor", rows.factor_count), rows.factor, rows.factor_count * 4)
-        memcpy(self._doubles(columns, f"{name}_weight", rows.factor_count), rows.weight, rows.factor_count * 8)
+        self._copy(self._ints(columns, f"{name}_factor", rows.factor_count), rows.factor, rows.factor_count * 4)
+        self._copy(self._doubles(columns, f"{name}_weight", rows.factor_count), rows.weight, rows.factor_count * 8)
         return 0
+
+    cdef void _copy(self, void* target, const void* source, size_t size) noexcept:
+        self.copies[self.copy_count].target = target
+        self.copies[self.copy_count].source = source
+        self.copies[self.copy_count].size = size
+        self.copy_count += 1
 
     # ---- market objects ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,24 @@ from xip_core.pricing.vanilla.records cimport (
 )
 
 
+cdef extern from "words.h" nogil:
+    enum:
+        CURRENCY_WORD, INDEX_WORD, CALENDAR_WORD, PAIR_CALENDAR_WORD, PAIR_SURFACE_WORD, EQUITY_WORD
+        EQUITY_SURFACE_WORD, COMMODITY_WORD, COMMODITY_SURFACE_WORD, CDS_CURVE_WORD, BOND_CURVE_WORD, REFERENCE_WORD
+        TENOR_WORD, CONVENTION_WORD, DAY_COUNT_WORD, RULE_WORD
+        NOT_PLAIN, WORDS_ROOM, WORDS_MAX
+
+    ctypedef struct text_span:
+        const char* text
+        int32_t size
+
+    ctypedef struct word_entry:
+        int32_t size
+
+    word_entry* word_place(word_entry* words, int32_t role, text_span word)
+    void add_word(word_entry* words, int32_t role, text_span word, int32_t number, double value)
+
+
 cdef class PlainMarket:
     cdef readonly object layout
     cdef readonly list source_names, source_objects, surface_objects, surface_names
@@ -20,6 +38,8 @@ cdef class PlainMarket:
     cdef currency_table* currency_tables
     cdef index_table* index_tables
     cdef surface_table* surface_tables
+    cdef word_entry* words
+    cdef Py_ssize_t word_count
     cdef int32_t as_of_day
 
     cdef int calendar(self, object names) except -2
@@ -30,4 +50,5 @@ cdef class PlainMarket:
     cdef int index(self, object name) except -2
     cdef int surface(self, object name) except -2
     cdef int pair_surface(self, object bought, object sold) except -2
+    cdef bint learn(self, int32_t role, bytes text) except -1
     cdef void point_to(self, market_tables* market) noexcept

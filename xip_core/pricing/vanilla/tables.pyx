@@ -5,7 +5,8 @@ A market as compiled resolving reads it: calendars, curves, currencies, indices 
 A `PlainMarket` belongs to a layout and lives with its `MarketView`. What trades name is looked up once, when the first
 of them names it, and gets a number that stays; an entry is never changed once its number is known, so threads read it
 without a lock. Tables have a fixed room; what finds no more, or is no plain market object, has the number -1, and its
-trades are resolved in Python, where what is wrong is said.
+trades are resolved in Python, where what is wrong is said. What lines of a book say by a word (words.h) is learnt the
+same way.
 
 A **source** is where a point comes from: a log-linear curve (two factors around each day), a zero spread over one, one
 factor whatever the day (an FX rate), or anything else a day is looked up in (another interpolation, an equity).
@@ -18,11 +19,16 @@ from libc.stdlib cimport calloc, free
 from xip_core.pricing.vanilla.records cimport (
     A360,
     A365F,
+    ACT_ACT_ICMA,
     ACT_ACT_ISDA,
+    BACKWARD,
     CALENDAR_FIRST_DAY,
     CALENDAR_LAST_DAY,
+    CDS2015,
     CONSTANT_SOURCE,
     FOLLOWING,
+    FORWARD,
+    IMM,
     LINEAR_SOURCE,
     LOOKED_UP_SOURCE,
     MODIFIED_FOLLOWING,
@@ -36,6 +42,7 @@ from xip_core.pricing.vanilla.records cimport (
     THIRTY_E_360_ISDA,
     THIRTY_U_360,
     UNADJUSTED,
+    ZERO,
 )
 
 import functools
@@ -45,6 +52,7 @@ import numpy as np
 
 from xip_core.errors import CellError
 from xip_core.model.calendars import calendar as calendar_of
+from xip_core.model.calendars import is_calendar
 from xip_core.model.dates import date_of, day_number, parse_tenor
 
 cdef enum:
@@ -54,7 +62,9 @@ cdef enum:
     INDICES_MAX = 1024
     SURFACES_MAX = 8192
     BUSINESS_DAYS_MAX = 250         # of a lag: more leave the margin that calendars keep
-    TENOR_MONTHS_MAX = 24
+    TENOR_MONTHS_MAX = 24           # of an index
+    SCHEDULE_MONTHS_MAX = 12000
+    SCHEDULE_DAYS_MAX = 100000
 
 CONVENTIONS = {
     "following": FOLLOWING,
@@ -76,6 +86,8 @@ DAY_COUNTS = {
     "1/1": ONE,
 }
 """Those that need no coupon tenor; ACT/ACT ICMA is known of bonds alone, whose regular coupons are equal."""
+
+RULES = {"forward": FORWARD, "backward": BACKWARD, "zero": ZERO, "imm": IMM, "cds2015": CDS2015}
 
 REFUSALS = (CellError, ValueError, OverflowError, KeyError)
 
@@ -105,8 +117,9 @@ cdef class PlainMarket:
         self.currency_tables = <currency_table*> calloc(CURRENCIES_MAX, sizeof(currency_table))
         self.index_tables = <index_table*> calloc(INDICES_MAX, sizeof(index_table))
         self.surface_tables = <surface_table*> calloc(SURFACES_MAX, sizeof(surface_table))
+        self.words = <word_entry*> calloc(WORDS_ROOM, sizeof(word_entry))
         if not (self.calendar_tables and self.source_tables and self.currency_tables and self.index_tables and
-                self.surface_tables):
+                self.surface_tables and self.words):
             raise MemoryError
 
     def __dealloc__(self):
@@ -115,6 +128,7 @@ cdef class PlainMarket:
         free(self.currency_tables)
         free(self.index_tables)
         free(self.surface_tables)
+        free(self.words)
 
     cdef void point_to(self, market_tables* market) noexcept:
         """All tables but that of the sources, which has hints and so is each tile's own."""
@@ -160,6 +174,61 @@ cdef class PlainMarket:
         key = (bought, sold)
         found = self.surfaces.get(key)
         return found if found is not None else self._entered(self.surfaces, key, self._new_pair_surface)
+
+    cdef bint learn(self, int32_t role, bytes text) except -1:
+        """Looks up what *text* says in a line; False where there is no room for it."""
+        cdef text_span word
+        cdef double value = 0.0
+        cdef int number
+        word.text, word.size = text, <int32_t> len(text)
+        with self.lock:
+            if word_place(self.words, role, word).size:
+                return True
+            if self.word_count >= WORDS_MAX:
+                return False
+            try:
+                number, value = self._meaning(role, text.decode())
+            except REFUSALS:
+                number = NOT_PLAIN
+            add_word(self.words, role, word, number, value)
+            self.word_count += 1
+        return True
+
+    def _meaning(self, int role, text):
+        """Number and value of a word; NOT_PLAIN, or an error of REFUSALS, where its lines are Python's."""
+        if role == CURRENCY_WORD:
+            return self.currency(text), 0.0
+        if role == INDEX_WORD:
+            return self.index(text), 0.0
+        if role == CALENDAR_WORD:
+            return self.calendar(text), 0.0
+        if role == PAIR_CALENDAR_WORD:
+            known = [currency for currency in text.split(",") if is_calendar(currency)]
+            return self.calendar(",".join(known) or "WeekendsOnly"), 0.0
+        if role == PAIR_SURFACE_WORD:
+            bought, sold = text.split(",")
+            return self.pair_surface(bought, sold), 0.0
+        if role in (EQUITY_WORD, COMMODITY_WORD):
+            return self.forward("equity" if role == EQUITY_WORD else "commodity", text), 0.0
+        if role in (EQUITY_SURFACE_WORD, COMMODITY_SURFACE_WORD):
+            kind = "equity" if role == EQUITY_SURFACE_WORD else "commodity"
+            return self.surface(f"{kind}_volatility/{text}"), 0.0
+        if role == CDS_CURVE_WORD:
+            return NOT_PLAIN if self.layout.isda_model(text) is not None else self.hazard(text), (
+                self.layout.recovery_rate(text))
+        if role == BOND_CURVE_WORD:
+            credit, security = text.split(",", 1)
+            of_security = self.layout.security_recovery(security)
+            return self.hazard(credit), self.layout.recovery_rate(credit) if of_security is None else of_security
+        if role == REFERENCE_WORD:
+            index = self.layout.indices.get(text)
+            return self.curve(text if index is None else index.curve), 0.0
+        if role == TENOR_WORD:
+            months, days = parse_tenor(text)
+            return NOT_PLAIN if months > SCHEDULE_MONTHS_MAX or days > SCHEDULE_DAYS_MAX else months, days
+        if role == DAY_COUNT_WORD:
+            return ACT_ACT_ICMA if text == "ACT/ACT ICMA" else DAY_COUNTS[text], 0.0
+        return (CONVENTIONS if role == CONVENTION_WORD else RULES)[text], 0.0
 
     def _entered(self, dict numbers, object key, object make):
         """The number of a new entry, kept under *key*."""

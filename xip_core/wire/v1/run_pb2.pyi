@@ -116,7 +116,7 @@ class RiskWork(_message.Message):
     detail: Global___Detail.ValueType
     @_builtins.property
     def measures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Subset of pv, delta, vega, dv01."""
+        """Subset of pv, delta, vega, dv01, gamma, theta."""
 
     @_builtins.property
     def aggregates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Aggregate]:
@@ -161,6 +161,8 @@ class Aggregate(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     WITHIN_FIELD_NUMBER: _builtins.int
     SCENARIOS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    COVARIANCE_DIGEST_FIELD_NUMBER: _builtins.int
     measure: _builtins.str
     """"var", "es", "component_var", "worst", ..."""
     name: _builtins.str
@@ -170,9 +172,13 @@ class Aggregate(_message.Message):
     rule: _builtins.str
     """How a quantile is read off the losses; empty takes the measure's default."""
     count: _builtins.int
-    """Of scenarios (worst)."""
+    """Of scenarios (worst), of paths (delta_gamma_var by monte_carlo)."""
     scenarios: _builtins.str
     """Pattern with * and ? for the names of scenarios; empty takes all."""
+    method: _builtins.str
+    """Of delta_gamma_var: "cornish_fisher", "delta_gamma_normal", "delta", "monte_carlo"; empty takes the first."""
+    covariance_digest: _builtins.bytes
+    """Of delta_gamma_var: digest of an uploaded covariance of the ladders' factors (xip_core.model.covariance)."""
     @_builtins.property
     def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Hierarchy keys of a row: desk, book, counterparty, currency, asset_class or a tag; none: one row of everything."""
@@ -192,10 +198,12 @@ class Aggregate(_message.Message):
         count: _builtins.int = ...,
         within: _abc.Iterable[_builtins.str] | None = ...,
         scenarios: _builtins.str = ...,
+        method: _builtins.str = ...,
+        covariance_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "count", b"count", "measure", b"measure", "name", b"name", "q", b"q", "rule", b"rule", "scenarios", b"scenarios", "within", b"within"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "count", b"count", "covariance_digest", b"covariance_digest", "measure", b"measure", "method", b"method", "name", b"name", "q", b"q", "rule", b"rule", "scenarios", b"scenarios", "within", b"within"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
