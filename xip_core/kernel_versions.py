@@ -70,24 +70,24 @@ KERNEL_VERSIONS = {
 
 OPERATION_VERSIONS = {
     "aggregate": "1",
-    "average": "3",
+    "average": "4",
     "bermudan": "3",
     "blocks": "1",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
     "greeks": "1",
-    "option": "3",
-    "optionlet": "3",
+    "option": "4",
+    "optionlet": "4",
     "probe.noop": "1",
     "probe.spin": "1",
     "quadratic": "1",
     "reduce": "2",
     "suitability": "1",
     "sum": "1",
-    "swaption": "3",
+    "swaption": "4",
     "table": "1",
-    "terms": "3",
+    "terms": "4",
 }
 
 TABLE_OPERATION = "table"

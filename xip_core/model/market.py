@@ -225,7 +225,9 @@ class CapVolatility(Record, frozen=True, kw_only=True):
         interpolation: between what is quoted. Unset: caplet volatilities are linear in strike, and in time between the
             last caplets of quoted caps. "spline", ORE's way and slower by the number of caplets: quotes are a
             natural cubic spline in time, by strike, read at every whole number of index periods, where each cap gives
-            one caplet; these are cubics with Kruger's slopes in strike, and linear in time between fixing days.
+            one caplet; these are cubics with Kruger's slopes, in strike and in time between fixing days.
+        extrapolation: outside strikes and fixing days. Unset: flat. "cubic", of splines alone: the outer cubics go on,
+            as ORE has it where its configuration says Linear; a volatility below 0 is no number.
     """
 
     index: str
@@ -237,10 +239,16 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     is_normal: bool = True
     interpolation: Literal["spline"] | msgspec.UnsetType = msgspec.UNSET
     are_caplets: bool | msgspec.UnsetType = msgspec.UNSET
+    extrapolation: Literal["cubic"] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_spline(self) -> bool:
         return self.interpolation == "spline"
+
+    @property
+    def extends(self) -> bool:
+        """Whether it goes on as a cubic outside strikes and fixing days."""
+        return self.extrapolation == "cubic"
 
     @property
     def has_caplets(self) -> bool:
@@ -438,6 +446,8 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
     for cap in snapshot.cap_volatilities:
         if cap.is_spline and cap.has_caplets:
             yield f"cap volatilities of {cap.index} must be stripped by spline or be caplets, got both"
+        if cap.extends and not cap.is_spline:
+            yield f"cap volatilities of {cap.index} must be stripped by spline to be extended, got none"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

@@ -17,6 +17,7 @@ import numpy as np
 from xip_core.kernels import default_steps, option_rows, terms, tile_cells
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
+from xip_core.pricing.cubic_volatilities import cubic_volatilities
 from xip_core.pricing.layout_slots import YEAR_DAYS
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
@@ -235,7 +236,7 @@ def option_sums(columns: Columns, market: Floats) -> Floats:
     )
 
 
-_FROM_OTHER_KERNELS = ("cash_option", "smile_option", "average_option")
+_FROM_OTHER_KERNELS = ("cash_option", "smile_option", "cubic_option", "average_option")
 """Columns of options whose annuity or volatility is more than sums over the market."""
 
 
@@ -251,6 +252,8 @@ def option_inputs(columns: Columns, market: Floats) -> OptionInputs:
     volatility = _volatilities(columns, market)
     if len(columns["smile_option"]):
         apply_smiles(volatility, columns, forward, market)
+    if len(columns["cubic_option"]):
+        volatility[columns["cubic_option"]] = cubic_volatilities(columns, market)
     averaged, slope = columns["average_option"], None
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)

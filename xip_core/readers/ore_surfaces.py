@@ -187,6 +187,7 @@ class SurfaceReader:
         if index is None or text_of(element, "VolatilityType") != "Normal":
             return None
         tenors, strikes = _listed(element, "Tenors"), _listed(element, "Strikes")
+        is_spline = text_of(element, "InterpolationMethod") != "Bilinear"
         stem = f"CAPFLOOR/RATE_NVOL/{currency}"
         return CapVolatility(
             index=index.name,
@@ -195,7 +196,8 @@ class SurfaceReader:
             strikes=tuple(float(strike) for strike in strikes),
             quotes=tuple(f"{stem}/{tenor}/{index.tenor}/0/0/{strike}" for tenor in tenors for strike in strikes),
             calendar=text_of(element, "Calendar"),
-            interpolation=msgspec.UNSET if text_of(element, "InterpolationMethod") == "Bilinear" else "spline",
+            interpolation="spline" if is_spline else msgspec.UNSET,
+            extrapolation="cubic" if is_spline and text_of(element, "Extrapolation") == "Linear" else msgspec.UNSET,
         )
 
 
