@@ -95,9 +95,9 @@ def check_equal(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> dict[
 def left_of(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> list[int]:
     """Rows that compiled resolving leaves to Python."""
     program = PlainProgram(view.plain, [b"" if isinstance(row, RefusedTrade) else encode_trade(row) for row in rows])
-    program.read(0, len(rows))
+    program.read()
     program.prepare()
-    program.resolve(0, len(rows))
+    program.resolve()
     return program.left()
 
 

@@ -4,6 +4,7 @@
 #ifndef XIP_VANILLA_TRADES_H
 #define XIP_VANILLA_TRADES_H
 
+#include <time.h>
 #include "reading.h"
 
 enum { ID, BOOK, DESK, COUNTERPARTY, TAGS, LEGS, LEG, VALUE_DATE, NAME, TRADE_CURRENCY, TRADE_INDEX, BEGIN_DATE, END_DATE,
@@ -360,6 +361,14 @@ static void read_line(line_reader *reader, book_line *line, trade_record *trade)
     }
     finish_trade(reader, trade, &words);
     line->id = words.id;
+}
+
+static inline double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Reads those of the lines that are to be read; each is READ then, or LEFT to Python, or AGAIN where words are missing.
