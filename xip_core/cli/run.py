@@ -93,7 +93,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
     xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
     xipctl run sample:cross-asset --local --detail none --aggregate "var by=currency q=0.99"
-    xipctl run sample:cross-asset --local --ladder par --ladder "vega unit=percent" --output crif
+    xipctl run sample:cross-asset --local --ladder zero --ladder "vega name=fx*/*" --output crif
     """
     options = RunOptions(**values)
     options.check()
