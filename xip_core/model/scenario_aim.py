@@ -23,6 +23,7 @@ _ROLES: dict[str, frozenset[str]] = {
     "equity": frozenset({"spot"}),
     "commodity": frozenset({"spot", "price"}),
     "hazard": frozenset({"rate"}),
+    "security": frozenset({"spread"}),
     "risk_reversal": frozenset({"risk_reversal"}),
     "butterfly": frozenset({"butterfly"}),
     "dividend": frozenset({"dividend"}),

@@ -20,6 +20,7 @@ Target = Literal[
     "equity",
     "commodity",
     "hazard",
+    "security",
     "inflation",
     "fx_volatility",
     "equity_volatility",
