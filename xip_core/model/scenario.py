@@ -214,6 +214,12 @@ class ScenarioMarket:
         Args:
             risk_classes: leave out shifts of quotes of other classes; () for none.
         """
+        return self.quote_block(scenarios, begin, end, risk_classes).matrix()
+
+    def quote_block(
+        self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
+    ) -> QuoteBlock:
+        """The shifts behind `quote_matrix`, which may be applied to the quotes of other snapshots as well."""
         block = QuoteBlock(self._snapshot.quotes, self._followers, begin, end)
         keeps = (lambda quote: self._aims.risk_class(quote) in risk_classes) if risk_classes else None
         for position, scenario in enumerate(scenarios.scenarios[begin:end]):
@@ -222,7 +228,7 @@ class ScenarioMarket:
                 block.add_shift(position, shift, quotes if keeps is None else tuple(filter(keeps, quotes)))
         for table in scenarios.shift_tables:
             block.add_table(table, keeps)
-        return block.matrix()
+        return block
 
     def object_shifts(
         self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()

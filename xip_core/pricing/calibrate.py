@@ -29,7 +29,14 @@ from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
-from xip_core.pricing.calibrate_again import KnownBase, KnownBlock, changed_quotes, known_blocks_of, reached_since
+from xip_core.pricing.calibrate_again import (
+    KnownBase,
+    KnownBlock,
+    changed_quotes,
+    known_blocks_of,
+    reached_since,
+    shifted_quotes,
+)
 from xip_core.pricing.calibrate_inflation import InflationBuilder
 from xip_core.pricing.calibrate_versions import BlockVersions, of_columns
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
@@ -102,18 +109,15 @@ def calibrate_tile(
     Returns:
         `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
     """
-    if not 0 <= scenario_begin < scenario_end <= len(scenarios.scenarios):
-        raise ValueError(
-            f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
-        )
-    calibrator = calibrator_of(snapshot, layout)
-    scenario_market = calibrator.scenario_market
-    block = (scenarios, scenario_begin, scenario_end, risk_classes)
-    changed, blocks = scenario_market.quote_matrix(*block), known_blocks_of(layout)
+    count = len(scenarios.scenarios)
+    if not 0 <= scenario_begin < scenario_end <= count:
+        raise ValueError(f"scenarios must be a range in [0, {count}), got [{scenario_begin}, {scenario_end})")
+    calibrator, blocks = calibrator_of(snapshot, layout), known_blocks_of(layout)
+    scenario_market, block = calibrator.scenario_market, (scenarios, scenario_begin, scenario_end, risk_classes)
     known = blocks.find(*block)
+    shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
-    kept = KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures)
-    blocks.keep(kept, scenario_begin, scenario_end, risk_classes)
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures, shifts), *block[1:])
     shift_curves(layout, market, scenario_market.object_shifts(*block))
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
