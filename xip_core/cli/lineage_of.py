@@ -165,7 +165,7 @@ def tiles_behind(plan: Plan, row: int, scenario: int) -> list[Tile]:
         if node.kind == "value":
             rows = np.flatnonzero(np.frombuffer(node.rows, dtype="<i4") == row)
             if len(rows):
-                block = int(rows[0]) // node.rows_per_tile * node.scenario_block_count
+                block = node.block_of_row(int(rows[0])) * node.scenario_block_count
                 tile = block + scenario // node.scenarios_per_tile
                 for ref in node.inputs:
                     needed = ref.tile_needed(tile)

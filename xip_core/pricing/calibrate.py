@@ -29,9 +29,16 @@ from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
-from xip_core.pricing.calibrate_again import KnownBase, KnownBlock, changed_quotes, known_blocks_of, reached_since
+from xip_core.pricing.calibrate_again import (
+    KnownBase,
+    KnownBlock,
+    changed_quotes,
+    known_blocks_of,
+    reached_since,
+    shifted_quotes,
+)
 from xip_core.pricing.calibrate_inflation import InflationBuilder
-from xip_core.pricing.calibrate_versions import BlockVersions
+from xip_core.pricing.calibrate_versions import BlockVersions, of_columns
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
@@ -102,18 +109,15 @@ def calibrate_tile(
     Returns:
         `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
     """
-    if not 0 <= scenario_begin < scenario_end <= len(scenarios.scenarios):
-        raise ValueError(
-            f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
-        )
-    calibrator = calibrator_of(snapshot, layout)
-    scenario_market = calibrator.scenario_market
-    block = (scenarios, scenario_begin, scenario_end, risk_classes)
-    changed, blocks = scenario_market.quote_matrix(*block), known_blocks_of(layout)
+    count = len(scenarios.scenarios)
+    if not 0 <= scenario_begin < scenario_end <= count:
+        raise ValueError(f"scenarios must be a range in [0, {count}), got [{scenario_begin}, {scenario_end})")
+    calibrator, blocks = calibrator_of(snapshot, layout), known_blocks_of(layout)
+    scenario_market, block = calibrator.scenario_market, (scenarios, scenario_begin, scenario_end, risk_classes)
     known = blocks.find(*block)
+    shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
-    kept = KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures)
-    blocks.keep(kept, scenario_begin, scenario_end, risk_classes)
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures, shifts), *block[1:])
     shift_curves(layout, market, scenario_market.object_shifts(*block))
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
@@ -330,19 +334,21 @@ class ObjectBuilder:
                 sign = -1.0 if self._is_foreign_base[short_name] else 1.0
                 return sign * log_(spots), failures
             case "equity":
-                built = self._equity(short_name, market[:, columns], quotes)
+                built = self._equity(short_name, of_columns(market, columns), quotes)
                 amounts = functools.partial(quote_matrix, quotes, must_be="not negative")
-                return add_dividends(self._layout, short_name, market[:, columns], built, amounts)
+                return add_dividends(self._layout, short_name, of_columns(market, columns), built, amounts)
             case "commodity":
                 commodity = self._commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
+            case "security":
+                return quote_matrix(quotes, [use.quote for use in self._layout.objects[name].quotes])
             case "hazard":
                 return self._hazard(short_name, market, quotes, columns)
             case "inflation" | "year_on_year":
-                return self._inflation.build(kind, short_name, market[:, columns], quotes)
+                return self._inflation.build(kind, short_name, of_columns(market, columns), quotes)
             case _:
-                return self._volatility(name, market[:, columns], quotes)
+                return self._volatility(name, of_columns(market, columns), quotes)
 
     def _curve(
         self, slot: CurveSlot, market: Floats, quotes: Sequence[Quotes], columns: Ints
@@ -448,7 +454,7 @@ class ObjectBuilder:
         if definition.hazard_rates:
             return 0.0 - np.cumsum(values * np.diff(years, axis=0, prepend=0.0), axis=0), failures
         if isinstance(definition.isda, IsdaModel):
-            knots, failures = solve_isda(self._layout, definition, market[:, columns], values, failures)
+            knots, failures = solve_isda(self._layout, definition, of_columns(market, columns), values, failures)
             return knots, {**rising_survival(knots, names, values, years), **failures}
         system = self.system_of(f"hazard/{name}")
         assert system is not None, definition
