@@ -35,7 +35,7 @@ from xip_scheduler.store.protocol import Batch, FinishedRun, NewRun, Quarantined
 
 ACCOUNT_INTERVAL_S = 0.25
 ACCOUNTS_PER_BATCH_MAX = 4
-"""Accounts of live runs are stored with batches that have results anyway, so often and so many at once: 0.04 ms and 5 kB
+"""Accounts of live runs are stored with batches that have results anyway, so often and so many at once: 0.04 ms, 5 kB
 for 30 nodes."""
 
 INTRODUCED_MAX = 65_536
