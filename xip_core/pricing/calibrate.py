@@ -37,6 +37,7 @@ from xip_core.pricing.calibrate_again import (
     reached_since,
     shifted_quotes,
 )
+from xip_core.pricing.calibrate_failures import PartialFailure, encode_failures
 from xip_core.pricing.calibrate_inflation import InflationBuilder
 from xip_core.pricing.calibrate_versions import BlockVersions, of_columns
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
@@ -62,33 +63,6 @@ BASIS_POINT = 1e-4
 
 GIVEN_SEGMENTS = (instruments.DiscountFactors, instruments.ZeroSpreads, instruments.ZeroRates)
 """Quotes of a curve that are its factors but for a formula; nothing is solved for."""
-
-
-class PartialFailure(Failure, frozen=True):
-    """Some factors of an object are NaN, the others stand: nodes of a surface."""
-
-
-class CalibrationFailure(msgspec.Struct, frozen=True):
-    """An object without numbers in one scenario; the JSON of the `failures` column.
-
-    Attributes:
-        is_partial: only some of its factors are NaN; a cell that came out finite is none the worse.
-    """
-
-    scenario: int
-    market_object: str
-    reason: int
-    message: str
-    is_partial: bool = False
-
-
-_failures_encoder = msgspec.json.Encoder()
-_failures_decoder = msgspec.json.Decoder(tuple[CalibrationFailure, ...])
-
-
-def decode_failures(column: npt.NDArray[np.uint8]) -> tuple[CalibrationFailure, ...]:
-    """The `failures` column of a calibrate tile."""
-    return _failures_decoder.decode(column.tobytes())
 
 
 def calibrate_tile(
@@ -126,12 +100,7 @@ def calibration_columns(
     calibrator: Calibrator, market: Floats, failures: Mapping[tuple[str, int], Failure], begin: int
 ) -> Columns:
     """The columns of a tile whose first scenario is *begin*."""
-    listed = [
-        CalibrationFailure(begin + column, name, int(found.reason), found.message, isinstance(found, PartialFailure))
-        for (name, column), found in failures.items()
-    ]
-    encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
-    return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
+    return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encode_failures(failures, begin)}
 
 
 CALIBRATORS_KEPT_MAX = 8

@@ -162,12 +162,17 @@ def test_a_run_of_an_unknown_state_is_refused():
     [
         RiskWork(DIGEST, DIGEST, DIGEST, ("pv", "delta"), "EUR", "2016-02-05"),
         RiskWork(
-            DIGEST, DIGEST, DIGEST, ("pv",), "EUR", "2016-02-05",
+            DIGEST,
+            DIGEST,
+            DIGEST,
+            ("pv",),
+            "EUR",
+            "2016-02-05",
             aggregates=(
                 Aggregate("delta_gamma_var", ("desk",), q=0.99, method="monte_carlo", count=1024, covariance=DIGEST),
                 Aggregate("component_var", ("desk", "book"), "parts", 0.99, "hazen", 0, ("desk",), "hist*"),
             ),
-        ),  # fmt: skip
+        ),
         ProbeWork("probe.spin", 100, 0.01, 3),
         KernelWork("black.european", DIGEST, ("pv",), 100),
         SuitabilityWork(DIGEST, DIGEST, DIGEST, "EUR", "2016-02-05", DIGEST, DIGEST, DIGEST, 0.04, "stress *"),
