@@ -5,7 +5,7 @@ What follows from blobs alone is kept in the memo of the caller: a split book, t
 calibrated scenarios. A memo saves time and decides no number; each entry's key names all that the entry depends on.
 
 Resolved rows do not travel: a swap's are 4.5 kB, ten times its line in the book, which every worker has. Making them
-takes 12 us of one core, sending them through the scheduler and its store more. So a resolve tile reports which rows
+takes 6 us of one core, sending them through the scheduler and its store more. So a resolve tile reports which rows
 have no program and why, and a value tile takes the program from the memo of its worker, or makes it there.
 """
 
