@@ -28,7 +28,8 @@ Invariants (`check_invariants`):
   * `retained_bytes` is the sum over pending and unacknowledged outcomes;
   * sequences of unacknowledged messages are consecutive and end at the last one sent on this stream;
   * one results message is being written at most: the stream's flow control reaches the slots through
-    `retained_bytes` alone.
+    `retained_bytes` alone;
+  * pending outcomes wait for the stream or, when nobody misses them yet, for company (`patience`).
 
 Batches: a hand-over to a slot thread and back costs about 0.2 ms, so leases known to be short go to a slot together,
 BATCH_DURATION_S of them by the running average of their node. A node never seen before gets one lease at a time.
@@ -36,7 +37,8 @@ BATCH_DURATION_S of them by the running average of their node. A node never seen
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import math
+from collections import deque
 from collections.abc import Iterable
 
 import msgspec
@@ -49,7 +51,6 @@ from xip_worker.events import (
     Epoch,
     EvaluateLeases,
     Event,
-    FailedTile,
     Lease,
     LeaseBound,
     LeaseProgress,
@@ -73,6 +74,7 @@ from xip_worker.events import (
     WorkReported,
 )
 from xip_worker.held import Batch, Connection, Held, LeaseState, Message, NodeKey
+from xip_worker.patience import HELD_OUTCOMES_MAX, Holdback, TileDurations, node_key, patience_of, runs_dry_in_s
 
 LEASES_HELD_MAX = 32_768
 """More are handed back: a Hello names them all, about 80 bytes each, and a gRPC message may have 4 MiB."""
@@ -90,23 +92,12 @@ BATCH_DURATION_S = 0.005
 HAND_OVER_S = 0.0002
 """Cost of handing a batch to a slot and hearing of its end; less work than this is not worth splitting over slots."""
 
-AVERAGE_WEIGHT = 0.3
-"""Of the newest batch in a node's average seconds per tile."""
-
-NODES_REMEMBERED_MAX = 256
-"""Averages kept, least recently run dropped first."""
-
 HEARTBEAT_INTERVAL_S_MIN = 0.01
 """Whatever the scheduler asks for: below this a worker would do nothing else."""
 
 FLUSH_GRACE_S = 5.0
 """For the last results to be sent and acknowledged: after a drain's grace, and after the last tile of a drain while no
 scheduler is there. One that restarts is back in 3 s; one that was told to stop in the same moment never comes."""
-
-
-def _node_key(lease: Lease) -> NodeKey:
-    """Isolated leases of a node count as those of another one: they last longer, and share no batch with others."""
-    return lease.run_id, ~lease.node_id if lease.is_isolated else lease.node_id
 
 
 class WorkerCore:
@@ -128,8 +119,9 @@ class WorkerCore:
         self._held: dict[Epoch, Held] = {}
         self._queue: deque[Epoch] = deque()
         self._slots: list[Batch | None] = [None] * slot_count
-        self._tile_durations_s: OrderedDict[NodeKey, float] = OrderedDict()
+        self._tile_durations = TileDurations()
         self._pending: deque[Outcome] = deque()
+        self._holdback = Holdback()
         self._returned: list[Epoch] = []
         self._kept: dict[Epoch, LeaseBound] = {}
         self._unacknowledged: deque[Message] = deque()
@@ -154,7 +146,7 @@ class WorkerCore:
 
     def next_deadline_s(self) -> float | None:
         """When Ticked is due at the latest, on the clock of `handle`; None when nothing waits for time."""
-        deadlines_s = [] if self._heartbeat_due_s is None else [self._heartbeat_due_s]
+        deadlines_s = [due_s for due_s in (self._heartbeat_due_s, self._holdback.until_s) if due_s is not None]
         if self._drain is not None and not self._has_left:
             deadlines_s.append(self._drain_until_s + (FLUSH_GRACE_S if self._is_grace_over else 0.0))
             if self._alone_until_s is not None:
@@ -163,7 +155,10 @@ class WorkerCore:
 
     def handle(self, event: Event, now_s: float) -> list[Action]:
         """Take one event; the actions are to be carried out in order."""
+        sequence = self._sequence
         actions = self._dispatch(event, now_s)
+        if self._sequence > sequence:
+            self._holdback.sent_s = now_s
         if self._drain is not None:
             actions += self._leave_if_done(now_s)
         return actions
@@ -171,7 +166,7 @@ class WorkerCore:
     def _dispatch(self, event: Event, now_s: float) -> list[Action]:
         match event:
             case WorkReported():
-                return self._work_reported(event)
+                return self._work_reported(event, now_s)
             case LeasesReceived():
                 return self._leases_received(event)
             case ResultsAcknowledged():
@@ -220,6 +215,7 @@ class WorkerCore:
         """
         self._connection = Connection.DISCONNECTED
         self._heartbeat_due_s = None
+        self._holdback.release()
         self._is_writing = False
         self._returned.clear()
         self._kept.clear()
@@ -319,8 +315,8 @@ class WorkerCore:
         A node without an average counts as long.
         """
         queue, held = self._queue, self._held
-        node = _node_key(held[queue[0]].lease)
-        tile_duration_s = self._tile_durations_s.get(node, BATCH_DURATION_S)
+        node = node_key(held[queue[0]].lease)
+        tile_duration_s = self._tile_durations.of(node) or BATCH_DURATION_S
         duration_max_s = slot_count * BATCH_DURATION_S
         duration_s = 0.0
         leases: list[Lease] = []
@@ -328,7 +324,7 @@ class WorkerCore:
             entry = held[queue[0]]
             lease = entry.lease
             longer_s = duration_s + (lease.tile_end - lease.tile_begin) * tile_duration_s
-            if _node_key(lease) != node:
+            if node_key(lease) != node:
                 break
             if longer_s > duration_max_s and len(leases) >= slot_count:
                 break
@@ -340,8 +336,10 @@ class WorkerCore:
 
     # Outcomes
 
-    def _work_reported(self, event: WorkReported) -> list[Action]:
+    def _work_reported(self, event: WorkReported, now_s: float) -> list[Action]:
         held_by_epoch, pending = self._held, self._pending
+        is_due = bool(pending) and not self._holdback.is_holding  # it waits for the stream, and what follows goes along
+        patience_s = math.inf
         for report in event.reports:
             if isinstance(report, SlotFreed):
                 self._slot_freed(report)
@@ -352,11 +350,19 @@ class WorkerCore:
             if isinstance(report, LeaseBound):
                 self._shorten(held, report.tile_end)
                 continue
-            held.tiles_done += 1 if isinstance(report, FailedTile) else report.tile_end - report.tile_begin
-            held.outcomes_open += 1
+            patience_s = min(patience_s, patience_of(report, held, self._tile_durations))
+            held.count(report)
             self._retained_bytes += report.size_bytes
             pending.append(report)
-        return [*self._send_results(), *self._assign()]
+        assigned = self._assign()
+        is_light = len(pending) < HELD_OUTCOMES_MAX and self._retained_bytes <= self._message_bytes_max // 2
+        may_wait = pending and is_light and not is_due and self._drain is None
+        if may_wait and self._connection is Connection.ATTACHED:
+            dry_in_s = runs_dry_in_s(self._slots, self._queue, held_by_epoch, self._tile_durations)
+            self._holdback.hold(patience_s, dry_in_s, now_s)
+        else:
+            self._holdback.release()
+        return [*self._send_results(), *assigned]
 
     def _slot_freed(self, report: SlotFreed) -> None:
         batch = self._slots[report.slot]
@@ -373,15 +379,11 @@ class WorkerCore:
             if held.outcomes_open == 0:
                 del self._held[epoch]
         if is_whole and batch.tile_count:
-            tile_duration_s = report.busy_ns * 1e-9 / batch.tile_count
-            average_s = self._tile_durations_s.pop(batch.node, tile_duration_s)
-            self._tile_durations_s[batch.node] = average_s + AVERAGE_WEIGHT * (tile_duration_s - average_s)
-            if len(self._tile_durations_s) > NODES_REMEMBERED_MAX:
-                self._tile_durations_s.popitem(last=False)
+            self._tile_durations.learn(batch.node, report.busy_ns * 1e-9 / batch.tile_count)
 
     def _send_results(self) -> list[Action]:
         """One message with as much as fits, when the last one is written; nothing otherwise."""
-        has_something = self._pending or self._returned or self._kept
+        has_something = (self._pending and not self._holdback.is_holding) or self._returned or self._kept
         if self._is_writing or self._connection is not Connection.ATTACHED or not has_something:
             return []
         pending = self._pending
@@ -392,6 +394,7 @@ class WorkerCore:
             if outcomes and size_bytes > self._message_bytes_max:
                 break
             outcomes.append(pending.popleft())
+        self._holdback.release()
         self._sequence += 1
         self._is_writing = True
         message = Message(self._sequence, tuple(outcomes))
@@ -419,10 +422,14 @@ class WorkerCore:
     # Time and the end
 
     def _ticked(self, now_s: float) -> list[Action]:
-        if self._heartbeat_due_s is None or now_s < self._heartbeat_due_s:
-            return []
-        self._heartbeat_due_s = now_s + self._heartbeat_interval_s
-        return [SendHeartbeat(tuple([LeaseProgress(epoch, held.tiles_done) for epoch, held in self._held.items()]))]
+        actions: list[Action] = []
+        if self._holdback.is_over(now_s):
+            actions += self._send_results()
+        if self._heartbeat_due_s is not None and now_s >= self._heartbeat_due_s:
+            self._heartbeat_due_s = now_s + self._heartbeat_interval_s
+            progress = [LeaseProgress(epoch, held.tiles_done) for epoch, held in self._held.items()]
+            actions.append(SendHeartbeat(tuple(progress)))
+        return actions
 
     def _drain_requested(self, event: DrainRequested, now_s: float) -> list[Action]:
         """Hand back what has not begun. A second request changes nothing."""
@@ -430,6 +437,7 @@ class WorkerCore:
             return []
         self._drain = event
         self._drain_until_s = now_s + event.grace_s
+        self._holdback.release()
         lost = [epoch for slot in event.stuck if (batch := self._slots[slot]) is not None for epoch in batch.epochs]
         queued = (*(epoch for epoch in lost if epoch in self._held), *self._queue)
         self._revoke(queued)
@@ -485,5 +493,6 @@ class WorkerCore:
                 assert held.outcomes_open > 0, (epoch, held)
         assert queued <= self._held.keys(), queued
         assert len(self._held) <= self._leases_held_max, len(self._held)
+        assert not self._holdback.is_holding or (self._pending and self._connection is Connection.ATTACHED)
         sequences = [message.sequence for message in self._unacknowledged]
         assert sequences == list(range(self._sequence - len(sequences) + 1, self._sequence + 1)), sequences

@@ -29,6 +29,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         is_isolated: to be evaluated in a child process (`isolation`).
+        patience_s: nobody misses a result of it for so long after its tiles are finished.
+        work_s: what the scheduler expects it to take in a slot, 0 when it does not say.
     """
 
     epoch: Epoch
@@ -38,6 +40,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     tile_end: int
     plan_digest: bytes
     is_isolated: bool = False
+    patience_s: float = 0.0
+    work_s: float = 0.0
 
     @property
     def tile_count(self) -> int:

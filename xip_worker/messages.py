@@ -99,6 +99,8 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
                             lease.tile_end,
                             lease.plan_digest,
                             lease.isolated,
+                            lease.patience_ms * 1e-3,
+                            lease.work_us * 1e-6,
                         )
                         for lease in response.leases.leases
                     ]

@@ -38,6 +38,7 @@ REQUIRED = (
     "result after the end of its run",
     "result of a decided tile",
     "result over an older connection",
+    "results waited for company",
     "retry accepted",
     "run pruned",
     "run pruned that others read",

@@ -412,6 +412,8 @@ class SchedulerNode:
             order.tile_end,
             digest,
             order.is_isolated,
+            order.patience_ms * 1e-3,
+            order.work_us * 1e-6,
             serial,
         )  # type: ignore[arg-type]  # epochs of both sides are the same numbers
 

@@ -468,6 +468,8 @@ class WorkerNode:
         if self.reports:
             reports, self.reports = tuple(self.reports), []
             self.handle(WorkReported(reports))
+            if self.core._holdback.is_holding:
+                self.world.probe("results waited for company")
 
     def check_quiet(self) -> None:
         """Long after the last run ended: nothing is held and nothing is owed."""

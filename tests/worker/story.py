@@ -13,11 +13,11 @@ Commands (times in seconds):
     worker [slots=] [limit=BYTES]      a new worker; limit is of unacknowledged results
     connect | welcome | attach         attach is both; the heartbeat interval is 1 s
     lose                               the connection breaks
-    lease EPOCH=NODE[BEGIN,END) ...    of run r1
+    lease EPOCH=NODE[BEGIN,END) ... [patience=] [work=]        of run r1; what each of them may wait and takes
     revoke EPOCH ...
     trim EPOCH=END ...                 the scheduler asks for the tails
     bound EPOCH=END                    the slot's answer
-    done EPOCH[BEGIN,END)              tiles finished, as one result
+    done EPOCH[BEGIN,END) [took=]      tiles finished, as one result, so long in their slot
     fail EPOCH[TILE]                   a tile that raised
     free SLOT [busy=]                  the slot's batch is over
     written                            the results message left
@@ -150,8 +150,10 @@ def _event(word: str, rest: str, options: dict[str, str]) -> Event:
         case "lose":
             return ConnectionLost()
         case "lease":
+            said = (False, float(options.get("patience", "0")), float(options.get("work", "0")))
             numbers = [tuple(map(int, found)) for found in LEASE.findall(rest)]
-            return LeasesReceived(tuple(Lease(Epoch(e), "r1", node, b, end, b"") for e, node, b, end in numbers))
+            leases = [Lease(Epoch(e), "r1", node, b, end, b"", *said) for e, node, b, end in numbers]
+            return LeasesReceived(tuple(leases))
         case "revoke":
             return LeasesRevoked(tuple(Epoch(int(epoch)) for epoch in rest.split()))
         case "trim":
@@ -161,7 +163,8 @@ def _event(word: str, rest: str, options: dict[str, str]) -> Event:
             return WorkReported((LeaseBound(Epoch(int(epoch)), int(end)),))
         case "done":
             epoch, begin, end = map(int, RANGE.findall(rest)[0])
-            return WorkReported((FinishedTiles(Epoch(epoch), begin, end, end - begin, 1_000),))
+            took_ns = round(float(options.get("took", "1e-6")) * 1e9)
+            return WorkReported((FinishedTiles(Epoch(epoch), begin, end, end - begin, took_ns),))
         case "fail":
             epoch, tile = map(int, TILE.findall(rest)[0])
             return WorkReported((FailedTile(Epoch(epoch), tile, 9, "it broke"),))

@@ -164,12 +164,18 @@ class WorkerAndScheduler(RuleBasedStateMachine):
         self.tell(ConnectionLost())
 
     @precondition(lambda self: self.is_attached)
-    @rule(tile_counts=st.lists(st.integers(1, 4), min_size=1, max_size=5), node_id=st.integers(0, 1))
-    def grant(self, tile_counts: list[int], node_id: int) -> None:
+    @rule(
+        tile_counts=st.lists(st.integers(1, 4), min_size=1, max_size=5),
+        node_id=st.integers(0, 1),
+        patience_s=st.sampled_from([0.0, 0.1]),
+    )
+    def grant(self, tile_counts: list[int], node_id: int, patience_s: float) -> None:
         leases = []
         for tile_count in tile_counts:
             self.epoch += 1
-            leases.append(Lease(Epoch(self.epoch), "r", node_id, 0, tile_count, b"plan"))
+            work_s = 0.3 * tile_count
+            lease = Lease(Epoch(self.epoch), "r", node_id, 0, tile_count, b"plan", False, patience_s, work_s)
+            leases.append(lease)
         self.wanted |= {lease.epoch: lease for lease in leases}
         self.tell(LeasesReceived(tuple(leases)))
 
@@ -273,6 +279,7 @@ class WorkerAndScheduler(RuleBasedStateMachine):
                 self.receive_results()
             if self.acknowledgements:
                 self.acknowledge(3)
+            self.let_time_pass(0.2)
             self.core.check_invariants()
         assert not self.missing(self.wanted), "tiles were lost"
         self.tell(ConnectionLost())

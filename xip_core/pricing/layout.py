@@ -174,6 +174,9 @@ class MarketLayout(Protocol):
     def security_recovery(self, name: str) -> float | None:
         """Recovery rate of a security, None where the market knows none."""
 
+    def bond_curve(self, reference: str, security: str) -> str:
+        """Name of the curve that discounts a security: its reference, or a name for that and the security's spread."""
+
     def isda_model(self, name: str) -> IsdaModel | None:
         """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""
 

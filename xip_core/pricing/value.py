@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from xip_core.kernels import default_steps, option_rows, terms
+from xip_core.kernels import default_steps, option_rows, terms, tile_cells
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
 from xip_core.pricing.cubic_volatilities import cubic_volatilities
@@ -358,12 +358,18 @@ def _cash_annuities(columns: Columns, forward: Floats, market: Floats) -> Floats
 
 def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
     """Add notional * D * (F - K) * tau / (1 + F * tau) of each FRA to its row."""
-    discount = _exp(sparse_of(columns, "quotient_discount"), market)
-    growth = _exp(sparse_of(columns, "quotient_growth"), market)
-    accrual = columns["quotient_accrual"][:, None]
-    forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
-    payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
-    values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+    discount, growth = sparse_of(columns, "quotient_discount"), sparse_of(columns, "quotient_growth")
+    tile_cells.add_quotients(
+        values,
+        market,
+        columns["quotient_row"],
+        columns["quotient_notional"],
+        columns["quotient_strike"],
+        columns["quotient_accrual"],
+        columns["quotient_index_accrual"],
+        (discount.ptr, discount.factor, discount.weight),
+        (growth.ptr, growth.factor, growth.weight),
+    )
 
 
 def _chain_sums(columns: Columns, market: Floats) -> Floats:

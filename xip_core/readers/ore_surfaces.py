@@ -103,9 +103,17 @@ class SurfaceReader:
         )
 
     def security(self, name: str, config: str) -> Security | None:
-        """None where no recovery rate of its own is quoted."""
-        recovery = self._quotes.get(text_of(self._find("Securities/Security", config), "RecoveryRateQuote"))
-        return Security(name=name, recovery_rate=recovery) if isinstance(recovery, float) else None
+        """None where neither a recovery rate nor a spread of its own is quoted."""
+        element = self._find("Securities/Security", config)
+        spread = text_of(element, "SpreadQuote")
+        recovery = self._quotes.get(text_of(element, "RecoveryRateQuote"))
+        if not isinstance(recovery, float) and spread not in self._quotes:
+            return None
+        return Security(
+            name=name,
+            recovery_rate=recovery if isinstance(recovery, float) else msgspec.UNSET,
+            spread_quote=spread if spread in self._quotes else msgspec.UNSET,
+        )
 
     def fx_volatility(self, config: str, foreign: str, domestic: str) -> FxVolatility:
         element = self._find("FXVolatilities/FXVolatility", config)

@@ -132,6 +132,8 @@ class GrantLease(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         is_isolated: to be evaluated in a child process, down to the row.
+        patience_ms: how long the worker may keep results of it (`patience`).
+        work_us: what it is expected to take.
     """
 
     worker_id: WorkerId
@@ -142,6 +144,8 @@ class GrantLease(msgspec.Struct, frozen=True, gc=False):
     tile_begin: int
     tile_end: int
     is_isolated: bool = False
+    patience_ms: int = 0
+    work_us: int = 0
 
 
 class TrimLease(msgspec.Struct, frozen=True, gc=False):

@@ -30,6 +30,7 @@ from xip_scheduler.core.actions import Action, GrantLease
 from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
+from xip_scheduler.core.patience import AT_ONCE, WORK_S_MIN, patience_of
 from xip_scheduler.core.poison import hand_over
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
@@ -87,6 +88,7 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
     run.epoch_last = lease.epoch
     state.queue.served(run, lease.work_s)
     state.counters.leases_granted += 1
+    state.settle(worker)
     actions.append(
         GrantLease(
             worker.worker_id,
@@ -97,11 +99,11 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
             lease.tile_begin,
             lease.tile_end,
             lease.is_isolated,
+            *(patience_of(state, lease) if lease.work_s >= WORK_S_MIN else AT_ONCE),
         )
     )
     if lease.is_isolated:
         state.counters.leases_isolated += 1
-    state.settle(worker)
     if worker.appetite is not NONE:
         state.hungry[worker.appetite].move_to_end(worker.worker_id)
 

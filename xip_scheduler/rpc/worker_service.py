@@ -148,6 +148,8 @@ class WorkerConnection:
                     tile_end=lease.tile_end,
                     plan_digest=plan_digest,
                     isolated=lease.is_isolated,
+                    patience_ms=lease.patience_ms,
+                    work_us=lease.work_us,
                 )
             messages.append(message)
         if self._revoked:

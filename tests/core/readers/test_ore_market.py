@@ -207,8 +207,12 @@ def test_reference_market_is_read_whole():
     }
     assert [equity.name for equity in snapshot.equities] == ["SP5", "Lufthansa"]
     assert {hazard.name for hazard in snapshot.hazards} == {"BANK", "CPTY_A", "CPTY_B", "CPTY_C"}
-    assert not isinstance(snapshot.securities, msgspec.UnsetType)  # a third one quotes no recovery
-    assert {item.name: item.recovery_rate for item in snapshot.securities} == {"SECURITY_1": 0.5, "SECURITY_2": 0.5}
+    found = {item.name: (item.recovery_rate, item.spread_quote) for item in snapshot.known_securities}
+    assert found == {
+        "SECURITY_1": (0.5, "BOND/YIELD_SPREAD/SECURITY_1"),
+        "SECURITY_2": (0.5, "BOND/YIELD_SPREAD/SECURITY_2"),
+        "ISIN:XS0983610930": (msgspec.UNSET, "BOND/YIELD_SPREAD/ISIN:XS0983610930"),
+    }
     assert {item.name for item in snapshot.cap_volatilities} == {"EUR-EURIBOR-6M", "USD-LIBOR-3M", "GBP-LIBOR-6M"}
     assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
 

@@ -218,6 +218,10 @@ cdef class PlainMarket:
                 self.layout.recovery_rate(text))
         if role == BOND_CURVE_WORD:
             credit, security = text.split(",", 1)
+            if security in self.layout.securities:  # of a spread of its own
+                return NOT_PLAIN, 0.0
+            if not credit:
+                return 0, 0.0
             of_security = self.layout.security_recovery(security)
             return self.hazard(credit), self.layout.recovery_rate(credit) if of_security is None else of_security
         if role == REFERENCE_WORD:

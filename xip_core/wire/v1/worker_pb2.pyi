@@ -55,6 +55,8 @@ class Lease(_message.Message):
     TILE_END_FIELD_NUMBER: _builtins.int
     PLAN_DIGEST_FIELD_NUMBER: _builtins.int
     ISOLATED_FIELD_NUMBER: _builtins.int
+    PATIENCE_MS_FIELD_NUMBER: _builtins.int
+    WORK_US_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     run_id: _builtins.str
     node_id: _builtins.int
@@ -63,6 +65,10 @@ class Lease(_message.Message):
     plan_digest: _builtins.bytes
     isolated: _builtins.bool
     """Evaluate in a child process with limits on time and memory, down to the row: something of it ended a worker."""
+    patience_ms: _builtins.int
+    """Nobody misses a result of this lease for so long after its tiles are finished: it may wait to share a message."""
+    work_us: _builtins.int
+    """What the scheduler expects all of it to take in a slot of this worker; 0 when it does not say."""
     def __init__(
         self,
         *,
@@ -73,10 +79,12 @@ class Lease(_message.Message):
         tile_end: _builtins.int = ...,
         plan_digest: _builtins.bytes = ...,
         isolated: _builtins.bool = ...,
+        patience_ms: _builtins.int = ...,
+        work_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "isolated", b"isolated", "node_id", b"node_id", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "isolated", b"isolated", "node_id", b"node_id", "patience_ms", b"patience_ms", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end", "work_us", b"work_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,118 @@
+"""xip_worker.patience: finished tiles wait for company as long as nobody misses them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease
+from xip_worker.held import Batch, Held
+from xip_worker.patience import (
+    GAP_S,
+    NODES_REMEMBERED_MAX,
+    RESERVE_S,
+    Holdback,
+    TileDurations,
+    node_key,
+    patience_of,
+    runs_dry_in_s,
+)
+
+
+def a_held(epoch: int, tile_count: int, node_id: int = 0, tiles_done: int = 0, work_s: float = 0.0) -> Held:
+    lease = Lease(Epoch(epoch), "r1", node_id, 0, tile_count, b"plan", False, 0.1, work_s)
+    return Held(lease, tiles_done=tiles_done)
+
+
+def a_batch(*leases: Held) -> Batch:
+    epochs = tuple(held.lease.epoch for held in leases)
+    return Batch(epochs, node_key(leases[0].lease), sum(held.lease.tile_count for held in leases))
+
+
+def dry_in_s(running: list[Held | None], queued: list[Held] = [], **durations_s: float) -> float | None:  # noqa: B006
+    """Of one slot for each of *running*; *durations_s* by node, as n0=0.01."""
+    durations = TileDurations()
+    for node, tile_s in durations_s.items():
+        durations.learn(("r1", int(node[1:])), tile_s)
+    slots = [None if held is None else a_batch(held) for held in running]
+    held_by_epoch = {held.lease.epoch: held for held in [*running, *queued] if held is not None}
+    return runs_dry_in_s(slots, [held.lease.epoch for held in queued], held_by_epoch, durations)
+
+
+def test_an_idle_slot_is_dry_now() -> None:
+    assert dry_in_s([a_held(1, 100), None], n0=0.01) is None
+
+
+def test_a_slot_is_dry_when_its_tiles_are_done_but_for_the_one_under_way() -> None:
+    assert dry_in_s([a_held(1, 10, tiles_done=4)], n0=0.01) == pytest.approx(0.05)
+    assert dry_in_s([a_held(1, 1)], n0=5.0) == 0.0
+
+
+def test_queued_leases_go_to_whoever_is_free_first() -> None:
+    running = [a_held(1, 2), a_held(2, 101)]
+    assert dry_in_s(running, [a_held(3, 20), a_held(4, 5)], n0=0.01) == pytest.approx(0.01 + 0.20 + 0.05)
+    assert dry_in_s(running, [a_held(3, 500), a_held(4, 5)], n0=0.01) == pytest.approx(1.05)
+
+
+def test_a_node_never_seen_takes_what_its_first_result_took_or_the_scheduler_says() -> None:
+    assert dry_in_s([a_held(1, 11, work_s=1.1)]) == pytest.approx(1.0)
+    measured = a_held(1, 11, work_s=1.1)
+    measured.count(FinishedTiles(Epoch(1), 0, 1, 1, 20_000_000))
+    assert dry_in_s([measured]) == pytest.approx(9 * 0.02)
+    assert dry_in_s([a_held(1, 11)]) == 0.0, "nobody knows anything"
+
+
+def test_a_slot_whose_leases_were_revoked_is_dry() -> None:
+    assert runs_dry_in_s([a_batch(a_held(1, 10))], (), {}, TileDurations()) == 0.0
+
+
+def test_failures_and_the_first_result_of_a_node_go_at_once() -> None:
+    durations, held = TileDurations(), a_held(1, 10)
+    result = FinishedTiles(Epoch(1), 0, 1, 1, 1_000)
+    assert patience_of(result, held, durations) == 0.0
+    assert patience_of(result, a_held(1, 10, tiles_done=1), durations) == 0.1
+    durations.learn(node_key(held.lease), 0.01)
+    assert patience_of(result, held, durations) == 0.1
+    assert patience_of(FailedTile(Epoch(1), 0, 9, "it broke"), held, durations) == 0.0
+
+
+def test_what_waits_leaves_when_its_patience_is_over() -> None:
+    holdback = Holdback()
+    holdback.hold(0.1, 10.0, 50.0)
+    holdback.hold(0.1, 10.0, 50.08)
+    assert holdback.until_s == pytest.approx(50.1), "the first one's time counts"
+    assert not holdback.is_over(50.05)
+    assert holdback.is_over(50.1)
+    assert not holdback.is_holding
+
+
+def test_what_waits_leaves_before_a_slot_runs_dry_but_not_right_behind_the_last_message() -> None:
+    holdback = Holdback()
+    holdback.hold(0.1, 0.05, 50.0)
+    assert holdback.until_s == pytest.approx(50.05 - RESERVE_S)
+    holdback.release()
+    holdback.sent_s = 49.999
+    holdback.hold(0.1, 0.0, 50.0)
+    assert holdback.until_s == pytest.approx(49.999 + GAP_S)
+
+
+@pytest.mark.parametrize(("patience_s", "dry_in_s"), [(0.0, 10.0), (0.1, None), (0.1, 0.0)])
+def test_nothing_waits_without_patience_or_with_a_slot_that_needs_work(
+    patience_s: float, dry_in_s: float | None
+) -> None:
+    holdback = Holdback()
+    holdback.hold(1.0, 10.0, 50.0)
+    holdback.hold(patience_s, dry_in_s, 50.0)
+    assert not holdback.is_holding
+
+
+def test_averages_follow_and_the_oldest_is_forgotten() -> None:
+    durations = TileDurations()
+    durations.learn(("r1", 0), 1.0)
+    durations.learn(("r1", 0), 2.0)
+    assert durations.of(("r1", 0)) == pytest.approx(1.3)
+    for node_id in range(1, NODES_REMEMBERED_MAX + 1):
+        durations.learn(("r1", node_id), math.pi)
+    assert durations.of(("r1", 0)) is None
+    assert durations.of(("r1", 1)) == math.pi

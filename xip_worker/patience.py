@@ -1,0 +1,137 @@
+"""How long finished tiles may wait before they are sent, so that many share a message.
+
+A message costs a worker 0.15 ms of CPU and a scheduler 1.5 ms, most of it for the commit; a result inside one costs it
+20 us. Two facts say how long a result may wait, and each side knows one:
+
+    the scheduler    who waits for it. A lease says how long nobody will miss its results (`Lease.patience_s`).
+    the worker       when a slot of its own finds no lease any more. Before that the scheduler must have heard what is
+                     finished, or it would not send the next lease in time.
+
+So nothing waits at a worker with an idle slot, nor behind a failure. A worker that dies takes what waited with it:
+HELD_OUTCOMES_MAX results, which is also how far behind the tile it died of the scheduler's suspicion may begin.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from xip_worker.events import Epoch, FailedTile, Lease, Outcome
+from xip_worker.held import Batch, Held, NodeKey
+
+HELD_OUTCOMES_MAX = 32
+"""Results that wait: what a message costs is by then less than what they cost themselves."""
+
+RESERVE_S = 0.015
+"""Work left in a slot when the scheduler is told at the latest: some round trips with their commits."""
+
+GAP_S = 0.01
+"""Between two messages while all slots are busy: what the scheduler was told so lately, it can still act on."""
+
+QUEUED_LOOKED_AT_MAX = 64
+"""Queued leases looked at to tell when a slot runs dry; tiny ones beyond are time nobody counts on."""
+
+AVERAGE_WEIGHT = 0.3
+"""Of the newest batch in a node's average seconds per tile."""
+
+NODES_REMEMBERED_MAX = 256
+"""Averages kept, least recently run dropped first."""
+
+
+def node_key(lease: Lease) -> NodeKey:
+    """Isolated leases of a node count as those of another one: they last longer, and share no batch with others."""
+    return lease.run_id, ~lease.node_id if lease.is_isolated else lease.node_id
+
+
+class TileDurations:
+    """Running average of the seconds a tile takes, by node."""
+
+    def __init__(self) -> None:
+        self._averages_s: OrderedDict[NodeKey, float] = OrderedDict()
+
+    def learn(self, node: NodeKey, tile_s: float) -> None:
+        average_s = self._averages_s.pop(node, tile_s)
+        self._averages_s[node] = average_s + AVERAGE_WEIGHT * (tile_s - average_s)
+        if len(self._averages_s) > NODES_REMEMBERED_MAX:
+            self._averages_s.popitem(last=False)
+
+    def of(self, node: NodeKey) -> float | None:
+        """None for a node never seen to its end."""
+        return self._averages_s.get(node)
+
+
+class Holdback:
+    """Until when pending outcomes wait for company.
+
+    Attributes:
+        until_s: on the clock of the core; None while nothing waits for company.
+        sent_s: when the last message went.
+    """
+
+    def __init__(self) -> None:
+        self.until_s: float | None = None
+        self.sent_s = -math.inf
+
+    @property
+    def is_holding(self) -> bool:
+        return self.until_s is not None
+
+    def hold(self, patience_s: float, dry_in_s: float | None, now_s: float) -> None:
+        """More is pending, which may wait for *patience_s*; a slot has no lease in *dry_in_s*, None for now."""
+        if dry_in_s is None:
+            self.until_s = None
+            return
+        told_s = max(now_s + dry_in_s - RESERVE_S, self.sent_s + GAP_S)
+        until_s = min(now_s + patience_s, told_s, math.inf if self.until_s is None else self.until_s)
+        self.until_s = until_s if until_s > now_s else None
+
+    def release(self) -> None:
+        self.until_s = None
+
+    def is_over(self, now_s: float) -> bool:
+        """Has the time come? Then nothing is held any more."""
+        if self.until_s is None or now_s < self.until_s:
+            return False
+        self.until_s = None
+        return True
+
+
+def patience_of(outcome: Outcome, held: Held, durations: TileDurations) -> float:
+    """
+    Seconds for which *outcome* may wait, about to be counted to its lease: as long as the lease says.
+
+    Failures go at once, and so does the first result of a node, which tells the scheduler how large leases should be.
+    """
+    is_first = not held.tiles_done and durations.of(node_key(held.lease)) is None
+    return 0.0 if is_first or isinstance(outcome, FailedTile) else held.lease.patience_s
+
+
+def runs_dry_in_s(
+    slots: Sequence[Batch | None], queue: Iterable[Epoch], held: Mapping[Epoch, Held], durations: TileDurations
+) -> float | None:
+    """
+    Seconds until the first slot finds no lease, as far as averages and the scheduler's estimates tell; None when a slot
+    has none now. The tile a slot is at counts as done.
+    """
+    ends_s: list[float] = []
+    for batch in slots:
+        if batch is None:
+            return None
+        leases = [held[epoch] for epoch in batch.epochs if epoch in held]
+        left_s = [(entry.lease.tile_count - entry.tiles_done) * _tile_s(entry, durations) for entry in leases]
+        under_way_s = _tile_s(leases[0], durations) if leases else 0.0
+        ends_s.append(max(0.0, sum(left_s) - under_way_s))
+    heapq.heapify(ends_s)
+    for epoch in islice(queue, QUEUED_LOOKED_AT_MAX):
+        entry = held[epoch]
+        heapq.heapreplace(ends_s, ends_s[0] + entry.lease.tile_count * _tile_s(entry, durations))
+    return ends_s[0]
+
+
+def _tile_s(held: Held, durations: TileDurations) -> float:
+    """Seconds a tile of the lease takes: by experience, its newest result, or what the scheduler expects."""
+    lease = held.lease
+    return durations.of(node_key(lease)) or held.tile_s or lease.work_s / max(1, lease.tile_count)
