@@ -211,7 +211,7 @@ class YearOnYearLeg(_InflationLeg, frozen=True, kw_only=True, tag="year_on_year"
     """Coupons notional * accrual * (gearing * (I(end) / I(end - 1 year) - 1) + spread).
 
     Attributes:
-        fixing_days: business days of the payment calendar by which the observation is earlier still.
+        fixing_days: calendar days by which the observation is earlier still: price indices have no holidays.
     """
 
     spreads: tuple[float, ...] = (0.0,)

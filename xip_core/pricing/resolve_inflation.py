@@ -120,8 +120,8 @@ def observed_month(leg: CpiLeg | YearOnYearLeg, day: int) -> int:
     """The month whose level a payment for *day* depends on, since January 1900."""
     months, days = parse_tenor(leg.observation_lag)
     observed = add_tenor(day, months, days, np.array([-1]))
-    if isinstance(leg, YearOnYearLeg) and leg.fixing_days:
-        observed = calendar(leg.payment_calendar or leg.schedule.calendar).advance(observed, -leg.fixing_days)
+    if isinstance(leg, YearOnYearLeg):
+        observed = observed - leg.fixing_days
     return month_of(int(observed[0]))
 
 

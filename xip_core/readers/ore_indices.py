@@ -17,8 +17,8 @@ DAY_COUNTS: dict[str, DayCount] = {
     "A365F": "A365F",
     "ACT/365": "A365F",
     "Actual/365 (Fixed)": "A365F",
-    "30/360": "30/360",
-    "Thirty360": "30/360",
+    "30/360": "30U/360",  # ORE means the bond basis of the US, which has a rule for the end of February
+    "Thirty360": "30U/360",
     "ACT/ACT": "ACT/ACT ISDA",
 }
 

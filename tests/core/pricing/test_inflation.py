@@ -13,6 +13,7 @@ import pytest
 from tests.core.pricing.flat_market import AS_OF, a_snapshot
 from tests.core.pricing.ore_reference import ORE, needs_ore, read_table
 from xip_core.errors import FailureReason
+from xip_core.model.dates import day_number
 from xip_core.model.market import Snapshot
 from xip_core.model.market_inflation import InflationDefinition, YearOnYearDefinition
 from xip_core.model.market_instruments import Pillar
@@ -22,6 +23,7 @@ from xip_core.pricing import Calculation, calculate, requirements
 from xip_core.pricing.calibrate import calibrator_of
 from xip_core.pricing.inflation import month_of
 from xip_core.pricing.market_layout import SnapshotLayout
+from xip_core.pricing.resolve_inflation import observed_month
 from xip_core.readers.ore_market import read_ore_market
 
 BASE = 300.0  # of 2023-11, the month observed on 2024-01-15 with a lag of 2 months
@@ -163,6 +165,15 @@ def test_growth_before_the_first_swap_starts_from_the_base_rate() -> None:
 
 
 # ---- legs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("end", "month"), [((2020, 4, 3), 2), ((2019, 4, 3), 2), ((2019, 4, 2), 1)])
+def test_fixing_days_of_a_year_on_year_coupon_are_calendar_days(end: tuple[int, int, int], month: int) -> None:
+    """Two months and two days before 3 April is 1 February; two business days would lead to January in both years."""
+    schedule = Schedule(start=dt.date(end[0] - 1, 4, 3), end=dt.date(*end), tenor="1Y")
+    shared: dict[str, Any] = {"currency": "EUR", "notionals": (1e6,), "day_count": "30/360", "schedule": schedule}
+    leg = YearOnYearLeg(payer=False, index="YOY", observation_lag="2M", fixing_days=2, **shared)
+    assert observed_month(leg, day_number(dt.date(*end))) == month_of(day_number(dt.date(end[0], month, 1)))
 
 
 def test_a_zero_coupon_leg_pays_the_growth_of_the_index() -> None:

@@ -16,9 +16,6 @@ from xip_core.readers.ore_market import read_ore_market
 pytestmark = needs_ore
 
 REACHED = {  # where it is not 2e-7 of the notional
-    "CAPGEAR": 2e-5,  # ORE interpolates caplet volatilities along strikes by a spline, we linearly
-    "CAPSPREAD": 1e-5,
-    "COLLAR": 1e-5,
     "EQ1": 5e-6,  # dividend yields between two quoted dates
     "EQF": 1e-5,
 }
