@@ -50,7 +50,7 @@ def a_plan(row_blocks: int, group_count: int, scenario_count: int) -> tuple[Plan
     rows = np.arange(row_blocks * block_rows, dtype="<i4")
     groups = np.random.default_rng(7).integers(0, group_count, len(rows), dtype="<i4")
     calibrate = calibrate_node(0, shape, 0)
-    resolve = resolve_node(1, "terms", "rates", rows, tile, 0)
+    resolve = resolve_node(1, "terms", "rates", rows, np.zeros(0, np.int64), tile, 0)
     resolve = msgspec.structs.replace(resolve, tile_count=row_blocks, rows_per_tile=block_rows)
     value = value_node(2, resolve, calibrate, rows, groups, 0)
     summed = sum_node(3, value)

@@ -47,7 +47,7 @@ def view() -> MarketView:
 def plain_trades(kind: str) -> list[Trade]:
     book = [row for row in decode_rows(samples.load("cross-asset").book.splitlines()) if type(row).__name__ == kind]
     program = prepared(book)
-    program.resolve(0, len(book))
+    program.resolve()
     left = set(program.left())
     plain = [row for place, row in enumerate(book) if place not in left]
     return list(itertools.islice(itertools.cycle(plain), ROWS))  # type: ignore[arg-type] # the sample has no bad line
@@ -56,7 +56,7 @@ def plain_trades(kind: str) -> list[Trade]:
 def prepared(rows: list[Any]) -> PlainProgram:
     lines = [encode_trade(row) for row in rows]
     program = PlainProgram(view().plain, lines)  # type: ignore[arg-type] # a snapshot's layout has tables
-    program.read(0, len(lines))
+    program.read()
     program.prepare()
     return program
 
@@ -76,9 +76,9 @@ def unlocked_microseconds(rows: list[Trade]) -> float:
     for _ in range(ROUNDS):
         begin = time.perf_counter()
         program = PlainProgram(view().plain, lines)  # type: ignore[arg-type] # a snapshot's layout has tables
-        program.read(0, ROWS)
+        program.read()
         program.prepare()
-        program.resolve(0, ROWS)
+        program.resolve()
         times.append(time.perf_counter() - begin)
     return round(min(times) / ROWS * 1e6, 2)
 

@@ -7,7 +7,9 @@ A scheduler process and a worker process on loopback. The clock of a run goes fr
 and markets are uploaded before, as a desk's are. In the order in which they are printed:
 
     full        the run, nothing known before
-    tick        the same book a moment later, the quotes of one curve moved
+    ticks       the same book a moment later, the quotes of one curve moved: each curve in turn, compared with the full
+                run. `cone` is the part of the book's cost that needs what the curve reaches (`var_cones`), `share` the
+                time as a part of that of the full run
     one slot    the full run again on a worker of one slot, for the efficiency of two
 
 Memory is the sum over both processes of the largest resident sets; the client's is told apart. CPU is what the
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -27,8 +30,10 @@ import msgspec
 
 from bench.bench_throughput import cpu_s, grid
 from bench.var_book import joint_scenarios, sample_market, vanilla_book
+from bench.var_cones import Run, cone_share, runs_of
 from xip_core.client import connect_sync
 from xip_core.client.sync import SyncClient
+from xip_core.graph.reuse import market_change
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.market import decode_snapshot, encode_snapshot
 from xip_core.model.run_spec import Detail
@@ -36,6 +41,7 @@ from xip_core.model.scenario import Scenario, ScenarioMarket, Shift
 
 RUN_LIMIT_S = 600.0
 TICKED_CURVE = "GBP6M"
+"""Of benches that tick one curve."""
 AGGREGATES = (Aggregate(measure="var", by=("desk",), q=0.99),)
 
 
@@ -52,36 +58,81 @@ def test_value_at_risk_by_desk(benchmark: Any) -> None:
 def var_figures(trade_count: int, scenario_count: int, slot_count: int) -> dict[str, Any]:
     """Figures by the name of the run."""
     book, market, scenarios = vanilla_book(trade_count), sample_market(), joint_scenarios(scenario_count)
-    ticked = one_curve_tick(market)
     figures: dict[str, Any] = {}
     two_slots = grid(".", worker_count=1, slot_count=slot_count, profile="")
     with two_slots as (address, processes), connect_sync(address) as client:
-        figures["full"] = measured(client, processes, "full", book, market, scenarios)
-        figures["tick"] = measured(client, processes, "tick", book, ticked, scenarios)
+        full = figures["full"] = measured(client, processes, "full", book, market, scenarios)
+        figures["ticks"] = {
+            name: ticked_figures(client, processes, name, full, (book, market, scenarios), runs)
+            for runs in (runs_of(book, decode_snapshot(market)),)
+            for name in quoted_curves(market)
+        }
+    for what in ("cone", "share", "cpu_share"):
+        of_ticks = sorted(tick[what] for tick in figures["ticks"].values())
+        figures[f"{what} of a tick: median, worst"] = statistics.median(of_ticks), of_ticks[-1]
     one_slot = grid(".", worker_count=1, slot_count=1, profile="")
     with one_slot as (address, processes), connect_sync(address) as client:
         figures["one slot"] = measured(client, processes, "one slot", book, market, scenarios)
-    figures["gain of slots"] = round(figures["one slot"]["elapsed_s"] / figures["full"]["elapsed_s"], 2)
-    figures["share of the tick"] = round(figures["tick"]["elapsed_s"] / figures["full"]["elapsed_s"], 3)
+    figures["gain of slots"] = round(figures["one slot"]["elapsed_s"] / full["elapsed_s"], 2)
     return figures
 
 
-def one_curve_tick(market: bytes) -> bytes:
+def quoted_curves(market: bytes) -> list[str]:
+    """Curves that have quotes to be moved."""
+    snapshot = decode_snapshot(market)
+    seen = ScenarioMarket(snapshot)
+    return [curve.name for curve in snapshot.curves if seen.changed_quotes(one_curve_move(curve.name))]
+
+
+def one_curve_move(curve: str) -> Scenario:
+    return Scenario(name="tick", shifts=(Shift(target="curve", name=curve, shift_bps=1.0),))
+
+
+def ticked_figures(
+    client: SyncClient,
+    processes: dict[str, int],
+    curve: str,
+    full: dict[str, Any],
+    inputs: tuple[bytes, bytes, bytes],
+    runs: list[Run],
+) -> dict[str, Any]:
+    """Of the run after a tick of *curve*, beside those of the run before."""
+    book, market, scenarios = inputs
+    ticked = one_curve_tick(market, curve)
+    tick = measured(client, processes, f"tick {curve}", book, ticked, scenarios, since=full["run_id"])
+    reached = market_change(decode_snapshot(market), decode_snapshot(ticked)).objects
+    return {
+        "cone": round(cone_share(runs, reached), 3),
+        "tiles": tick["tiles_computed"],
+        "cpu_s": round(sum(tick["cpu_s"].values()), 2),
+        "elapsed_s": tick["elapsed_s"],
+        "share": round(tick["elapsed_s"] / full["elapsed_s"], 3),
+        "cpu_share": round(sum(tick["cpu_s"].values()) / sum(full["cpu_s"].values()), 3),
+    }
+
+
+def one_curve_tick(market: bytes, curve: str = TICKED_CURVE) -> bytes:
     """The market with the quotes of one curve a basis point higher."""
     snapshot = decode_snapshot(market)
-    tick = Scenario(name="tick", shifts=(Shift(target="curve", name=TICKED_CURVE, shift_bps=1.0),))
-    quotes = snapshot.quotes | ScenarioMarket(snapshot).changed_quotes(tick)
+    quotes = snapshot.quotes | ScenarioMarket(snapshot).changed_quotes(one_curve_move(curve))
     return encode_snapshot(msgspec.structs.replace(snapshot, quotes=quotes))
 
 
 def measured(
-    client: SyncClient, processes: dict[str, int], name: str, book: bytes, market: bytes, scenarios: bytes
+    client: SyncClient,
+    processes: dict[str, int],
+    name: str,
+    book: bytes,
+    market: bytes,
+    scenarios: bytes,
+    since: str = "",
 ) -> dict[str, Any]:
     """One run: seconds, CPU and memory of each process, cells."""
+    client.upload(book, market, scenarios)
     before_s = {process: cpu_s(pid) for process, pid in processes.items()}
     begin_s = time.perf_counter()
     run = client.submit(
-        book, market, scenarios, ("pv",), request_id=name, aggregates=AGGREGATES, detail=Detail.NONE
+        book, market, scenarios, ("pv",), request_id=name, aggregates=AGGREGATES, detail=Detail.NONE, since=since
     )
     submitted_s = time.perf_counter()
     run = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)
@@ -89,6 +140,7 @@ def measured(
     assert run.state.is_final, run.state
     used_s = {process: round(cpu_s(pid) - before_s[process], 2) for process, pid in processes.items()}
     return {
+        "run_id": run.run_id,
         "state": run.state.label,
         "cells": run.cell_count,
         "cells_quarantined": run.cells_quarantined,
@@ -97,6 +149,7 @@ def measured(
         "cpu_s": used_s,
         "scheduler_share": round(used_s["scheduler"] / sum(used_s.values()), 4),
         "peak_memory_mb": {process: peak_memory_mb(pid) for process, pid in processes.items()},
+        "tiles_computed": sum(node.tile_count - node.tiles_reused for node in run.nodes),
         "tiles": {node.name: node.tile_count for node in run.nodes},
     }
 

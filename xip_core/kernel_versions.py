@@ -70,29 +70,32 @@ KERNEL_VERSIONS = {
 
 OPERATION_VERSIONS = {
     "aggregate": "1",
-    "average": "3",
+    "average": "4",
     "bermudan": "3",
+    "blocks": "1",
     "bumps": "1",
     "calibrate": "4",
     "combine": "1",
     "greeks": "1",
-    "option": "3",
-    "optionlet": "3",
+    "option": "4",
+    "optionlet": "4",
     "probe.noop": "1",
     "probe.spin": "1",
     "quadratic": "1",
     "reduce": "2",
     "suitability": "1",
     "sum": "1",
-    "swaption": "3",
+    "swaption": "4",
     "table": "1",
-    "terms": "3",
+    "terms": "4",
 }
 
 TABLE_OPERATION = "table"
 """One kernel over a table: the kernel is named by the request, so the plan adds it to what the operation needs."""
 
 SUITABILITY_OPERATION = "suitability"
+BLOCKS_OPERATION = "blocks"
+"""Taking row blocks from where the plan says they end: nodes with such blocks need it beside their own operation."""
 
 GREEKS_OPERATION = "greeks"
 """What value nodes need beside their program where gamma or theta is asked for."""
@@ -118,6 +121,7 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
     "aggregate": (),
     "average": _OPTION_KERNELS,
     "bermudan": (*_OPTION_KERNELS, "rates.rollback"),
+    BLOCKS_OPERATION: (),
     "bumps": _CALIBRATION_KERNELS,
     "calibrate": _CALIBRATION_KERNELS,
     "combine": (),
@@ -137,10 +141,11 @@ KERNELS_USED: dict[str, tuple[str, ...]] = {
 """Kernels that an operation may call; tests/core/pricing/test_kernels_used.py watches what is called."""
 
 
-def requirements(operation: str) -> Versions:
-    """What a worker must have to carry out *operation*: the operation itself and the kernels it uses."""
-    needed = {operation: OPERATION_VERSIONS[operation]}
-    needed |= {name: KERNEL_VERSIONS[name] for name in KERNELS_USED[operation]}
+def requirements(operation: str, *more: str) -> Versions:
+    """What a worker must have to carry out *operation*, and *more*: the operations and the kernels they use."""
+    operations = (operation, *more)
+    needed = {name: OPERATION_VERSIONS[name] for name in operations}
+    needed |= {name: KERNEL_VERSIONS[name] for operation in operations for name in KERNELS_USED[operation]}
     return tuple(sorted(needed.items()))
 
 

@@ -94,7 +94,7 @@ class Fetcher:
         """(tile, serialized block) from tile_begin on, in tile order; may end early, but not before the first."""
         what = f"outputs of run {run_id} node {node_id} from tile {tile_begin}"
         request = blob_pb2.DownloadOutputsRequest(
-            run_id=run_id, node_id=node_id, tile_begin=tile_begin, tile_end=tile_end
+            run_id=run_id, node_id=node_id, tile_begin=tile_begin, tile_end=tile_end, packs=True
         )
         return self._wait(self._retried(what, lambda stub: _download_outputs(stub, request)), is_cancelled)
 
@@ -170,13 +170,17 @@ async def _download_outputs(
     call = stub.DownloadOutputs(request, timeout=CALL_DEADLINE_S)
     async for response in call:
         parts.append(response.chunk)
-        size_bytes += len(response.chunk)
+        size_bytes += len(response.chunk) + sum(map(len, response.blocks))
         if response.last_chunk:
             outputs.append((response.tile, b"".join(parts)))
-            parts = []
-            if size_bytes > RANGE_BYTES_MAX:
-                call.cancel()
-                break
+        elif response.blocks:
+            outputs += enumerate(response.blocks, response.tile)
+        else:
+            continue
+        parts = []
+        if size_bytes > RANGE_BYTES_MAX:
+            call.cancel()
+            break
     if parts:
         raise XipError(f"outputs of run {request.run_id} node {request.node_id}: the last tile is cut off")
     return outputs

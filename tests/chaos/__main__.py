@@ -19,6 +19,7 @@ from tests.chaos import (  # noqa: F401 - registers their scenarios
     scenarios_network,
     scenarios_peers,
     scenarios_poison,
+    scenarios_reuse,
     scenarios_scheduler,
     scenarios_workers,
 )

@@ -6,6 +6,7 @@ What it checks holds for every run, whatever was done to the processes:
 * S1: records of a node do not overlap and lie inside it; a run with every number has them all, each once;
 * counts kept beside the records (`node_tally`) are the sums of the records;
 * S3: an epoch belongs to one node of one run and lies below the reserved mark;
+* S13: a record that was taken over is a record of the same tenant's run that computed it;
 * details: one block for each value and reduce tile of a finished run, none for a tile without record;
 * S5, S6: each acknowledged request is there once, under the run id that was answered.
 """
@@ -83,6 +84,7 @@ def _check(connection: sqlite3.Connection, data_dir: Path, acknowledged: Mapping
         assert by_request.get(request_id) == [run_id], f"acknowledged {request_id!r} as {run_id}: {by_request}"
     tile_count = sum(_check_run(connection, data_dir, run) for run in runs)
     _check_epochs(connection)
+    _check_takeovers(connection)
     return StoreFigures(
         runs=len(runs),
         runs_complete=sum(run["state"] in COMPLETE_STATES for run in runs),
@@ -138,10 +140,25 @@ def _quarantined(records: list[Any]) -> int:
 
 def _check_epochs(connection: sqlite3.Connection) -> None:
     shared = connection.execute(
-        "SELECT epoch, count(DISTINCT run_key * 1000000 + node_id) AS nodes FROM tile_record WHERE epoch > 0 "
-        "GROUP BY epoch HAVING nodes > 1"
+        "SELECT epoch, count(DISTINCT run_key * 1000000 + node_id) AS nodes FROM tile_record "
+        "WHERE epoch > 0 AND origin_key = 0 GROUP BY epoch HAVING nodes > 1"
     ).fetchall()
     assert not shared, f"epochs with records of several nodes: {[row['epoch'] for row in shared][:5]}"
     (epoch_last,) = connection.execute("SELECT coalesce(max(epoch), 0) FROM tile_record").fetchone()
     (epoch_end,) = connection.execute("SELECT value FROM meta WHERE name = 'epoch_end'").fetchone()
     assert epoch_last < max(epoch_end, 1), f"epoch {epoch_last} recorded, reserved only below {epoch_end}"
+
+
+def _check_takeovers(connection: sqlite3.Connection) -> None:
+    """A record that was taken over is the one of the run that computed it, which is the same tenant's."""
+    (strange,) = connection.execute(
+        "SELECT count(*) FROM tile_record AS taken JOIN run USING (run_key) LEFT JOIN tile_record AS computed "
+        "ON computed.run_key = taken.origin_key AND computed.node_id = taken.node_id "
+        "AND computed.tile_begin = taken.tile_begin AND computed.tile_end = taken.tile_end "
+        "AND computed.epoch = taken.epoch AND computed.worker_key = taken.worker_key "
+        "AND computed.cell_count = taken.cell_count AND computed.quarantined_count = taken.quarantined_count "
+        "AND computed.origin_key = 0 "
+        "LEFT JOIN run AS origin ON origin.run_key = taken.origin_key AND origin.tenant = run.tenant "
+        "WHERE taken.origin_key > 0 AND (computed.run_key IS NULL OR origin.run_key IS NULL)"
+    ).fetchone()
+    assert not strange, f"{strange} records are taken over of no such record"

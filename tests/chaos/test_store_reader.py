@@ -56,6 +56,7 @@ def test_a_sound_store_is_counted(finished: tuple[bytes, Path, str], database: s
         ("UPDATE tile_record SET tile_end = 13 WHERE tile_begin = 8", "after 13"),
         ("UPDATE node_tally SET cell_count = cell_count + 1", "records sum to"),
         ("UPDATE tile_record SET epoch = 99999999 WHERE tile_begin = 8", "reserved only below"),
+        ("UPDATE tile_record SET origin_key = run_key WHERE tile_begin = 8", "1 records are taken over of no such"),
         ("UPDATE run SET run_id = 'r-other'", "acknowledged 'q'"),
         ("UPDATE run SET request_id = 'p'", "acknowledged 'q'"),
     ],

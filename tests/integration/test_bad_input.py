@@ -212,7 +212,7 @@ def test_refused_requests_of_programs_carry_their_reason_and_leave_no_run(
     reasons = []
     with connect(address) as client:
         for submit in (
-            lambda: client.submit(sample.book, sample.market, SCENARIOS, measures=("pv", "gamma")),
+            lambda: client.submit(sample.book, sample.market, SCENARIOS, measures=("pv", "vanna")),
             lambda: client.submit(sample.book, sample.market, SCENARIOS, as_of="2016-02-06"),
             lambda: client.submit(sample.book, sample.market, SCENARIOS, base_currency="XXX"),
             lambda: client.submit_spec(RunSpec("p", ProbeWork("probe.nothing", 1))),

@@ -84,6 +84,7 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
         self.port = 0
         self.blobs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, int, int], bytes] = {}
+        self.packs_outputs = False
         self.downloads: Counter[str] = Counter()
         self.ranges: list[tuple[str, int, int, int]] = []
         self.download_gate = asyncio.Event()
@@ -161,6 +162,12 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
             content = self.outputs.get((request.run_id, request.node_id, tile))
             if content is None:
                 await context.abort(grpc.StatusCode.NOT_FOUND, f"tile {tile} is not recorded")
+            if self.packs_outputs and request.packs and tile % 2 == 0 and tile + 1 < request.tile_end:
+                pair = [content, self.outputs[request.run_id, request.node_id, tile + 1]]
+                yield blob_pb2.DownloadOutputsResponse(tile=tile, blocks=pair)
+                continue
+            if self.packs_outputs and tile % 2 and tile > request.tile_begin:
+                continue  # it came with the one before
             half = len(content) // 2
             yield blob_pb2.DownloadOutputsResponse(tile=tile, chunk=content[:half])
             yield blob_pb2.DownloadOutputsResponse(tile=tile, chunk=content[half:], last_chunk=True)

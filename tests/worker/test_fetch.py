@@ -98,3 +98,14 @@ async def test_a_fetch_for_a_revoked_lease_is_given_up(scheduler: ScriptedSchedu
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(TileCancelledError):
             await asyncio.to_thread(fetcher.blob, digest, scheduler.download_started.is_set)
+
+
+async def test_outputs_come_several_in_a_message_from_schedulers_that_pack(
+    scheduler: ScriptedScheduler, fetcher: Fetcher
+) -> None:
+    scheduler.packs_outputs = True
+    outputs = [b"a", b"", b"long" * 100, b"d", b"e"]
+    for tile, output in enumerate(outputs):
+        scheduler.outputs["r", 3, tile] = output
+    assert await asyncio.to_thread(fetcher.outputs, "r", 3, 0, 5, never) == list(enumerate(outputs))
+    assert await asyncio.to_thread(fetcher.outputs, "r", 3, 2, 4, never) == [(2, outputs[2]), (3, outputs[3])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from xip_core.client.local import LocalCluster
     from xip_core.client.results import Results, Totals
     from xip_core.client.tables import AggregateTable
+    from xip_core.model.aggregates import Aggregate
     from xip_core.model.crif import CrifBuckets
     from xip_core.model.result import Run
 
@@ -121,7 +122,7 @@ async def _execute_at(address: str, options: RunOptions, inputs: RunInputs, prog
             first_lease_s=None if lease_s is None else submitted_at_s - begun_at_s + lease_s,
             first_block_s=block_at_s - begun_at_s if block_at_s else None,
         )
-        summary = await summarise(client, followed, inputs, timing)
+        summary = await summarise(client, followed, inputs, timing, options.aggregates())
         return Outcome(followed.run, exit_code_of(followed.run.state), summary, inputs, followed.results)
 
 
@@ -208,9 +209,14 @@ async def follow(client: Client, run: Run, progress: RunProgress | None, results
 
 
 async def summarise(
-    client: Client, followed: Followed, inputs: RunInputs, timing: summaries.Timing
+    client: Client,
+    followed: Followed,
+    inputs: RunInputs,
+    timing: summaries.Timing,
+    aggregates: Sequence[Aggregate] = (),
 ) -> summaries.Summary:
-    """Everything the outputs show of a run that is final."""
+    """Everything the outputs show of a run that is final; tables in the order of *aggregates*, the others behind."""
+    asked = {aggregate.label: place for place, aggregate in enumerate(aggregates)}
     run = followed.run
     quarantine = await client.quarantine(run.run_id) if run.cells_quarantined else ()
     head, labels = snapshot_head(inputs.market), trade_labels(inputs.book)
@@ -236,7 +242,7 @@ async def summarise(
         trades=trades,
         aggregates=tuple(
             summaries.AggregateLines(table.name, table.aggregate, table.records(scenarios))
-            for table in followed.aggregates.values()
+            for table in sorted(followed.aggregates.values(), key=lambda table: asked.get(table.name, len(asked)))
         ),
     )
 

@@ -8,6 +8,9 @@ import click
 
 from xip_core.cli.options import call, output_option, scheduler_option
 
+NAMED_ROWS_MAX = 200_000
+"""Of a book, 70 MB, half a second; trades of larger ones have numbers."""
+
 if TYPE_CHECKING:
     from xip_core.cli.explained import Explained
     from xip_core.client.client import Client
@@ -26,18 +29,19 @@ def command(run_id: str, scheduler: str | None, output: str, key: str) -> None:
     Of a live run, so far, with the time left against its deadline.
     """
 
-    async def fetch(client: Client) -> tuple[Explanation, Plan]:
+    async def fetch(client: Client) -> tuple[Explanation, Explained | None]:
+        from xip_core.cli.explained import explained, with_names
         from xip_core.graph.plan import decode_plan
 
         explanation = await client.explain(run_id)
-        return explanation, decode_plan(await client.blob(explanation.run.plan_digest))
-
-    explanation, plan = call(scheduler, fetch)
-    found: Explained | None = None
-    if explanation.account is not None:
-        from xip_core.cli.explained import explained
-
+        if explanation.account is None:
+            return explanation, None
+        plan = decode_plan(await client.blob(explanation.run.plan_digest))
         found = explained(explanation, plan, explanation.account, key)
+        rows = [row for slow in found.slowest_trades for row in slow.rows]
+        return explanation, with_names(found, await _trade_ids(client, plan, rows))
+
+    explanation, found = call(scheduler, fetch)
     if output == "json":
         from xip_core.cli.data import print_json
 
@@ -45,9 +49,23 @@ def command(run_id: str, scheduler: str | None, output: str, key: str) -> None:
         return
     from xip_core.cli.screen_explain import print_explained, print_reuse
 
-    if explanation.reuse is not None:
-        print_reuse(explanation.reuse)
     if found is not None:
         print_explained(found)
     else:
         click.echo(f"run {run_id}: nothing is accounted of it; it ended under an older scheduler", err=True)
+    if explanation.reuse is not None:
+        print_reuse(explanation.reuse)
+
+
+async def _trade_ids(client: Client, plan: Plan, rows: list[int]) -> dict[int, str]:
+    """Ids of a few plan rows, from the lines of their books; none of books that would take long to fetch for that."""
+    from xip_core.client.heads import trade_id
+
+    found: dict[int, str] = {}
+    for source in plan.sources:
+        wanted = [row - source.row_begin for row in rows]
+        wanted = [line for line in wanted if 0 <= line < source.row_count]
+        if wanted and source.row_count <= NAMED_ROWS_MAX:
+            lines = (await client.blob(source.book_digest)).split(b"\n")
+            found.update((source.row_begin + line, trade_id(lines[line])) for line in wanted)
+    return found

@@ -66,6 +66,25 @@ class SlowestTile(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
 
 
+class SlowTrades(msgspec.Struct, frozen=True):
+    """Trades of a row block, each charged the average of its tiles.
+
+    Attributes:
+        trade_s: slot time a trade, in those tiles of the block that are among the slowest of their node alone.
+        tiles_seen: so many of *tile_count*, one for each block of scenarios.
+        rows: plan rows of at most 3 of *row_count* trades; trades: their ids, "" where the book does not say.
+    """
+
+    node: str
+    node_id: int
+    trade_s: float
+    tiles_seen: int
+    tile_count: int
+    row_count: int
+    rows: tuple[int, ...]
+    trades: tuple[str, ...] = ()
+
+
 class Cost(msgspec.Struct, frozen=True):
     """What the rows of one label cost, *wasted_s* of *core_s* for nothing."""
 
@@ -114,10 +133,12 @@ class Explained(msgspec.Struct, frozen=True):
     end_s: float = 0.0
     away_s: float = 0.0
     tiles_unaccounted: int = 0
+    slowest_trades: tuple[SlowTrades, ...] = ()
 
 
 KERNELS_SHOWN = 10
 TILES_SHOWN = 10
+TRADES_SHOWN = 5
 MEANWHILE_SHOWN = 3
 
 
@@ -172,6 +193,7 @@ def explained(explanation: Explanation, plan: Plan, account: RunAccount, key: st
         planned_s=account.planned_s,
         end_s=max(0.0, wall_s - (path[-1].end_s if path else account.first_lease_s)),
         away_s=account.away_s,
+        slowest_trades=slowest_trades(plan, account)[:TRADES_SHOWN],
     )
 
 
@@ -249,6 +271,40 @@ def slowest_tiles(plan: Plan, account: RunAccount) -> tuple[SlowestTile, ...]:
                 SlowestTile(node.name, node.node_id, slow.tile, slow.elapsed_s, slow.worker_id, len(rows), shown)
             )
     return tuple(sorted(found, key=lambda slow: (-slow.elapsed_s, slow.node_id, slow.tile)))
+
+
+def slowest_trades(plan: Plan, account: RunAccount) -> tuple[SlowTrades, ...]:
+    """Row blocks of all value nodes, the one with the costliest trades first."""
+    sums: dict[tuple[int, int], list[float]] = {}
+    for node_account in account.nodes:
+        node = plan.nodes[node_account.node_id]
+        for slow in node_account.slowest if node.kind == "value" else ():
+            sums.setdefault((node.node_id, slow.tile // node.scenario_block_count), []).append(slow.elapsed_s)
+    found = []
+    for (node_id, block), times in sums.items():
+        node = plan.nodes[node_id]
+        rows = rows_of_tile(node, block * node.scenario_block_count)
+        found.append(
+            SlowTrades(
+                node=node.name,
+                node_id=node_id,
+                trade_s=sum(times) / len(rows),
+                tiles_seen=len(times),
+                tile_count=node.scenario_block_count,
+                row_count=len(rows),
+                rows=tuple(rows[:3].tolist()),
+            )
+        )
+    return tuple(sorted(found, key=lambda slow: (-slow.trade_s, slow.node_id, slow.rows)))
+
+
+def with_names(found: Explained, names: Mapping[int, str]) -> Explained:
+    """*found* with the ids of its slowest trades, by plan row."""
+    named = [
+        msgspec.structs.replace(slow, trades=tuple(names.get(row, "") for row in slow.rows))
+        for slow in found.slowest_trades
+    ]
+    return msgspec.structs.replace(found, slowest_trades=tuple(named))
 
 
 def rows_of_tile(node: Node, tile: int) -> np.ndarray:

@@ -7,6 +7,7 @@ the base), and the sums it went into.
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from xip_core.model.result import Run
 
 Tile = tuple[int, int]
+
+NAMES_COMPARED = 10_000
+"""With one that nobody knows, 0.1 s."""
 
 SUMS_SHOWN = 20
 """Tiles of sums and aggregates behind which a cell stands; of a run with more of them the first."""
@@ -140,13 +144,18 @@ def cell_of(cell: str, ids: list[str], scenarios: list[str]) -> tuple[int, int]:
     if not at or cell in ids:  # an id may hold the sign itself
         trade, name = cell, scenarios[0]
     if name not in scenarios:
-        sentence = f"the cell must name a scenario of the run, got {name!r} of {len(scenarios)}"
+        near = difflib.get_close_matches(name, scenarios[:NAMES_COMPARED], n=3)
+        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        sentence = f"the cell must name a scenario of the run, got {name!r} of {len(scenarios)}{meant}"
         raise RequestError("UNKNOWN_CELL", sentence)
     if trade in ids:
         return ids.index(trade), scenarios.index(name)
     if trade.startswith("#") and trade[1:].isdecimal() and int(trade[1:]) < len(ids):
         return int(trade[1:]), scenarios.index(name)
-    raise RequestError("UNKNOWN_CELL", f"the cell must name a trade of the run or #ROW, got {trade!r} of {len(ids)}")
+    near = difflib.get_close_matches(trade, ids[:NAMES_COMPARED], n=3)
+    meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    sentence = f"the cell must name a trade of the run or #ROW, got {trade!r} of {len(ids)}{meant}"
+    raise RequestError("UNKNOWN_CELL", sentence)
 
 
 def tiles_behind(plan: Plan, row: int, scenario: int) -> list[Tile]:
@@ -156,7 +165,7 @@ def tiles_behind(plan: Plan, row: int, scenario: int) -> list[Tile]:
         if node.kind == "value":
             rows = np.flatnonzero(np.frombuffer(node.rows, dtype="<i4") == row)
             if len(rows):
-                block = int(rows[0]) // node.rows_per_tile * node.scenario_block_count
+                block = node.block_of_row(int(rows[0])) * node.scenario_block_count
                 tile = block + scenario // node.scenarios_per_tile
                 for ref in node.inputs:
                     needed = ref.tile_needed(tile)

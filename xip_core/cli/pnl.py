@@ -82,22 +82,24 @@ class PnlOutcome(msgspec.Struct, frozen=True):
             self._print_table(records)
 
     def _print_table(self, records: list[dict[str, Any]]) -> None:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
+        from xip_core.cli.screen import _table, console, show
 
-        from xip_core.cli.screen import console
-
-        out, table = console(), Table(box=SIMPLE_HEAD)
-        for name in self.table.by:
-            table.add_column(name)
-        for name in (*PARTS, "unexplained", "trades"):
-            table.add_column(name, justify="right")
+        out = console()
+        table = _table(*self.table.by, *PARTS, "unexplained", "trades", left=len(self.table.by))
         for record in records:
             labels = [str(record[name]) for name in self.table.by]
             parts = [f"{record[name]:,.0f}" for name in PARTS]
             trades = f"{record['rows_used']:,}/{record['rows_expected']:,}"
             table.add_row(*labels, *parts, f"{record['residual_share']:.1%}", trades)
-        out.print(table)
+        show(out, table)
+        if len(self.table.by_class) > 1:  # else delta, or vega, is the whole of it
+            names = [name.lower() for name in self.table.by_class]
+            classes = _table(*self.table.by, *(name.replace("_", " ") for name in names), left=len(self.table.by))
+            classes.title, classes.title_justify, classes.title_style = "delta and vega by risk class", "left", "bold"
+            for record in records:
+                labels = [str(record[name]) for name in self.table.by]
+                classes.add_row(*labels, *(f"{record[f'from_{name}']:,.0f}" for name in names))
+            show(out, classes)
         moved = f"{self.moves.moved_count:,} quotes moved"
         if self.moves.unmatched:
             moved += f", {len(self.moves.unmatched):,} could not be compared (first {self.moves.unmatched[0]})"

@@ -45,9 +45,14 @@ class Rate:
 
 
 class RunProgress:
-    """Shows the states of one run; a context manager. *is_quiet* shows nothing except a bar on a terminal."""
+    """Shows the states of one run; a context manager.
 
-    def __init__(self, *, is_quiet: bool) -> None:
+    *is_quiet* shows nothing except a bar on a terminal; *is_local* nothing before the worker that was started for the
+    run has come, so that nobody is asked to start one.
+    """
+
+    def __init__(self, *, is_quiet: bool, is_local: bool = False) -> None:
+        self._is_local = is_local
         self._is_terminal = sys.stderr.isatty()
         self._is_quiet = is_quiet and not self._is_terminal
         self._rate = Rate()
@@ -65,6 +70,8 @@ class RunProgress:
             self._bar.close()
 
     def show(self, run: Run) -> None:
+        if self._is_local and not run.worker_count and not run.state.is_final:
+            return
         now_s = time.monotonic()
         self._rate.add(now_s, run.cells_done)
         if self._is_terminal:

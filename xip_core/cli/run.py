@@ -93,7 +93,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     xipctl run --ore DIRECTORY --scheduler HOST:PORT --trades
     xipctl run --book book.jsonl --market market.json --scenarios scenarios.json --output json
     xipctl run sample:cross-asset --local --detail none --aggregate "var by=currency q=0.99"
-    xipctl run sample:cross-asset --local --ladder par --ladder "vega unit=percent" --output crif
+    xipctl run sample:cross-asset --local --ladder zero --ladder "vega name=fx*/*" --output crif
     """
     options = RunOptions(**values)
     options.check()
@@ -122,10 +122,11 @@ def _run(options: RunOptions, cluster: LocalCluster | None) -> int:
 
     from xip_core.cli.progress import RunProgress
 
+    is_quiet = options.output != "table" or options.detach
     if options.graph is not None:
         from xip_core.cli.graph_run import execute_graph
 
-        with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
+        with RunProgress(is_quiet=is_quiet, is_local=options.local) as progress:
             tables = asyncio.run(execute_graph(options, cluster, progress))
         tables.print(options.output)
         return tables.exit_code
@@ -138,14 +139,14 @@ def _run(options: RunOptions, cluster: LocalCluster | None) -> int:
     if options.theta:
         from xip_core.cli.theta_run import LaddersOutcome, execute_theta
 
-        with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
+        with RunProgress(is_quiet=is_quiet, is_local=options.local) as progress:
             ladders = asyncio.run(execute_theta(options, inputs, cluster, progress))
         if isinstance(ladders, LaddersOutcome):
             ladders.print(options.output, buckets)
         else:
             ladders.print(options.output)
         return ladders.exit_code
-    with RunProgress(is_quiet=options.output != "table" or options.detach) as progress:
+    with RunProgress(is_quiet=is_quiet, is_local=options.local) as progress:
         outcome = asyncio.run(execute(options, inputs, cluster, progress))
     outcome.print(options.output, buckets)
     return outcome.exit_code

@@ -143,15 +143,20 @@ def montecarlo(
 
 @command.command("join")
 @click.argument("sets", nargs=-1, required=True, type=_file)
+@click.option("--prefix", "prefixes", multiple=True, metavar="TEXT", help="Of the names of a set, once for each set.")
 @_market
 @_out
-def join(sets: tuple[Path, ...], out: Path, market: str | None) -> None:
-    """SETS as one: the base, then the scenarios of each; their names must differ."""
+def join(sets: tuple[Path, ...], prefixes: tuple[str, ...], out: Path, market: str | None) -> None:
+    """SETS as one: the base, then the scenarios of each; their names must differ.
+
+    \b
+    xipctl scenarios join history.json pack.json --prefix "" --prefix "stress " -o all.json
+    """
     from xip_core.model.scenario import decode_scenarios
     from xip_core.readers.ore_files import read_bytes
     from xip_core.scenarios.joined import joined
 
-    _write(joined([decode_scenarios(read_bytes(path)) for path in sets]), out, market)
+    _write(joined([decode_scenarios(read_bytes(path)) for path in sets], prefixes), out, market)
 
 
 @command.command("reduce")

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from xip_core.model.account import Reuse
 
 NAMES_SHOWN = 8
+NODES_SHOWN = 12
 
 
 def print_reuse(reuse: Reuse) -> None:
     """What a run took over of another, what changed, and why the rest is computed."""
     out = console()
     other = _escape(reuse.run_id)
+    if not (reuse.refusal or reuse.is_named or reuse.tiles_reused):
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in _reasons(reuse))
+        out.print(f"[dim]nothing taken over of the run most like it, {other}: {_escape(why)}[/]", soft_wrap=True)
+        return
     if reuse.refusal:
         out.print(f"[yellow]nothing taken over[/] of run {other}: {_escape(reuse.refusal)}\n", soft_wrap=True)
         return
@@ -38,22 +43,37 @@ def print_reuse(reuse: Reuse) -> None:
         names = ", ".join(reuse.objects[:NAMES_SHOWN])
         out.print(f"  [dim]reaches {_count(reuse.object_count, 'object')}:[/] {_escape(names)}{more}", soft_wrap=True)
     computed = [node for node in reuse.nodes if node.tiles_reused < node.tile_count]
+    computed.sort(key=lambda node: node.tiles_reused - node.tile_count)
     if computed:
         table = _table("computed", "tiles", "taken over", "why", left=1)
         table.columns[-1].justify = "left"
-        for node in computed:
+        for node in computed[:NODES_SHOWN]:
             words = [f"{reason} ({count:,})" for reason, count in node.reasons]
             why = ", ".join(words) if len(words) > 1 else node.reasons[0][0]
             tiles = f"{node.tile_count - node.tiles_reused:,}"
             table.add_row(_escape(node.name), tiles, f"{node.tiles_reused:,}", _escape(why))
+        rest = computed[NODES_SHOWN:]
+        if rest:
+            tiles, taken = (sum(counts) for counts in zip(*((n.tile_count, n.tiles_reused) for n in rest), strict=True))
+            table.add_row(f"[dim]and {_count(len(rest), 'more node')}[/]", f"{tiles - taken:,}", f"{taken:,}", "")
         show(out, table)
+
+
+def _reasons(reuse: Reuse) -> list[tuple[str, int]]:
+    """Why tiles are computed, most of them first."""
+    counts: dict[str, int] = {}
+    for node in reuse.nodes:
+        for reason, count in node.reasons:
+            counts[reason] = counts.get(reason, 0) + count
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def print_explained(found: Explained) -> None:
     out = console()
-    out.print(f"[bold]run {_escape(found.run_id)}[/]  {found.state} after {_seconds(found.wall_s)}{_against(found)}")
+    passed = f"{found.state} after {_seconds(found.wall_s)}{_against(found)}"
+    out.print(f"[bold]run {_escape(found.run_id)}[/]  {passed}", soft_wrap=True)
     if found.away_s:
-        out.print(f"[yellow]the scheduler restarted meanwhile:[/] {_seconds(found.away_s)} of it are not accounted for")
+        out.print(f"[yellow]the scheduler restarted meanwhile:[/] for {_seconds(found.away_s)} nobody handed out work")
     if not found.is_whole:
         lost = _count(found.tiles_unaccounted, "tile")
         out.print(f"[yellow]{lost} computed just before a restart of the scheduler are in no time below[/]")
@@ -68,7 +88,8 @@ def print_explained(found: Explained) -> None:
         f"[dim]· pruned[/] {_percent(found.cells_pruned, found.cells_timed)} of {found.cells_timed:,} cells "
         f"[dim]· retries[/] {tries}\n"
     )
-    for table in (_path_table(found), _kernel_table(found), _tile_table(found), _cost_table(found), _traffic(found)):
+    tables = (_path_table, _kernel_table, _tile_table, _trade_table, _cost_table, _traffic)
+    for table in (make(found) for make in tables):
         if table.row_count:
             show(out, table)
 
@@ -77,7 +98,8 @@ def _against(found: Explained) -> str:
     words = f", about {short_duration(found.eta_s)} left" if found.eta_s is not None else ""
     if found.late_s is None or found.deadline_s is None:
         return words
-    margin = short_duration(abs(found.late_s))
+    margin_s = abs(found.late_s)
+    margin = _seconds(margin_s) if margin_s < 60.0 else short_duration(margin_s)
     late = f"[yellow]{margin} late[/]" if found.late_s > 0.0 else f"{margin} to spare"
     return f"{words}, deadline after {short_duration(found.deadline_s)}: {late}"
 
@@ -117,6 +139,17 @@ def _tile_table(found: Explained) -> Table:
     return table
 
 
+def _trade_table(found: Explained) -> Table:
+    table = _table("slowest trades", "time a trade", "in tiles", "node", left=1)
+    table.columns[-1].justify = "left"
+    for slow in found.slowest_trades:
+        shown = [trade or f"#{row}" for row, trade in zip(slow.rows, slow.trades or [""] * len(slow.rows), strict=True)]
+        more = f" and {slow.row_count - len(shown):,} like these" if slow.row_count > len(shown) else ""
+        seen = f"{slow.tiles_seen} of {slow.tile_count}"
+        table.add_row(_escape(", ".join(shown)) + more, _seconds(slow.trade_s), seen, _escape(slow.node))
+    return table
+
+
 def _cost_table(found: Explained) -> Table:
     table = _table("cost", "rows", "core-seconds", "wasted", "share", left=1)
     total_s = sum(cost.core_s for cost in found.costs)
@@ -131,6 +164,8 @@ def _traffic(found: Explained) -> Table:
     for worker_id, kinds in found.received.items():
         for kind, (size_bytes, count) in kinds.items():
             table.add_row(_escape(worker_id), _escape(kind), f"{size_bytes:,}", f"{count:,}")
+        total = f"{sum(size_bytes for size_bytes, _ in kinds.values()):,}"
+        table.add_row(_escape(worker_id), "[dim]all[/]", total, f"{sum(count for _, count in kinds.values()):,}")
     return table
 
 
@@ -143,6 +178,9 @@ def print_lineage(lineage: Lineage) -> None:
         out.print(f"[dim]tiles of run {_escape(origin)} read {told}[/]", soft_wrap=True)
     if lineage.reason:
         out.print(f"[yellow]{_escape(lineage.reason)}[/]  {_escape(lineage.message)}", soft_wrap=True)
+    if not lineage.tiles:
+        out.print("[dim]no tile: the row was refused when the run was planned[/]")
+        return
     out.print()
     table = _table("node", "tile", "state", "worker", "cpu", "version", "epoch", "computed in", left=1)
     for position in (2, 3, 7):

@@ -184,11 +184,13 @@ def _line(
     scenarios: Sequence[str],
 ) -> AssetClassLine:
     def extreme(scenario: int) -> Extreme | None:
-        if len(scenarios) < 2:
+        if len(scenarios) < 2 or not used[scenario]:
             return None
         is_partial = bool(used[scenario] < expected[scenario])
         return Extreme(scenarios[scenario], float(pnl[scenario]), is_partial)
 
+    if not used[0]:  # of no trade there is no number, not even 0
+        measures = dict.fromkeys(measures, math.nan)
     worst, best = extreme(int(pnl.argmin())), extreme(int(pnl.argmax()))
     return AssetClassLine(name, int(used[0]), int(expected[0]), worst=worst, best=best, **measures)
 

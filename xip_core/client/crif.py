@@ -14,7 +14,8 @@
                     elsewhere
     Label2          Risk_IRCurve: OIS, Libor1m, .., by the index on the curve; of the desk's entry where there is one
     Amount          per basis point (rates, basis, credit, inflation), per percent (FX, equity, commodity); of
-                    volatilities volatility times vega, so ladders of volatilities must have the unit percent
+                    volatilities of FX, equities and commodities per volatility point, which SIMM weighs by a volatility
+                    of its own (ladders in vol_point); of rates volatility times vega (ladders in percent)
     AmountCurrency  the base currency; AmountUSD at the market's spot, empty without one
 
 A tenor between two vertices is shared by them linearly in time, one beyond the last counts there: the tents of ladders.
@@ -30,7 +31,7 @@ needed; cross-currency spreads not against flat dollars. Markets here have no CD
 Bases of the zero ladder are zero rates, those of the par ladder par quotes; SIMM allows either.
 
 Source: ISDA, SIMM Methodology: Risk Data Standards (v1.36), section 2 and appendix 2; ISDA SIMM Methodology (v2.6),
-section C, and for the volatility of currencies section D.1.
+section C (C.2 on vega), and for the volatility of currencies section D.1.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ class _Writer:
         """
         _check_has_line(record)
         name, risk_class = record["object"], record["risk_class"]
-        amount = record["value"] * (100.0 if record["kind"] == "vega" else 1.0)
+        is_weighted = record["kind"] == "vega" and record["unit"] == "percent"
+        amount = record["value"] * (100.0 if is_weighted else 1.0)
         trade_id = _trade_id(record)
         asset_class = record.get("asset_class", self._asset_classes.get(trade_id, ""))
         product_class = _PRODUCT_CLASSES.get(asset_class, _PRODUCT_CLASSES[risk_class])
@@ -254,8 +256,9 @@ def _check_has_line(record: dict[str, Any]) -> None:
         raise _NoLineError(record["measure"].replace("_", " "))
     if record["value"] is None or record["value"] != record["value"]:
         raise _NoLineError("missing numbers")
-    if record["kind"] == "vega" and record["unit"] != "percent":
-        raise _NoLineError("volatilities in other units than percent")
+    unit = "percent" if record["risk_class"] == "rates" else "vol_point"
+    if record["kind"] == "vega" and record["unit"] != unit:
+        raise _NoLineError(f"volatilities of {record['risk_class']} in other units than {unit}")
     if record["kind"] in ("fx_points", "security_spread"):
         raise _NoLineError(record["kind"].replace("_", " ").replace("fx", "FX"))
 

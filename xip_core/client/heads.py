@@ -48,6 +48,14 @@ class _Line(msgspec.Struct, frozen=True):
     leg: _Leg = _Leg()
 
 
+def trade_id(line: bytes) -> str:
+    """Id of the trade of a line of a book, "" where it does not tell."""
+    try:
+        return _line_decoder.decode(line).id
+    except UNREADABLE:
+        return ""
+
+
 class _Named(msgspec.Struct, frozen=True):
     name: str
 

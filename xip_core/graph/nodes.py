@@ -5,14 +5,18 @@ One function a kind of node; which nodes there are, and in what order, `graph.pl
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sized
+
 import msgspec
 import numpy as np
 
 from xip_core.errors import RequestError
 from xip_core.graph import cost
+from xip_core.graph.blocks import aligned_ends
 from xip_core.graph.cost import TileShape
 from xip_core.graph.plan import InputRef, Node, NodeKind
-from xip_core.kernel_versions import GREEKS_OPERATION, OPERATION_VERSIONS, requirements
+from xip_core.kernel_versions import BLOCKS_OPERATION, GREEKS_OPERATION, OPERATION_VERSIONS, requirements
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.run_spec import GREEKS
 
@@ -51,25 +55,49 @@ def calibrate_node(node_id: int, shape: ScenarioShape, source: int) -> Node:
 
 
 def resolve_node(
-    node_id: int, program: str, asset_class: str, rows: np.ndarray, shape: TileShape, source: int
+    node_id: int,
+    program: str,
+    asset_class: str,
+    rows: np.ndarray,
+    breaks: np.ndarray,
+    shape: TileShape,
+    source: int,
 ) -> Node:
-    """Row blocks such that they make good value tiles with the scenario blocks of *shape*."""
+    """
+    Row blocks such that they make good value tiles with the scenario blocks of *shape*.
+
+    Args:
+        breaks: positions in *rows* at which their dependency changes.
+    """
     block_rows = cost.rows_per_tile(program, asset_class, len(rows), shape)
+    ends = aligned_ends(breaks, len(rows), block_rows)
+    tile_count = -(-len(rows) // block_rows) if ends is None else len(ends)
     return Node(
         node_id=node_id,
         name=named(f"resolve {program}/{asset_class}", source),
         kind=NodeKind.RESOLVE,
         kernel=program,
         kernel_version=OPERATION_VERSIONS[program],
-        kernels=requirements(program),
-        tile_count=-(-len(rows) // block_rows),
-        cost_s=cost.resolve_tile_s(program, asset_class, min(block_rows, len(rows))),
+        kernels=requirements(program, *_blocks(ends is not None)),
+        tile_count=tile_count,
+        cost_s=cost.resolve_tile_s(program, asset_class, _rows_of_a_block(block_rows, len(rows), ends)),
         asset_class=asset_class,
         row_count=len(rows),
         rows_per_tile=block_rows,
         rows=rows.astype("<i4").tobytes(),
         source=source,
+        block_ends=b"" if ends is None else ends.tobytes(),
     )
+
+
+def _blocks(has_ends: bool) -> tuple[str, ...]:
+    """What a node needs that has row blocks of its own, or reads tiles of such a node."""
+    return (BLOCKS_OPERATION,) if has_ends else ()
+
+
+def _rows_of_a_block(rows_max: int, row_count: int, ends: Sized | None) -> int:
+    """Rows of a typical block."""
+    return min(rows_max, row_count) if ends is None else -(-row_count // len(ends))
 
 
 def value_node(
@@ -89,18 +117,17 @@ def value_node(
         groups: leaf group of each.
         measures: of the source; workers of older versions do not know all.
     """
-    needed = dict(requirements(resolve.kernel))
-    if not set(GREEKS).isdisjoint(measures):
-        needed |= requirements(GREEKS_OPERATION)
+    greeks = () if set(GREEKS).isdisjoint(measures) else (GREEKS_OPERATION,)
     scenarios = min(calibrate.scenario_count, calibrate.scenarios_per_tile)
-    block_rows = min(resolve.rows_per_tile, resolve.row_count)
+    ends = array("i", resolve.block_ends) or None
+    block_rows = _rows_of_a_block(resolve.rows_per_tile, resolve.row_count, ends)
     return Node(
         node_id=node_id,
         name=named(f"value {resolve.kernel}/{resolve.asset_class}", source),
         kind=NodeKind.VALUE,
         kernel=resolve.kernel,
         kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=tuple(sorted(needed.items())),
+        kernels=requirements(resolve.kernel, *_blocks(bool(resolve.block_ends)), *greeks),
         tile_count=resolve.tile_count * calibrate.tile_count,
         cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, block_rows, scenarios),
         inputs=(
@@ -116,6 +143,7 @@ def value_node(
         rows=rows.astype("<i4").tobytes(),
         groups=groups.astype("<i4").tobytes(),
         source=source,
+        block_ends=resolve.block_ends,
     )
 
 
@@ -128,13 +156,15 @@ def sum_node(node_id: int, value: Node) -> Node | None:
     row_blocks = value.tile_count // width
     if row_blocks < 2 * cost.SUMMED_ROW_BLOCKS:
         return None
+    ends = array("i", value.block_ends)
+    ends = ends[cost.SUMMED_ROW_BLOCKS - 1 : -1 : cost.SUMMED_ROW_BLOCKS] + ends[-1:]
     return Node(
         node_id=node_id,
         name=value.name.replace("value", "sum", 1),
         kind=NodeKind.REDUCE,
         kernel=SUM_OPERATION,
         kernel_version=OPERATION_VERSIONS[SUM_OPERATION],
-        kernels=requirements(SUM_OPERATION),
+        kernels=requirements(SUM_OPERATION, *_blocks(bool(ends))),
         tile_count=-(-row_blocks // cost.SUMMED_ROW_BLOCKS) * width,
         cost_s=cost.REDUCE_S_PER_TILE * cost.SUMMED_ROW_BLOCKS,
         inputs=(InputRef(value.node_id, stride=width, rows=cost.SUMMED_ROW_BLOCKS),),
@@ -145,6 +175,7 @@ def sum_node(node_id: int, value: Node) -> Node | None:
         scenarios_per_tile=value.scenarios_per_tile,
         tiles_per_lease=width,  # of whole rows: what they read is then one range of tiles
         source=value.source,
+        block_ends=ends.tobytes(),
     )
 
 
@@ -171,7 +202,7 @@ def reduce_node(node_id: int, values: list[Node], calibrate: Node, group_count: 
         kind=NodeKind.REDUCE,
         kernel="reduce",
         kernel_version=OPERATION_VERSIONS["reduce"],
-        kernels=requirements("reduce"),
+        kernels=requirements("reduce", *_blocks(any(node.block_ends for node in values))),
         tile_count=tile_count,
         cost_s=cost.REDUCE_S_PER_TILE * (1 + value_tile_count // tile_count),
         inputs=tuple(InputRef(node.node_id, stride=stride) for node in values),

@@ -140,5 +140,4 @@ def _detail_bytes(plan: Plan, node: Node) -> int:
 def _groups_of_blocks(node: Node, row_groups: bytes) -> int:
     """Leaf groups that occur in each row block, all blocks together."""
     groups = np.frombuffer(row_groups, "<i4")
-    begins = range(0, len(groups), node.rows_per_tile)
-    return sum(len(np.unique(groups[begin : begin + node.rows_per_tile])) for begin in begins)
+    return sum(len(np.unique(groups[slice(*node.block_range(block))])) for block in range(node.row_block_count))

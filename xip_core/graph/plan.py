@@ -7,7 +7,8 @@ Tiles of a node are numbered row-major over (row block, scenario block)::
 
     tile = row_block * scenario_block_count + scenario_block
 
-and fixed when the graph is planned, so a number never depends on who computed its tile.
+and fixed when the graph is planned, so a number never depends on who computed its tile. Row blocks have as many rows as
+`Node.rows_per_tile`, or end where `Node.block_ends` says.
 
 Dependencies are arithmetic, not edges (`InputRef`): a value tile (i, j) needs resolve tile i and calibrate tile j, and
 nothing waits for a whole node that does not have to::
@@ -34,8 +35,11 @@ group numbers (4 in its value node).
 
 from __future__ import annotations
 
+import bisect
 import enum
 import hashlib
+import itertools
+import struct
 from array import array
 from collections.abc import Sequence
 
@@ -46,12 +50,16 @@ from xip_core.kernel_versions import Versions
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.run_spec import Detail
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """
+3   row blocks that end where the dependency of rows changes (`Node.block_ends`). Plans of version 2 have none and are
+    read as ever; workers of that version refuse plans of this one, for they would take other rows for a tile.
 2   sources, leaf groups, aggregates. Plans of version 1 are read as one source and no groups: their runs are listed and
     their numbers served as ever. Their open tiles need operations that workers of this version do not announce, so what
     was unfinished waits for a worker of its version, or is cancelled and submitted again.
 """
+
+_INT32 = struct.Struct("<i")
 
 UNCLASSIFIED = "unclassified"
 """Label of what could not be read of a row that has no number."""
@@ -117,6 +125,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
         aggregate: what an aggregate node makes of its inputs, None elsewhere.
         weights: of an aggregate node that combines vectors, one an input.
         row_begin: number of the first row of a node that has no *rows* because they follow each other (clients).
+        block_ends: int32 little-endian node rows at which the row blocks end, where these have not all *rows_per_tile*;
+            then they have about as many (`graph.blocks`).
     """
 
     node_id: int
@@ -140,6 +150,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     aggregate: Aggregate | None = None
     weights: tuple[float, ...] = ()
     row_begin: int = 0
+    block_ends: bytes = b""
 
     @property
     def row_numbers(self) -> Sequence[int]:
@@ -151,14 +162,40 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
             return range(self.row_begin, self.row_begin + self.row_count)
         return array("i", self.rows)
 
+    def check_blocks(self) -> None:
+        """Assert that the blocks, where they are listed, are the rows of the node and one a row of tiles."""
+        if self.block_ends:
+            ends = array("i", self.block_ends)
+            assert ends[-1] == self.row_count, (self.name, ends[-1], self.row_count)
+            assert len(ends) * self.scenario_block_count == self.tile_count, (self.name, len(ends))
+            sizes = [end - begin for begin, end in itertools.pairwise([0, *ends])]
+            assert min(sizes) > 0, self.name
+
     @property
     def scenario_block_count(self) -> int:
         return -(-self.scenario_count // self.scenarios_per_tile) if self.scenarios_per_tile else 1
 
     def row_range(self, tile: int) -> tuple[int, int]:
         """Half-open range of node rows of *tile*."""
-        begin = tile // self.scenario_block_count * self.rows_per_tile
+        return self.block_range(tile // self.scenario_block_count)
+
+    def block_range(self, block: int) -> tuple[int, int]:
+        """Half-open range of node rows of a row block."""
+        if self.block_ends:
+            begin = _INT32.unpack_from(self.block_ends, 4 * (block - 1))[0] if block else 0
+            return begin, _INT32.unpack_from(self.block_ends, 4 * block)[0]
+        begin = block * self.rows_per_tile
         return begin, min(begin + self.rows_per_tile, self.row_count)
+
+    @property
+    def row_block_count(self) -> int:
+        return len(self.block_ends) // 4 or -(-self.row_count // self.rows_per_tile)
+
+    def block_of_row(self, position: int) -> int:
+        """The row block of node row *position*."""
+        if self.block_ends:
+            return bisect.bisect_right(array("i", self.block_ends), position)
+        return position // self.rows_per_tile
 
     def scenario_range(self, tile: int) -> tuple[int, int]:
         """Half-open range of scenarios of *tile*."""
@@ -320,6 +357,7 @@ class Plan(msgspec.Struct, frozen=True):
             assert node.tile_count > 0, node.name
             assert 0 <= node.source < max(1, len(self.sources)), (node.name, node.source)
             assert len(node.groups) in (0, len(node.rows)), node.name
+            node.check_blocks()
             for ref in node.inputs:
                 assert 0 <= ref.node_id < position, (node.name, ref)
                 assert ref.divisor > 0, (node.name, ref)

@@ -21,9 +21,10 @@ reached ones has equal bytes, though the calibrate tile beside it has not: so a 
 input is not, and only there.
 
 **Where it ends.** Definitions that differ in anything (a pillar, a fixing, the date) move factors of the whole market,
-so nothing but tables and aggregates of tables is the same. Tiles are compared under equal numbers: a trade amended in
-place costs its tile, one inserted at the head of a node costs the node. What is not known (no objects told, a book too
-large to compare) counts as changed.
+so nothing but tables and aggregates of tables is the same. Tiles are compared under equal numbers: a trade
+amended in place costs its tile, one that joins the end of a book the last blocks of its run of equal dependency, and
+all behind them where the run takes a block more; one inserted at the head of a book costs the node. What is not known
+(no objects told, a book too large to compare) counts as changed.
 
 Cost: a comparison of arrays, 30 ns a row; 60 ms for two books of 100,000 trades whose digests differ. Snapshots and
 scenarios that planning has read are kept (`graph.kept`); decoding the sample's takes 2 ms and 15 ms.
@@ -285,24 +286,23 @@ class _Comparing:
 
     def _row_blocks(self, old: Node, node: Node, before: SourceFacts, after: SourceFacts) -> Flags:
         """(row blocks,): are rows, groups and lines of the block what they were?"""
-        rows_before, rows_after = (np.frombuffer(each.rows, dtype="<i4") for each in (old, node))
-        count = min(len(rows_before), len(rows_after))
-        equal = np.zeros(len(rows_after), dtype=np.bool_)
-        equal[:count] = rows_before[:count] == rows_after[:count]
-        for name in _row_fields(node):
-            values = [np.frombuffer(getattr(each, name), dtype="<i4")[:count] for each in (old, node)]
-            equal[:count] &= values[0] == values[1]
-        if before.book != after.book:
-            lines = self._lines_of(before.book), self._lines_of(after.book)
-            for position in np.flatnonzero(equal).tolist():
-                row = int(rows_after[position])
-                equal[position] = _line(lines[0], row - before.row_begin) == _line(lines[1], row - after.row_begin)
-        if not len(equal):
-            return equal
-        blocks: Flags = np.logical_and.reduceat(equal, np.arange(0, len(equal), node.rows_per_tile))
-        if len(rows_before) > len(rows_after) and len(rows_after) % node.rows_per_tile:
-            blocks[-1] = False  # the last block ended later
-        return blocks
+        arrays = [
+            [np.frombuffer(getattr(each, name), dtype="<i4") for name in ("rows", *_row_fields(node))]
+            for each in (old, node)
+        ]
+        same = np.zeros(node.row_block_count, dtype=np.bool_)
+        for block in range(min(node.row_block_count, old.row_block_count)):
+            was, now = slice(*old.block_range(block)), slice(*node.block_range(block))
+            same[block] = all(
+                np.array_equal(theirs[was], ours[now]) for theirs, ours in zip(*arrays, strict=True)
+            ) and (before.book == after.book or self._has_same_lines(arrays[1][0][now], before, after))
+        return same
+
+    def _has_same_lines(self, rows: npt.NDArray[np.int32], before: SourceFacts, after: SourceFacts) -> bool:
+        lines = self._lines_of(before.book), self._lines_of(after.book)
+        return all(
+            _line(lines[0], row - before.row_begin) == _line(lines[1], row - after.row_begin) for row in rows.tolist()
+        )
 
     def _compare_sums(self, old: Node, node: Node, same: Flags, reasons: dict[str, int]) -> None:
         """Sums and aggregates are the same where all that they add is."""
@@ -368,7 +368,7 @@ def _line(lines: list[bytes], row: int) -> bytes | float:
 
 
 _NOT_OF_THE_SHAPE = frozenset(
-    {"rows", "row_count", "tile_count", "cost_s", "inputs", "source", "tiles_per_lease", "groups"}
+    {"rows", "row_count", "tile_count", "cost_s", "inputs", "source", "tiles_per_lease", "groups", "block_ends"}
 )
 """Compared tile by tile or through what they name; and what decides no number. A field that comes later is part of the
 shape, so that nobody forgets it here."""

@@ -131,13 +131,14 @@ class _Builder:
     def vector(self, at: int) -> Node:
         """The reduce node of a source, behind all that it needs."""
         read = self._sources[at]
-        filled = [(*group, rows) for group, rows in zip(GROUPS, read.book.group_rows, strict=True) if len(rows)]
+        of_groups = zip(GROUPS, read.book.group_rows, read.book.group_breaks, strict=True)
+        filled = [(*group, rows, breaks) for group, rows, breaks in of_groups if len(rows)]
         resolves = [self._resolve(at, *group) for group in filled[:1]]
         calibrate = self._calibrate(at)
         resolves += [self._resolve(at, *group) for group in filled[1:]]
         values = [
             self._value(at, resolve, calibrate, rows)
-            for resolve, (_, _, rows) in zip(resolves, filled, strict=True)
+            for resolve, (_, _, rows, _) in zip(resolves, filled, strict=True)
         ]
         summed = [self._summed(value) for value in values]
         return self._add(nodes.reduce_node(len(self.nodes), summed, calibrate, self._group_count, at))
@@ -175,13 +176,13 @@ class _Builder:
             self._calibrates[read.market_key] = self._add(node)
         return self._calibrates[read.market_key]
 
-    def _resolve(self, at: int, program: str, asset_class: str, rows: np.ndarray) -> Node:
+    def _resolve(self, at: int, program: str, asset_class: str, rows: np.ndarray, breaks: np.ndarray) -> Node:
         read = self._sources[at]
         tile = read.shape.tile
         key = (*read.resolve_key, tile, program, asset_class)
         if key not in self._resolves:
             numbered = rows + np.int32(read.source.row_begin)
-            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, tile, at)
+            node = nodes.resolve_node(len(self.nodes), program, asset_class, numbered, breaks, tile, at)
             self._resolves[key] = self._add(node)
         return self._resolves[key]
 

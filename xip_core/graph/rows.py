@@ -81,6 +81,7 @@ class BookRows(msgspec.Struct, frozen=True):
     Attributes:
         group_rows: int32 rows of each of GROUPS, ordered by dependency and row; together with the quarantined ones,
             each row once.
+        group_breaks: positions in each of *group_rows* at which the dependency changes, ascending.
         leaves: labels of each leaf, in the order of the keys asked for; in order of first occurrence.
         leaf_of_row: (row_count,) int32 positions in *leaves*.
         quarantine: by row.
@@ -88,6 +89,7 @@ class BookRows(msgspec.Struct, frozen=True):
 
     row_count: int
     group_rows: tuple[np.ndarray, ...]
+    group_breaks: tuple[np.ndarray, ...]
     leaves: tuple[tuple[str, ...], ...]
     leaf_of_row: np.ndarray
     quarantine: tuple[PlannedQuarantine, ...]
@@ -192,9 +194,12 @@ class _Reading:
 
     def rows(self) -> BookRows:
         leaves, leaf_of_row = self._numbered_leaves()
+        ranks = self._ranks()
+        group_rows = _ordered(self._groups, ranks)
         return BookRows(
             self._row_count,
-            _ordered(self._groups, self._ranks()),
+            group_rows,
+            tuple(np.flatnonzero(np.diff(ranks[rows])) + 1 for rows in group_rows),
             leaves,
             leaf_of_row,
             tuple(self._quarantine[row] for row in sorted(self._quarantine)),

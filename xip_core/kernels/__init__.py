@@ -2,8 +2,8 @@
 
 Closed-form kernels are called by name through `evaluate`; `catalogue()` lists them. `terms` values linear products on
 the market vector and `option_rows` options on it, `calibration` solves for the knots of curves, `caplets` strips cap
-volatilities, `default_steps` is default between two days: these are called directly. Compiled modules are chosen per
-CPU level in `xip_core.kernels.level` and loaded at first use.
+volatilities, `default_steps` is default between two days, `tile_cells` what a value tile does beside pricing: these are
+called directly. Compiled modules are chosen per CPU level in `xip_core.kernels.level` and loaded at first use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import types
 
 COMPILED_DIRECTLY_CALLED = (
-    "calibration", "caplets", "default_steps", "monte_carlo", "option_rows", "suitability", "terms",
+    "calibration", "caplets", "default_steps", "monte_carlo", "option_rows", "suitability", "terms", "tile_cells",
 )  # fmt: skip
 
 

@@ -1,5 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Doors of kernels that walk terms: arrays held while a loop reads them, offsets and places checked once."""
+"""
+Doors of kernels that walk terms: arrays held while a loop reads them, offsets and places checked once.
+
+The interpreter's lock is kept through what takes microseconds: another slot that waits for it is woken by every
+release, and by then it is held again, which costs both more than the work.
+"""
 
 from cpython.buffer cimport PyBUF_ND, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t
@@ -7,6 +12,10 @@ from libc.stdint cimport int32_t, int64_t
 from xip_core.kernels.term_loops cimport Market, Program, Sparse
 
 import numpy as np
+
+
+cdef enum:
+    UNLOCKED_MIN = 1 << 17      # entries of a scan, or pairs times scenarios, that take 20 to 50 us
 
 
 cdef class Held:
@@ -84,12 +93,17 @@ cdef Sparse read_sparse(Held begin, Held factor, Held weight, Py_ssize_t factor_
         raise ValueError(f"{name}_weight must have one value per factor, {pair_count}, got {weight.size()}")
     if run_count < 0 or read.begin[0] != 0 or read.begin[run_count] != pair_count:
         raise ValueError(f"{name}_begin must run from 0 to the count of factors, {pair_count}")
-    with nogil:
-        i = first_descent(read.begin, run_count)
-    if i < run_count:
-        raise ValueError(f"{name}_begin must not decrease, it does after place {i}")
-    with nogil:
-        i = first_outside(read.factor, pair_count, factor_count)
+    cdef Py_ssize_t descent, outside
+    if run_count + pair_count < UNLOCKED_MIN:
+        descent = first_descent(read.begin, run_count)
+        outside = first_outside(read.factor, pair_count, factor_count)
+    else:
+        with nogil:
+            descent = first_descent(read.begin, run_count)
+            outside = first_outside(read.factor, pair_count, factor_count)
+    if descent < run_count:
+        raise ValueError(f"{name}_begin must not decrease, it does after place {descent}")
+    i = outside
     if i < pair_count:
         raise ValueError(f"{name}_factor must lie in [0, {factor_count}), got {read.factor[i]} at place {i}")
     return read

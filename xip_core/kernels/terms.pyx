@@ -216,8 +216,11 @@ cdef gather(market, begin, factor, weight, bint is_exp):
     result = np.empty((row_count, read.scenario_count))
     cdef Held target = Held(result, np.float64, "result", 2)
     cdef double* values = <double*> target.view.buf
-    with nogil:
+    if (factor_held.size() + row_count) * read.scenario_count < UNLOCKED_MIN:
         gather_loop(read, vectors, row_count, is_exp, values)
+    else:
+        with nogil:
+            gather_loop(read, vectors, row_count, is_exp, values)
     return result
 
 

@@ -57,10 +57,9 @@ _ROLLS = {
 class Calendar:
     """Business days of one place or of several together; build it with `calendar`."""
 
-    def __init__(self, name: str, holidays: Iterable[dt.date], weekmask: str) -> None:
+    def __init__(self, name: str, holidays: DayNumbers, weekmask: str) -> None:
         self.name = name
-        days = np.array(sorted(holidays), dtype="M8[D]")
-        self._busdays = np.busdaycalendar(weekmask=weekmask, holidays=days)
+        self._busdays = np.busdaycalendar(weekmask=weekmask, holidays=holidays.view("M8[D]"))
 
     def is_business_day(self, days: DayNumbers) -> np.ndarray:
         """Boolean array of the shape of *days*."""
@@ -100,14 +99,18 @@ def calendar(names: str) -> Calendar:
     singles = sorted({_canonical(part) for part in parts if not _DATE.fullmatch(part)})
     if not singles:
         raise ValueError(f"days a calendar is closed on need the name of a calendar, got {names!r}")
-    holidays = closed.union(*map(_holidays_of, singles))
+    holidays = np.unique(np.concatenate([*map(_holidays_of, singles), _day_numbers(closed)]))
     weekmask = "1111111" if singles == ["NullCalendar"] else "1111100"
     return Calendar(",".join([*singles, *map(str, sorted(closed))]), holidays, weekmask)
 
 
 @functools.cache  # nine names
-def _holidays_of(name: str) -> frozenset[dt.date]:
-    return frozenset(_LISTS[name]())
+def _holidays_of(name: str) -> DayNumbers:
+    return _day_numbers(_LISTS[name]())
+
+
+def _day_numbers(dates: Iterable[dt.date]) -> DayNumbers:
+    return np.array([date.toordinal() for date in dates], dtype=np.int64) - dt.date(1970, 1, 1).toordinal()
 
 
 def is_calendar(name: str) -> bool:

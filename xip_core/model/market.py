@@ -145,10 +145,17 @@ class HazardDefinition(Record, frozen=True, kw_only=True):
 
 
 class Security(Record, frozen=True, kw_only=True):
-    """A bond as the market knows it: what of its notional is recovered at default, in place of its curve's rate."""
+    """A bond as the market knows it.
+
+    Attributes:
+        recovery_rate: what of its notional is recovered at default; unset: the rate of its credit curve.
+        spread_quote: of the continuous zero-rate spread, Act/365F, that its flows are discounted by beside its
+            reference curve; unset: none.
+    """
 
     name: str
-    recovery_rate: float
+    recovery_rate: float | msgspec.UnsetType = msgspec.UNSET
+    spread_quote: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class FxVolatility(Record, frozen=True, kw_only=True):
@@ -218,7 +225,9 @@ class CapVolatility(Record, frozen=True, kw_only=True):
         interpolation: between what is quoted. Unset: caplet volatilities are linear in strike, and in time between the
             last caplets of quoted caps. "spline", ORE's way and slower by the number of caplets: quotes are a
             natural cubic spline in time, by strike, read at every whole number of index periods, where each cap gives
-            one caplet; these are cubics with Kruger's slopes in strike, and linear in time between fixing days.
+            one caplet; these are cubics with Kruger's slopes, in strike and in time between fixing days.
+        extrapolation: outside strikes and fixing days. Unset: flat. "cubic", of splines alone: the outer cubics go on,
+            as ORE has it where its configuration says Linear; a volatility below 0 is no number.
     """
 
     index: str
@@ -230,10 +239,16 @@ class CapVolatility(Record, frozen=True, kw_only=True):
     is_normal: bool = True
     interpolation: Literal["spline"] | msgspec.UnsetType = msgspec.UNSET
     are_caplets: bool | msgspec.UnsetType = msgspec.UNSET
+    extrapolation: Literal["cubic"] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_spline(self) -> bool:
         return self.interpolation == "spline"
+
+    @property
+    def extends(self) -> bool:
+        """Whether it goes on as a cubic outside strikes and fixing days."""
+        return self.extrapolation == "cubic"
 
     @property
     def has_caplets(self) -> bool:
@@ -252,7 +267,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
         quotes: name -> number, or the text that was no finite number.
         fixings: index -> date -> value; those of a price index have the first day of their month.
         discount_curves: currency -> curve that discounts it under the snapshot's collateral.
-        securities: those with a recovery rate of their own.
+        securities: those with a recovery rate or a spread of their own.
     """
 
     as_of: dt.date
@@ -277,6 +292,11 @@ class Snapshot(Record, frozen=True, kw_only=True):
     smiles: tuple[VolatilitySmile, ...] | msgspec.UnsetType = msgspec.UNSET
     swaption_smiles: tuple[SwaptionSmile, ...] | msgspec.UnsetType = msgspec.UNSET
     securities: tuple[Security, ...] | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
+
+    @property
+    def known_securities(self) -> tuple[Security, ...]:
+        """`securities`, none where unset."""
+        return () if isinstance(self.securities, msgspec.UnsetType) else self.securities
 
     @property
     def swaption_cubes(self) -> tuple[SwaptionSmile, ...]:
@@ -419,14 +439,15 @@ def _contradictions(snapshot: Snapshot) -> Iterator[str]:
             yield f"hazard curve {hazard.name} must have either CDS spreads or hazard rates"
         if not 0.0 <= hazard.recovery_rate < 1.0:
             yield f"hazard curve {hazard.name}: recovery rate must be in [0, 1), got {hazard.recovery_rate!r}"
-    securities = () if isinstance(snapshot.securities, msgspec.UnsetType) else snapshot.securities
-    yield from _repeated("security", [security.name for security in securities])
-    for security in securities:
-        if not 0.0 <= security.recovery_rate < 1.0:
+    yield from _repeated("security", [security.name for security in snapshot.known_securities])
+    for security in snapshot.known_securities:
+        if not isinstance(security.recovery_rate, msgspec.UnsetType) and not 0.0 <= security.recovery_rate < 1.0:
             yield f"security {security.name}: recovery rate must be in [0, 1), got {security.recovery_rate!r}"
     for cap in snapshot.cap_volatilities:
         if cap.is_spline and cap.has_caplets:
             yield f"cap volatilities of {cap.index} must be stripped by spline or be caplets, got both"
+        if cap.extends and not cap.is_spline:
+            yield f"cap volatilities of {cap.index} must be stripped by spline to be extended, got none"
     for grid, row_count, column_count in _grids(snapshot):
         if row_count * column_count != len(grid.quotes):
             yield f"volatility {grid.name} must have {row_count} x {column_count} quotes, got {len(grid.quotes)}"

@@ -1,9 +1,9 @@
 """Market objects and what they are made from: their quotes with maturities, and the objects they need first.
 
 An **object** is what a calibration builds: "curve/EUR1D", "fx/USD", "equity/SP5", "commodity/COMDTY_WTI_USD",
-"hazard/BANK", "inflation/UKRPI", "year_on_year/EUHICPXT", "fx_volatility/EURUSD", "equity_volatility/SP5",
-"commodity_volatility/...", "swaption_volatility/EUR", "cap_volatility/EUR-EURIBOR-6M". Kind and name,
-joined by a slash, are unique.
+"hazard/BANK", "security/SECURITY_1", "inflation/UKRPI", "year_on_year/EUHICPXT", "fx_volatility/EURUSD",
+"equity_volatility/SP5", "commodity_volatility/...", "swaption_volatility/EUR", "cap_volatility/EUR-EURIBOR-6M". Kind
+and name, joined by a slash, are unique.
 
 The graph is read off the definitions alone. Scenarios use it to find which quotes a shift means and which objects a
 changed quote reaches; calibration uses its order.
@@ -226,6 +226,9 @@ def market_objects(snapshot: Snapshot) -> dict[str, MarketObject]:
         spreads += _uses(hazard.upfronts, "upfront", as_of)
         discount = (f"curve/{hazard.discount_curve}",) if hazard.discount_curve else ()
         add("hazard", hazard.name, hazard.currency, spreads, discount)
+    for security in snapshot.known_securities:
+        if not isinstance(security.spread_quote, msgspec.UnsetType):
+            add("security", security.name, "", (QuoteUse(security.spread_quote, "spread", 0.0),))
     for price_index in snapshot.inflations:
         seasons = (QuoteUse(quote, "season", 0.0) for quote in price_index.seasonality)
         swaps = _uses(price_index.swaps, "rate", as_of)

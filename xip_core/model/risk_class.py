@@ -20,6 +20,7 @@ CLASS_OF_KIND: dict[str, RiskClass] = {
     "equity": "EQUITY",
     "commodity": "COMMODITY",
     "hazard": "CREDIT",
+    "security": "CREDIT",
     "inflation": "INFLATION",
     "year_on_year": "INFLATION",
     "fx_volatility": "VOLATILITY",

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable
+from typing import get_args
 
 import msgspec
 
@@ -143,7 +144,9 @@ def decode_scenarios(encoded: bytes) -> ScenarioSet:
     try:
         return _decoder.decode(encoded)
     except UNREADABLE as error:
-        raise RequestError("BAD_SCENARIO", f"scenario set does not decode: {fault_of(encoded, error)}") from error
+        known = f"; a target must be one of {', '.join(get_args(Target))}" if ".target`" in str(error) else ""
+        fault = f"{fault_of(encoded, error)}{known}"
+        raise RequestError("BAD_SCENARIO", f"scenario set does not decode: {fault}") from error
 
 
 def base_only() -> ScenarioSet:
@@ -188,7 +191,8 @@ class ScenarioMarket:
         is_of_curves = shift.target in CURVE_TARGETS
         found = self._aims.curves(shift) if is_of_curves else self._aims.quotes(shift)
         if not found:
-            raise RequestError("BAD_SCENARIO", f"{shift} names nothing in the market")
+            hint = self._aims.hint(shift.target, shift.name)
+            raise RequestError("BAD_SCENARIO", f"{shift} names nothing in the market: {hint}")
         if len(self._quotes_of_aim) >= SHIFT_CACHE_MAX:
             self._quotes_of_aim.clear()
         quotes = self._quotes_of_aim[shift.aim] = () if is_of_curves else found
@@ -210,6 +214,12 @@ class ScenarioMarket:
         Args:
             risk_classes: leave out shifts of quotes of other classes; () for none.
         """
+        return self.quote_block(scenarios, begin, end, risk_classes).matrix()
+
+    def quote_block(
+        self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
+    ) -> QuoteBlock:
+        """The shifts behind `quote_matrix`, which may be applied to the quotes of other snapshots as well."""
         block = QuoteBlock(self._snapshot.quotes, self._followers, begin, end)
         keeps = (lambda quote: self._aims.risk_class(quote) in risk_classes) if risk_classes else None
         for position, scenario in enumerate(scenarios.scenarios[begin:end]):
@@ -218,7 +228,7 @@ class ScenarioMarket:
                 block.add_shift(position, shift, quotes if keeps is None else tuple(filter(keeps, quotes)))
         for table in scenarios.shift_tables:
             block.add_table(table, keeps)
-        return block.matrix()
+        return block
 
     def object_shifts(
         self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
@@ -286,7 +296,8 @@ class ScenarioMarket:
             is_known = kind + name in self._objects if kind else name in self._users
             if not is_known:
                 where = f"row {row} of a table of {table.target} shifts"
-                raise RequestError("BAD_SCENARIO", f"{where} names nothing in the market: {name!r}")
+                hint = self._aims.hint(table.target, name)
+                raise RequestError("BAD_SCENARIO", f"{where} names nothing in the market: {name!r}; {hint}")
             if kind and maturity_years(table.tenors[row], self._snapshot.as_of) <= 0.0:
                 message = f"a tenor of {name!r} in a table must lie after the as-of date, got {table.tenors[row]!r}"
                 raise RequestError("BAD_SCENARIO", message)

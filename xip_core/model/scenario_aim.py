@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 from collections.abc import Iterable, Mapping
 
@@ -13,6 +14,8 @@ from xip_core.model.scenario_shift import CURVE_TARGETS, Shift, Unset
 HALF_DAY_YEARS = 0.5 / 365.0
 """Slack of buckets: 1Y and 365 days are the same border."""
 
+NAMES_HINTED = 3
+
 _ROLES: dict[str, frozenset[str]] = {
     "curve": frozenset({"rate", "spread"}),
     "currency": frozenset({"rate"}),
@@ -20,6 +23,7 @@ _ROLES: dict[str, frozenset[str]] = {
     "equity": frozenset({"spot"}),
     "commodity": frozenset({"spot", "price"}),
     "hazard": frozenset({"rate"}),
+    "security": frozenset({"spread"}),
     "risk_reversal": frozenset({"risk_reversal"}),
     "butterfly": frozenset({"butterfly"}),
     "dividend": frozenset({"dividend"}),
@@ -66,6 +70,34 @@ class Aims:
         assert shift.target in CURVE_TARGETS, shift
         names = [item.name for item in self._objects.values() if item.kind == kind]
         return tuple(name for name in names if fnmatch.fnmatchcase(name.split("/", 1)[1], shift.name))
+
+    def hint(self, target: str, name: str) -> str:
+        """What the market has in place of a name of *target* that names nothing there."""
+        names = self._names(target)
+        if not names:
+            return f"it has no {target}"
+        if any(fnmatch.fnmatchcase(known, name) for known in names):
+            return "the name is there, but no such quote in these maturities, tenors and strikes"
+        near = difflib.get_close_matches(name, names, NAMES_HINTED) or names[:NAMES_HINTED]
+        more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""
+        return f"it has {', '.join(near)}{more}"
+
+    def _names(self, target: str) -> list[str]:
+        """What a shift of *target* may name, sorted."""
+        match target:
+            case "quote":
+                return sorted(self._uses)
+            case "risk_class":
+                return sorted({CLASS_OF_KIND[item.kind] for item in self._objects.values()})
+            case "currency":
+                return sorted({item.currency for item in self._objects.values() if item.kind == "curve"})
+            case "fx":
+                return sorted(self._pairs.values())
+        kind = {"zero_rate": "curve", "discount": "curve", "hazard_rate": "hazard", "survival": "hazard"}.get(target)
+        kind = kind or {"dividend": "equity"}.get(target, target)
+        is_smile = target in ("risk_reversal", "butterfly")
+        objects = (item for item in self._objects.values() if item.kind == kind or (is_smile and "_vol" in item.kind))
+        return sorted(item.name.split("/", 1)[1] for item in objects)
 
     def risk_class(self, quote: str) -> RiskClass | None:
         """Class of a quote; of one in several objects that of its level: the spot of an FX forward curve is FX."""

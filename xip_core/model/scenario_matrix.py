@@ -101,7 +101,7 @@ class _ShiftGroup(msgspec.Struct, frozen=True):
 
 
 class QuoteBlock:
-    """Collects the shifts of a block, then applies them in order."""
+    """Collects the shifts of a block, then applies them in order: to the quotes it was made for, or to others."""
 
     def __init__(
         self,
@@ -115,6 +115,8 @@ class QuoteBlock:
         self._begin, self._end = begin, end
         self._row_of: dict[str, int] = {}
         self._base: list[float] = []
+        self._no_numbers: set[str] = set()
+        self._has_bounds = False
         self._rows_of_names: dict[tuple[str, ...], Ints] = {}
         self._leaders_of_names: dict[tuple[str, ...], list[tuple[int, Ints]]] = {}
         self._shift_counts = [0] * (end - begin)
@@ -123,6 +125,7 @@ class QuoteBlock:
 
     def add_shift(self, position: int, shift: Shift, quotes: tuple[str, ...]) -> None:
         """The next named shift of the scenario begin + position, of *quotes*."""
+        self._has_bounds = self._has_bounds or (shift.is_narrow and shift.has_strikes)
         rows = self._rows(quotes)
         if not len(rows):
             return
@@ -143,7 +146,7 @@ class QuoteBlock:
             return
         sizes = table.columns(self._begin, self._end)
         is_kept = (sizes != table.neutral).any(axis=1)
-        is_kept &= [isinstance(self._quotes.get(name), float) for name in table.names]
+        is_kept &= [self._is_number(name) for name in table.names]
         if keeps is not None:
             is_kept &= [keeps(name) for name in table.names]
         names = tuple(name for name, kept in zip(table.names, is_kept.tolist(), strict=True) if kept)
@@ -166,7 +169,24 @@ class QuoteBlock:
 
     def matrix(self) -> QuoteMatrix:
         """What the shifts make of the quotes, those left alone left out."""
-        base = np.array(self._base, dtype=np.float64)
+        return self._applied_to(np.array(self._base, dtype=np.float64))
+
+    def matrix_of(self, quotes: Mapping[str, float | str]) -> QuoteMatrix | None:
+        """
+        What the same shifts make of the quotes of another snapshot with the same definitions, without a look at any;
+        None where they may mean other quotes there: one is a number in one of the two alone, or a shift is bounded by
+        strike or moneyness.
+        """
+        base = [quotes.get(name) for name in self._row_of]
+        if (
+            self._has_bounds
+            or not all(isinstance(value, float) for value in base)
+            or any(isinstance(quotes.get(name), float) for name in self._no_numbers)
+        ):
+            return None
+        return self._applied_to(np.array(base, dtype=np.float64))
+
+    def _applied_to(self, base: Floats) -> QuoteMatrix:
         values = np.repeat(base[:, None], self._end - self._begin, axis=1)
         for group in sorted(self._shifts.values(), key=lambda group: group.place):
             group.apply(values)
@@ -176,11 +196,17 @@ class QuoteBlock:
         names = tuple(name for name, moved in zip(self._row_of, is_moved.tolist(), strict=True) if moved)
         return QuoteMatrix(names, base[is_moved], values[is_moved])
 
+    def _is_number(self, name: str) -> bool:
+        if isinstance(self._quotes.get(name), float):
+            return True
+        self._no_numbers.add(name)
+        return False
+
     def _rows(self, names: tuple[str, ...]) -> Ints:
         """Rows of those names that are numbers."""
         rows = self._rows_of_names.get(names)
         if rows is None:
-            found = [self._row(name) for name in names if isinstance(self._quotes.get(name), float)]
+            found = [self._row(name) for name in names if self._is_number(name)]
             rows = self._rows_of_names[names] = np.array(found, dtype=np.int64)
         return rows
 
@@ -202,7 +228,7 @@ class QuoteBlock:
 
     def _leaders(self, names: tuple[str, ...], but: set[str] | None = None) -> list[tuple[int, Ints]]:
         """(place among the rows of *names*, rows of what follows it), of those that have followers."""
-        numbers = [name for name in names if isinstance(self._quotes.get(name), float)]
+        numbers = [name for name in names if self._is_number(name)]
         found = []
         for place, name in enumerate(numbers):
             followers = tuple(f for f in self._followers.get(name, ()) if but is None or f not in but)

@@ -20,6 +20,7 @@ Target = Literal[
     "equity",
     "commodity",
     "hazard",
+    "security",
     "inflation",
     "fx_volatility",
     "equity_volatility",
@@ -34,6 +35,7 @@ Target = Literal[
     "hazard_rate",
 ]
 
+SIZES = ("shift_bps", "shift_relative", "shift_absolute", "shift_factor")
 CURVE_TARGETS = ("zero_rate", "hazard_rate")
 """Targets that are no quotes: curves as they stand after calibration."""
 
@@ -77,14 +79,9 @@ class Shift(Record, frozen=True, kw_only=True):
     moneyness_until: float | Unset = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        size_count = (
-            (self.shift_bps is not None)
-            + (self.shift_relative is not None)
-            + (self.shift_absolute is not None)
-            + (self.shift_factor is not msgspec.UNSET)
-        )
-        if size_count != 1:
-            raise self._refused(f"must have one size, got {size_count}")
+        sizes = [name for name in SIZES if getattr(self, name) not in (None, msgspec.UNSET)]
+        if len(sizes) != 1:
+            raise self._refused(f"must have one size of {', '.join(SIZES)}, got {' and '.join(sizes) or 'none'}")
         if self.is_narrow:
             self._check_bounds()
         if self.target == "risk_class" and self.name not in RISK_CLASSES and not any(c in "*?[" for c in self.name):

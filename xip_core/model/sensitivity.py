@@ -20,6 +20,7 @@ What moves, and what stands still::
     hazard_rate      the average hazard rate up to a day, -ln(survival) / t; factors stand still.         bp
     par_credit       the CDS quotes a hazard curve is built from; quotes stand still.                     bp
     inflation        zero-coupon and year-on-year swap rates; quotes stand still.                         bp
+    security_spread  the spread a security's flows are discounted by beside its reference curve.          bp
     fx_points        FX forward points a curve is built from; every other quote stands still.             point
     vega             quoted volatilities (of smiles by delta those at the money); quotes stand still.
                      vol_point where they are lognormal, bp where they are normal, or percent of the volatility

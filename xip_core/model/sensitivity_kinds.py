@@ -18,6 +18,7 @@ Kind = Literal[
     "equity",
     "commodity",
     "fx_points",
+    "security_spread",
 ]
 Unit = Literal["bp", "percent", "vol_point", "point"]
 Scheme = Literal["central", "forward"]
@@ -28,7 +29,7 @@ FACTOR_KINDS = ("zero_rate", "hazard_rate", "fx", "equity")
 """Kinds that move factors of the market vector; the others move quotes."""
 
 UNITS: dict[Kind, tuple[Unit, ...]] = {
-    **dict.fromkeys(("zero_rate", "par_rate", "hazard_rate", "par_credit", "inflation"), ("bp",)),
+    **dict.fromkeys(("zero_rate", "par_rate", "hazard_rate", "par_credit", "inflation", "security_spread"), ("bp",)),
     "vega": ("vol_point", "bp", "percent"),
     **dict.fromkeys(("fx", "equity", "commodity"), ("percent",)),
     "fx_points": ("point",),
@@ -48,6 +49,7 @@ OBJECT_KINDS: dict[Kind, tuple[str, ...]] = {
     "equity": ("equity",),
     "commodity": ("commodity",),
     "fx_points": ("curve",),
+    "security_spread": ("security",),
 }  # fmt: skip
 
 ROLES: dict[Kind, frozenset[str]] = {
@@ -57,12 +59,14 @@ ROLES: dict[Kind, frozenset[str]] = {
     "vega": frozenset({"volatility"}),
     "commodity": frozenset({"spot", "price"}),
     "fx_points": frozenset({"points"}),
+    "security_spread": frozenset({"spread"}),
 }
 """Which quotes of an object are moved (`market_objects.QuoteUse`)."""
 
 RISK_CLASSES = {
     "curve": "rates",
     "hazard": "credit",
+    "security": "credit",
     "inflation": "inflation",
     "year_on_year": "inflation",
     "fx": "fx",

@@ -68,6 +68,9 @@ def _labelled(snapshot: Snapshot) -> Iterator[tuple[str, Iterator[Named]]]:
         yield f"commodity/{commodity.name}", _of_pillars(commodity.forwards)
     for hazard in snapshot.hazards:
         yield f"hazard/{hazard.name}", _of_pillars(hazard.contracts or hazard.hazard_rates)
+    for security in snapshot.known_securities:
+        if not isinstance(security.spread_quote, msgspec.UnsetType):
+            yield f"security/{security.name}", iter([(security.spread_quote, Label("spread"))])
     for price_index in snapshot.inflations:
         yield f"inflation/{price_index.name}", _of_pillars(price_index.swaps)
     for yearly in snapshot.year_on_years:

@@ -5,7 +5,7 @@
     vega name=cap_volatility/* across=0.01,0.03 volatilities of caps, all expiries together, at two strikes
     fx gamma                                    FX spots
 
-Short names: par, zero, hazard, cs01 (par_credit), points (fx_points).
+Short names: par, zero, hazard, cs01 (par_credit), points (fx_points), spread (security_spread).
 Words: name, tenors, across, unit, bump, scheme; gamma, recalibrate.
 """
 
@@ -24,6 +24,7 @@ SHORT_KINDS = {
     "hazard": "hazard_rate",
     "cs01": "par_credit",
     "points": "fx_points",
+    "spread": "security_spread",
 }
 FLAGS = {"gamma": "is_gamma", "recalibrate": "is_recalibrated"}
 LISTS = ("tenors", "across")

@@ -29,9 +29,17 @@ from xip_core.model.market import IsdaModel, Snapshot
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
-from xip_core.pricing.calibrate_again import KnownBase, KnownBlock, changed_quotes, known_blocks_of, reached_since
+from xip_core.pricing.calibrate_again import (
+    KnownBase,
+    KnownBlock,
+    changed_quotes,
+    known_blocks_of,
+    reached_since,
+    shifted_quotes,
+)
+from xip_core.pricing.calibrate_failures import PartialFailure, encode_failures
 from xip_core.pricing.calibrate_inflation import InflationBuilder
-from xip_core.pricing.calibrate_versions import BlockVersions
+from xip_core.pricing.calibrate_versions import BlockVersions, of_columns
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
@@ -57,33 +65,6 @@ GIVEN_SEGMENTS = (instruments.DiscountFactors, instruments.ZeroSpreads, instrume
 """Quotes of a curve that are its factors but for a formula; nothing is solved for."""
 
 
-class PartialFailure(Failure, frozen=True):
-    """Some factors of an object are NaN, the others stand: nodes of a surface."""
-
-
-class CalibrationFailure(msgspec.Struct, frozen=True):
-    """An object without numbers in one scenario; the JSON of the `failures` column.
-
-    Attributes:
-        is_partial: only some of its factors are NaN; a cell that came out finite is none the worse.
-    """
-
-    scenario: int
-    market_object: str
-    reason: int
-    message: str
-    is_partial: bool = False
-
-
-_failures_encoder = msgspec.json.Encoder()
-_failures_decoder = msgspec.json.Decoder(tuple[CalibrationFailure, ...])
-
-
-def decode_failures(column: npt.NDArray[np.uint8]) -> tuple[CalibrationFailure, ...]:
-    """The `failures` column of a calibrate tile."""
-    return _failures_decoder.decode(column.tobytes())
-
-
 def calibrate_tile(
     snapshot: Snapshot,
     layout: SnapshotLayout,
@@ -102,18 +83,15 @@ def calibrate_tile(
     Returns:
         `market` f8 (F, S), `dv01_shift` f8 (F,) and `failures` u1 as in docs/tile-outputs.md.
     """
-    if not 0 <= scenario_begin < scenario_end <= len(scenarios.scenarios):
-        raise ValueError(
-            f"scenarios must be a range in [0, {len(scenarios.scenarios)}), got [{scenario_begin}, {scenario_end})"
-        )
-    calibrator = calibrator_of(snapshot, layout)
-    scenario_market = calibrator.scenario_market
-    block = (scenarios, scenario_begin, scenario_end, risk_classes)
-    changed, blocks = scenario_market.quote_matrix(*block), known_blocks_of(layout)
+    count = len(scenarios.scenarios)
+    if not 0 <= scenario_begin < scenario_end <= count:
+        raise ValueError(f"scenarios must be a range in [0, {count}), got [{scenario_begin}, {scenario_end})")
+    calibrator, blocks = calibrator_of(snapshot, layout), known_blocks_of(layout)
+    scenario_market, block = calibrator.scenario_market, (scenarios, scenario_begin, scenario_end, risk_classes)
     known = blocks.find(*block)
+    shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
-    kept = KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures)
-    blocks.keep(kept, scenario_begin, scenario_end, risk_classes)
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures, shifts), *block[1:])
     shift_curves(layout, market, scenario_market.object_shifts(*block))
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
@@ -122,12 +100,7 @@ def calibration_columns(
     calibrator: Calibrator, market: Floats, failures: Mapping[tuple[str, int], Failure], begin: int
 ) -> Columns:
     """The columns of a tile whose first scenario is *begin*."""
-    listed = [
-        CalibrationFailure(begin + column, name, int(found.reason), found.message, isinstance(found, PartialFailure))
-        for (name, column), found in failures.items()
-    ]
-    encoded = np.frombuffer(_failures_encoder.encode(listed), dtype=np.uint8)
-    return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encoded}
+    return {"market": market, "dv01_shift": calibrator.dv01_shift, "failures": encode_failures(failures, begin)}
 
 
 CALIBRATORS_KEPT_MAX = 8
@@ -330,19 +303,21 @@ class ObjectBuilder:
                 sign = -1.0 if self._is_foreign_base[short_name] else 1.0
                 return sign * log_(spots), failures
             case "equity":
-                built = self._equity(short_name, market[:, columns], quotes)
+                built = self._equity(short_name, of_columns(market, columns), quotes)
                 amounts = functools.partial(quote_matrix, quotes, must_be="not negative")
-                return add_dividends(self._layout, short_name, market[:, columns], built, amounts)
+                return add_dividends(self._layout, short_name, of_columns(market, columns), built, amounts)
             case "commodity":
                 commodity = self._commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
+            case "security":
+                return quote_matrix(quotes, [use.quote for use in self._layout.objects[name].quotes])
             case "hazard":
                 return self._hazard(short_name, market, quotes, columns)
             case "inflation" | "year_on_year":
-                return self._inflation.build(kind, short_name, market[:, columns], quotes)
+                return self._inflation.build(kind, short_name, of_columns(market, columns), quotes)
             case _:
-                return self._volatility(name, market[:, columns], quotes)
+                return self._volatility(name, of_columns(market, columns), quotes)
 
     def _curve(
         self, slot: CurveSlot, market: Floats, quotes: Sequence[Quotes], columns: Ints
@@ -448,7 +423,7 @@ class ObjectBuilder:
         if definition.hazard_rates:
             return 0.0 - np.cumsum(values * np.diff(years, axis=0, prepend=0.0), axis=0), failures
         if isinstance(definition.isda, IsdaModel):
-            knots, failures = solve_isda(self._layout, definition, market[:, columns], values, failures)
+            knots, failures = solve_isda(self._layout, definition, of_columns(market, columns), values, failures)
             return knots, {**rising_survival(knots, names, values, years), **failures}
         system = self.system_of(f"hazard/{name}")
         assert system is not None, definition

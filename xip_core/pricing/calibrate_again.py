@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from xip_core.errors import Failure
 from xip_core.model.scenario import QuoteMatrix, ScenarioMarket, ScenarioSet
+from xip_core.model.scenario_matrix import QuoteBlock
 from xip_core.pricing.market_layout import SnapshotLayout
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +36,7 @@ class KnownBlock(msgspec.Struct, frozen=True):
         scenarios: kept, so that no other set is taken for it.
         market: (F, S), before curves are shifted.
         failures: by (object, column), in the order of the objects.
+        shifts: what made *changed*, to be applied to other quotes.
     """
 
     scenarios: ScenarioSet
@@ -42,6 +44,7 @@ class KnownBlock(msgspec.Struct, frozen=True):
     changed: QuoteMatrix
     market: Floats
     failures: Failures
+    shifts: QuoteBlock | None = None
 
 
 class KnownBase(msgspec.Struct, frozen=True):
@@ -100,11 +103,35 @@ def reached_since(
     return market.reached_by(names)
 
 
+def shifted_quotes(
+    known: KnownBlock | None, quotes: Mapping[str, float | str], make: Callable[[], QuoteBlock]
+) -> tuple[QuoteBlock, QuoteMatrix]:
+    """The shifts of a block and what they make of *quotes*: those of *known* where they mean the same quotes here."""
+    if known is not None and known.shifts is not None:
+        changed = known.shifts.matrix_of(quotes)
+        if changed is not None:
+            return known.shifts, changed
+    shifts = make()
+    return shifts, shifts.matrix()
+
+
 def changed_quotes(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> set[str]:
-    """Names with another value, or in one of the snapshots alone."""
-    changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
-    return changed | (before.keys() - after.keys())
+    """Names with another value, or in one of the snapshots alone. Mappings of snapshots do not change."""
+    global _last_compared
+    known_before, known_after, names = _last_compared
+    if known_before is not before or known_after is not after:
+        changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
+        names = frozenset(changed | (before.keys() - after.keys()))
+        _last_compared = before, after, names
+    return set(names)
+
+
+_last_compared: tuple[Mapping[str, float | str], Mapping[str, float | str], frozenset[str]] = {}, {}, frozenset()
+"""Every block of a tick is held against the same two snapshots."""
 
 
 def _is_same(before: float | str | None, after: float | str) -> bool:
-    return before is after or (type(before) is type(after) and repr(before) == repr(after))
+    """Equal to the bit; two NaN are. Equal numbers but zeros have equal bits."""
+    if before is after or (type(before) is type(after) and before == after and after):
+        return True
+    return type(before) is type(after) and repr(before) == repr(after)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.kernels import tile_cells
 from xip_core.model.scenario import QuoteMatrix
 from xip_core.pricing.market_layout import SnapshotLayout
 
@@ -56,23 +57,13 @@ class BlockVersions:
             self._known[name] = self._base
             return self._base
         keys = np.concatenate((self._bits[rows][:, touched], *(keys[None, touched] for keys in parents)))
-        first, version_of = _distinct(keys)
+        first, version_of = tile_cells.versions(keys.view(np.float64), None, np.arange(len(keys)))
         versions = np.full(len(is_touched), -1, dtype=np.int64)
         versions[touched] = version_of
         known = self._known[name] = Versions(touched[first], versions)
         return known
 
 
-def _distinct(keys: Ints) -> tuple[list[int], list[int]]:
-    """Of the columns of (n, T): where each distinct one stands first, and for each column which of those it is."""
-    width = keys.itemsize * len(keys)
-    encoded = np.ascontiguousarray(keys.T).tobytes()
-    seen: dict[bytes, int] = {}
-    first: list[int] = []
-    number_of = []
-    for column in range(keys.shape[1]):
-        number = seen.setdefault(encoded[column * width : (column + 1) * width], len(first))
-        if number == len(first):
-            first.append(column)
-        number_of.append(number)
-    return first, number_of
+def of_columns(market: npt.NDArray[np.float64], columns: Ints) -> npt.NDArray[np.float64]:
+    """The market of some columns, which ascend: itself where they are all. Not to be changed."""
+    return market if len(columns) == market.shape[1] else market[:, columns]

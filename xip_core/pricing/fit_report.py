@@ -23,7 +23,8 @@ import numpy.typing as npt
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.model.dates import date_of
 from xip_core.model.market import Snapshot, usable_quote
-from xip_core.pricing.calibrate import Calibrator, PartialFailure, calibrator_of
+from xip_core.pricing.calibrate import Calibrator, calibrator_of
+from xip_core.pricing.calibrate_failures import PartialFailure
 from xip_core.pricing.market_layout import SnapshotLayout
 
 Floats = npt.NDArray[np.float64]

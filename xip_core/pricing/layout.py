@@ -59,6 +59,20 @@ def ref_arrays(points: Sequence[Refs]) -> RefArrays:
     return RefArrays(sizes, pairs[::2].astype(np.int64), pairs[1::2])
 
 
+class CubicRef(msgspec.Struct, frozen=True):
+    """A volatility between two rows of a surface that a cubic joins in time; see pricing.cubic_volatilities.
+
+    Attributes:
+        rows: the volatility on the row before, left, right and after; () where there is no row.
+        widths_years: between those rows; 0 where there is no row.
+        share: of the way from left to right; below 0 or above 1 where the outer cubics go on.
+    """
+
+    rows: tuple[Refs, Refs, Refs, Refs]
+    widths_years: tuple[float, float, float]
+    share: float
+
+
 class VolatilityRef(msgspec.Struct, frozen=True):
     """How a volatility follows from factors.
 
@@ -67,12 +81,14 @@ class VolatilityRef(msgspec.Struct, frozen=True):
         is_total_variance: the dot product is sigma^2 * t (lognormal surfaces); otherwise it is the volatility itself.
         is_normal: a normal (Bachelier) volatility in rate units per sqrt(year); otherwise lognormal.
         time_years: of the expiry on the surface's clock (Act/365F).
+        cubic: what gives the volatility instead of the refs, whose factors say what it depends on; None elsewhere.
     """
 
     refs: Refs
     is_total_variance: bool
     is_normal: bool
     time_years: float
+    cubic: CubicRef | None = None
 
 
 class SmileSlice(msgspec.Struct, frozen=True):
@@ -157,6 +173,9 @@ class MarketLayout(Protocol):
 
     def security_recovery(self, name: str) -> float | None:
         """Recovery rate of a security, None where the market knows none."""
+
+    def bond_curve(self, reference: str, security: str) -> str:
+        """Name of the curve that discounts a security: its reference, or a name for that and the security's spread."""
 
     def isda_model(self, name: str) -> IsdaModel | None:
         """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""

@@ -11,6 +11,7 @@ Implements `pricing.layout.MarketLayout`. Factors follow each other object by ob
                         of cash dividends log S less those up to each ex date, which then stands for log S
     commodity           forward price at each pillar, linear in time, flat outside
     hazard              log survival probability at each pillar
+    security            its spread over the reference curve
     inflation           log growth of the price index from the base month to each later one
     year_on_year        growth over a year at the base month and the month of each swap, linear in time
     lognormal term vol  total variance sigma^2 t at each expiry, linear in time from 0, flat volatility outside
@@ -95,6 +96,8 @@ class SnapshotLayout:
         self.dividends: dict[str, PillarSlot] = {}
         self.commodities: dict[str, PillarSlot] = {}
         self.hazards: dict[str, PillarSlot] = {}
+        self.securities: dict[str, int] = {}  # their spreads
+        self._spread_curves: dict[str, tuple[str, int]] = {}  # reference curve and spread, by `bond_curve`
         self.inflations: dict[str, InflationSlot] = {}
         self.year_on_years: dict[str, YearOnYearSlot] = {}
         self.terms: dict[str, VolatilityTerm] = {}
@@ -157,6 +160,8 @@ class SnapshotLayout:
                 hazard = next(hazard for hazard in snapshot.hazards if hazard.name == short_name)
                 knots = hazard_knot_days(hazard, self.as_of_day)
                 self.hazards[short_name] = PillarSlot(self._take(name, len(knots)), knots)
+            case "security":
+                self.securities[short_name] = self._take(name, 1)
             case "inflation":
                 price_index = next(item for item in snapshot.inflations if item.name == short_name)
                 self.inflations[short_name] = inflation_slot(price_index, self.as_of_day, begin)
@@ -248,6 +253,12 @@ class SnapshotLayout:
         known = self._discounts.get((curve, day))
         if known is not None:
             return known
+        if curve in self._spread_curves:
+            reference, factor = self._spread_curves[curve]
+            years = max((day - self.as_of_day) / YEAR_DAYS, 0.0)
+            refs = combine_refs((1.0, self.log_discount_of_day(reference, day)), (-years, ((factor, 1.0),)))
+            self._discounts[(curve, day)] = refs
+            return refs
         slot = self.curves.get(curve)
         if slot is None:
             raise self._absent(f"curve/{curve}")
@@ -264,6 +275,8 @@ class SnapshotLayout:
 
     def log_discounts(self, curve: str, days: DayNumbers) -> RefArrays:
         """`log_discount` of many day numbers at once."""
+        if curve in self._spread_curves:
+            return ref_arrays([self.log_discount_of_day(curve, day) for day in days.tolist()])
         slot = self.curves.get(curve)
         if slot is None:
             raise self._absent(f"curve/{curve}")
@@ -295,9 +308,17 @@ class SnapshotLayout:
 
     def security_recovery(self, name: str) -> float | None:
         """Recovery rate of a security, None where the market knows none."""
-        listed = self._snapshot.securities
-        known = () if isinstance(listed, msgspec.UnsetType) else listed
-        return next((security.recovery_rate for security in known if security.name == name), None)
+        known = next((item.recovery_rate for item in self._snapshot.known_securities if item.name == name), None)
+        return None if isinstance(known, msgspec.UnsetType) else known
+
+    def bond_curve(self, reference: str, security: str) -> str:
+        """Name of the curve that discounts a security: its reference, or a name for that and the security's spread."""
+        factor = self.securities.get(security)
+        if factor is None:
+            return reference
+        name = f"{reference}+security/{security}"
+        self._spread_curves[name] = (reference, factor)
+        return name
 
     def isda_model(self, name: str) -> IsdaModel | None:
         """Set where a hazard curve is one of the ISDA standard model; None where it is one of mid-points."""

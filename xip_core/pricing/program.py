@@ -46,6 +46,7 @@ Columns of a resolve tile of R rows, T terms, O options, Q quotients. A term lis
                                   options settled on the par-yield annuity: sum of amount * exp(weight * log(1 + F))
     cash_discount_ptr, ..         per such option, the exponent in front of that sum
     smile_option i4, ..           slices of the smiles of options that have one (pricing.smile_values)
+    cubic_option i4, ..           options between rows of a surface that cubics join (pricing.cubic_volatilities)
     average_option i4 (A), average_ptr i4 (A + 1)
                                   options on an average (pricing.averages) and their prices to come
     average_weight, average_time f8; average_forward_ptr, ..; average_variance_ptr, ..
@@ -65,6 +66,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.pricing.cubic_volatilities import CubicItem
 from xip_core.pricing.layout import RefArrays, SmileRef
 from xip_core.pricing.program_bermudan import BermudanItem, bermudan_columns
 from xip_core.pricing.program_defaults import DefaultItem, default_columns
@@ -253,6 +255,7 @@ class OptionItem(msgspec.Struct, frozen=True):
             of its own discount factor; None elsewhere.
         smile: what gives the volatility instead of the point, whose factors say what it depends on; None elsewhere.
         average: prices to come of an option on an average; None elsewhere.
+        cubic: likewise of an option between rows of a surface that a cubic joins in time; None elsewhere.
     """
 
     amount: float
@@ -268,6 +271,7 @@ class OptionItem(msgspec.Struct, frozen=True):
     cash_discount: Uses = ()
     smile: SmileRef | None = None
     average: list[Observation] | None = None
+    cubic: CubicItem | None = None
 
 
 class QuotientItem(msgspec.Struct, frozen=True):
@@ -340,6 +344,8 @@ class RowParts(msgspec.Struct):
             uses.update(option.volatility, option.cash_discount)
             for price in option.average or ():
                 uses.update(price.forward, price.variance)
+            if option.cubic is not None:
+                uses.update(*option.cubic.points)
         for default in self.defaults:
             uses.update(default.begin, default.end)
         return uses

@@ -1,4 +1,4 @@
-"""The parts of a row program that few rows have: chains, and of options the par-yield annuities, smiles and averages.
+"""The parts of a row program that few rows have: chains; of options par-yield annuities, smiles, cubics and averages.
 
 Their columns are described at the head of `pricing.program`. A tile has them whatever rows it has, mostly empty.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xip_core.pricing.cubic_volatilities import cubic_columns
 from xip_core.pricing.smile_values import smile_columns
 from xip_core.pricing.tile import Columns
 
@@ -37,6 +38,7 @@ def rare_option_columns(options: Sequence[tuple[int, OptionItem]], points: Point
     """What some options have beside a forward, a discount and a volatility; *options* with their place in the tile."""
     columns = _cash_columns(options, points)
     columns |= smile_columns([(index, option.smile) for index, option in options if option.smile is not None])
+    columns |= cubic_columns([(index, option.cubic) for index, option in options if option.cubic is not None], points)
     return columns | _average_columns(options, points)
 
 

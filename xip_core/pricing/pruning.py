@@ -23,11 +23,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from xip_core.kernels import tile_cells
 from xip_core.pricing.program import Floats
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.value import row_values
-
-Flags = npt.NDArray[np.bool_]
 
 _NOT_OF_THE_MARKET = "cash_factor"
 """The one list of factors that are places in another matrix (program.py)."""
@@ -37,11 +36,13 @@ class PrunedValues(msgspec.Struct, frozen=True):
     """PVs of the rows of a tile.
 
     Attributes:
-        values: float64 (R, 1 + S) with the base in front, or (R, S) where the scenarios begin with the base.
+        values: float64 (R, S).
+        base: float64 (R, 1).
         pruned_count: scenarios among the S that were copied, from the base or from their like.
     """
 
     values: Floats
+    base: Floats
     pruned_count: int
 
 
@@ -56,18 +57,6 @@ def used_factors(columns: Columns, factor_count: int) -> npt.NDArray[np.int64]:
         begins = columns["smile_begin"][columns["smile_width"] == width]
         is_used[begins[:, None] + np.arange(width)] = True
     return np.flatnonzero(is_used)
-
-
-def differing_scenarios(market: Floats, base: Floats, factors: npt.NDArray[np.int64]) -> Flags:
-    """
-    Whether each scenario differs from the base in any of *factors*, in any bit; (S,).
-
-    Args:
-        market: float64 (F, S). base: float64 (F, 1).
-    """
-    own, of_base = np.ascontiguousarray(market).view(np.int64), np.ascontiguousarray(base).view(np.int64)
-    differs: Flags = (own[factors] != of_base[factors]).any(axis=0)
-    return differs
 
 
 def rows_at_base(columns: Columns, base: Floats) -> Columns:
@@ -97,35 +86,16 @@ def pruned_values(
     """
     at_base = at_base or rows_at_base(columns, base)
     factors, of_base = at_base["factors"], at_base["values"]
-    differs = differing_scenarios(market, base, factors)
-    chosen = np.flatnonzero(differs)
-    kept, same_as = distinct_scenarios(market[factors[:, None], chosen])
-    if len(kept) == len(differs):
+    kept, version_of = tile_cells.versions(market, base, factors)
+    if len(kept) == len(version_of):
         found = row_values(columns, market)
     else:
-        found = np.repeat(of_base, len(differs), axis=1)
-        if len(chosen):
-            found[:, chosen] = row_values(columns, _only(market, factors, chosen[kept]))[:, same_as]
-    pruned_count = len(differs) - len(kept) - has_base  # the base is nobody's copy
-    return PrunedValues(found if has_base else np.concatenate((of_base, found), axis=1), int(pruned_count))
-
-
-def distinct_scenarios(seen: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """
-    Scenarios that differ in any bit from all before them, and for each scenario the place of its like among these.
-
-    Args:
-        seen: float64 (used factors, S).
-    """
-    places: dict[bytes, int] = {}
-    kept: list[int] = []
-    same_as: list[int] = []
-    for at, column in enumerate(np.ascontiguousarray(seen.T)):
-        place = places.setdefault(column.tobytes(), len(places))
-        if place == len(kept):
-            kept.append(at)
-        same_as.append(place)
-    return np.array(kept, dtype=np.int64), np.array(same_as, dtype=np.int64)
+        found = np.repeat(of_base, len(version_of), axis=1)
+        differing = np.flatnonzero(version_of >= 0)
+        if len(differing):
+            found[:, differing] = row_values(columns, _only(market, factors, kept))[:, version_of[differing]]
+    pruned_count = len(version_of) - len(kept) - has_base  # the base is nobody's copy
+    return PrunedValues(found, of_base, int(pruned_count))
 
 
 def _only(market: Floats, factors: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Floats:

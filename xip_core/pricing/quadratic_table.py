@@ -12,7 +12,7 @@ from xip_core.pricing.tile import Columns
 from xip_core.risk.delta_gamma import check_covariance
 from xip_core.risk.ladder import combine
 from xip_core.risk.measures import Floats
-from xip_core.risk.quadratic import quadratic_ladder, quadratic_var
+from xip_core.risk.quadratic import quadratic_ladder, quadratic_vars
 
 
 def quadratic_columns(expansion: Expansion, covariance: Covariance, pnl: Floats, aggregate: Aggregate) -> Columns:
@@ -33,9 +33,7 @@ def quadratic_columns(expansion: Expansion, covariance: Covariance, pnl: Floats,
     values = combine(expansion, pnl)
     numbers = np.empty((len(values), 5))
     is_outside = np.zeros(len(values), "u1")
-    for row, of_row in enumerate(values):
-        poll()
-        found = quadratic_var(*ladder.coefficients(of_row), root, aggregate)
+    for row, found in enumerate(quadratic_vars(ladder, values, root, aggregate, poll)):
         moments = found.moments
         numbers[row] = (
             found.var, moments.mean, np.sqrt(moments.variance), moments.skewness, moments.excess_kurtosis,

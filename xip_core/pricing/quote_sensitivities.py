@@ -12,7 +12,8 @@ forward curve to cross-currency curve to hazard curve to caplet volatilities. Al
     SABR and SVI smiles                                                               implicit function
     FX points                                                                         and their quotient with the spot
     given rates, spreads, discount factors, hazard rates, FX and equity spots,
-    equity forwards and dividend yields, commodity prices, volatilities               formula
+    equity forwards and dividend yields, commodity prices, volatilities, securities'
+    spreads                                                                           formula
     any other kind of object: inflation curves, ISDA hazard curves                    central differences of that object
                                                                                       alone, chained like the others
 
@@ -210,6 +211,7 @@ class _Writer:
             "fx": self._fx,
             "equity": self._equity,
             "commodity": self._identity,
+            "security": self._identity,
             "hazard": self._hazard,
             **dict.fromkeys(volatilities, self._volatility),
         }

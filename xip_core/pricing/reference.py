@@ -126,12 +126,40 @@ def _option(columns: Columns, option: int, column: Floats) -> float:
         else:
             moneyness = math.log(strike / forward)
             volatility = math.sqrt(sum(_slice_variance(columns, item, moneyness, column) for item in smiled) / years)
+    joined = np.flatnonzero(columns["cubic_option"] == option)
+    if len(joined):
+        volatility = _cubic(columns, int(joined[0]), column)
     averaged = np.flatnonzero(columns["average_option"] == option)
     if len(averaged) and years > 0.0:
         volatility = math.sqrt(math.log(_second_moment(columns, int(averaged[0]), column)) / years)
     price = bachelier if kind & KIND_NORMAL else black
     sign = 1.0 if columns["option_is_call"][option] else -1.0
     return discount * price(forward, strike, volatility * math.sqrt(years), sign)
+
+
+def _cubic(columns: Columns, item: int, column: Floats) -> float:
+    """Kruger's a + b x + c x^2 + d x^3 of the interval, from its values and second derivatives there."""
+    rows = sparse_of(columns, "cubic_volatility")
+    before, left, right, after = (_dot(rows, 4 * item + place, column) for place in range(4))
+    first, width, last = (float(width) for width in columns["cubic_width"][3 * item : 3 * item + 3])
+    x = float(columns["cubic_share"][item]) * width
+    chord = (right - left) / width
+    slopes = [chord, chord]
+    if first:
+        slopes[0] = _mean_of_chords((left - before) / first, chord)
+    if last:
+        slopes[1] = _mean_of_chords(chord, (after - right) / last)
+    if not first:
+        slopes[0] = chord - (slopes[1] - chord) / 2.0
+    if not last:
+        slopes[1] = chord - (slopes[0] - chord) / 2.0
+    at_left = -2.0 * (slopes[1] + 2.0 * slopes[0]) / width + 6.0 * chord / width
+    at_right = 2.0 * (2.0 * slopes[1] + slopes[0]) / width - 6.0 * chord / width
+    return left + slopes[0] * x + at_left * x * x / 2.0 + (at_right - at_left) / (6.0 * width) * x * x * x
+
+
+def _mean_of_chords(first: float, second: float) -> float:
+    return 2.0 / (1.0 / first + 1.0 / second) if first * second > 0.0 else 0.0
 
 
 def _slice_volatility(columns: Columns, item: int, strike: float, forward: float, column: Floats) -> float:

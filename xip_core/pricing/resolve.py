@@ -53,11 +53,9 @@ OPTION_COLUMNS = ("option_", "forward_", "discount_", "volatility_")
 """What the names of the columns begin with that ProgramWriter writes after those of chains and Bermudans."""
 
 
-LINES_PER_STEP = 256
-"""Read between two polls: 0.3 ms of swaps."""
-
-ROWS_PER_STEP = 32
-"""Plain rows between two polls: 200 us of swaps, 20 ms where all of them have thousands of periods."""
+STEP_S = 0.01
+"""Of compiled reading and resolving, between two polls. Steps of a clock and not of rows: a slot that gives up the
+interpreter's lock for a moment loses it for longer."""
 
 
 class RefusedTrade(msgspec.Struct, frozen=True):
@@ -123,13 +121,15 @@ def _resolved(lines: list[bytes], row_of: Callable[[int], trades.Trade | Refused
         return resolve_rows_in_python([row_of(position) for position in range(len(lines))], view)
     market = TileMarket(view)
     program = PlainProgram(view.plain, lines)
-    for begin in range(0, len(lines), LINES_PER_STEP):
+    done = 0
+    while done < len(lines):
         poll()
-        program.read(begin, begin + LINES_PER_STEP)
+        done = program.read(done, STEP_S)
     program.prepare()
-    for begin in range(0, len(lines), ROWS_PER_STEP):
+    done = 0
+    while done < len(lines):
         poll()
-        program.resolve(begin, begin + ROWS_PER_STEP)
+        done = program.resolve(done, STEP_S)
     program.look_up(market)
     smiles = program.look_up_smiles(market)
     failures = _Failures(len(lines))

@@ -2,7 +2,7 @@
 
 Both use the mid-point approximation: a default between two days happens in the middle of them. With discount factors
 D, survival Q and recovery R, over the coupon periods [b, e] still to be paid (b not before the as-of date, nor before
-protection starts)::
+protection starts; D of a bond's reference curve, times exp(-s t) where the market has a spread s of its security)::
 
     bond        sum of coupon D(p) Q(p) + notional D(T) Q(T) + sum of R notional D(mid) (Q(b) - Q(e))
     protection  sum of (1 - R) notional D(mid) (Q(b) - Q(e))
@@ -43,7 +43,7 @@ def resolve_bond(trade: Bond, market: TileMarket) -> RowParts:
         accruals = accruals_of(leg.day_count, leg.schedule, periods.begins, periods.ends)
         periods = msgspec.structs.replace(periods, accruals=np.array(accruals))
     check_not_expired(int(periods.pays[-1]), market)
-    curve = _reference_curve(trade, market)
+    curve = market.layout.bond_curve(_reference_curve(trade, market), trade.security)
     survivals = market.survivals(trade.credit_curve) if trade.credit_curve else None
     discounting = Discounting(curve, market.discounts(curve), market.fx(leg.currency), survivals)
     sign = -1.0 if leg.payer else 1.0

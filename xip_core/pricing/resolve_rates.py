@@ -201,6 +201,7 @@ def add_optionlets(
                 forward=[Term(scale, growth), Term(-scale)],
                 discount=[Term(1.0, paid)],
                 volatility=market.volatility(volatility),
+                cubic=market.cubic(volatility),
             )
         )
 

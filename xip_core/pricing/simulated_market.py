@@ -50,6 +50,7 @@ from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.model.simulation_grid import SimulationGrid
 from xip_core.pricing.arithmetic import RefTable, exp_
 from xip_core.pricing.calibrate import calibrator_of
+from xip_core.pricing.cubic_volatilities import between_rows
 from xip_core.pricing.curves_pillars import add_tenors
 from xip_core.pricing.inflation import base_month_of, month_start
 from xip_core.pricing.layout import Refs, VolatilityRef
@@ -132,6 +133,10 @@ class _Reader:
     def _volatility(self, refs: Sequence[VolatilityRef]) -> Floats:
         """Volatilities, from total variances where they are kept so."""
         values = self._dots([ref.refs for ref in refs])
+        for place, ref in enumerate(refs):
+            if ref.cubic is not None:
+                rows = self._dots(ref.cubic.rows)
+                values[place] = between_rows(rows, np.array(ref.cubic.widths_years), np.array(ref.cubic.share))
         years = np.array([ref.time_years for ref in refs])
         is_variance = np.array([ref.is_total_variance for ref in refs])
         return np.where(is_variance, np.sqrt(values / np.where(is_variance, years, 1.0)), values)
@@ -242,6 +247,7 @@ class _Reader:
             quotes=tuple(pillar.quote for pillar in pillars),
             are_caplets=True,
             interpolation=msgspec.UNSET,
+            extrapolation=msgspec.UNSET,
         )
 
     # ---- inflation --------------------------------------------------------------------------------------------------

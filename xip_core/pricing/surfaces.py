@@ -2,8 +2,9 @@
 
 Lognormal surfaces keep total variance sigma^2 t: it is what adds up in time, and linear interpolation of it is free of
 calendar arbitrage wherever the nodes are. Normal surfaces, and swaption grids of either kind, keep the volatility
-itself, which is how they are quoted and interpolated. Outside the nodes the volatility is flat: in expiry, strike and
-swap length. Fractions of the time axis are fractions of days (Act/365F).
+itself, which is how they are quoted and interpolated. Outside the nodes the volatility is flat, in expiry, strike and
+swap length, but for cap surfaces by spline whose definition extends them. Fractions of the time axis are fractions of
+days (Act/365F).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from xip_core.model.dates import date_of, parse_tenor
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import RateIndex
 from xip_core.pricing.curves_pillars import add_tenors, index_spot_day
-from xip_core.pricing.layout import Refs, VolatilityRef
+from xip_core.pricing.layout import CubicRef, Refs, VolatilityRef
 
 YEAR_DAYS = 365.0
 
@@ -38,6 +39,12 @@ def bracket(knots: Sequence[float], value: float) -> tuple[int, int, float]:
     if right == len(knots):
         return right - 1, right - 1, 0.0
     return right - 1, right, (value - knots[right - 1]) / (knots[right] - knots[right - 1])
+
+
+def interval(knots: Sequence[float], value: float) -> tuple[int, float]:
+    """Left position of the interval that holds *value*, or is the nearest to it, and the way from left to right."""
+    left = min(max(bisect.bisect_left(knots, value) - 1, 0), len(knots) - 2)
+    return left, (value - knots[left]) / (knots[left + 1] - knots[left])
 
 
 def flat_weights(knot_days: Sequence[int], begin: int, day: int) -> Refs:
@@ -90,6 +97,8 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
         columns: ascending; one column that stands for all strikes where it is (0.0,).
         is_total_variance: the nodes hold sigma^2 t.
         has_slopes: after all nodes stand their derivatives to the column; between columns it is Hermite's cubic then.
+        is_cubic: between rows the volatility is Kruger's cubic in time, not linear.
+        extends: outside the nodes the outer cubics go on, in time and over columns with slopes; otherwise it is flat.
     """
 
     begin: int
@@ -98,6 +107,8 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
     is_normal: bool
     is_total_variance: bool
     has_slopes: bool = False
+    is_cubic: bool = False
+    extends: bool = False
 
     @property
     def node_count(self) -> int:
@@ -111,18 +122,40 @@ class VolatilityGrid(msgspec.Struct, frozen=True):
         else:
             rows = flat_weights(self.row_days, 0, day)
         across = self._across(column)
-        refs = tuple(
+        refs = self._refs(rows, across)
+        years = max(day - as_of_day, 0) / YEAR_DAYS
+        is_between = len(rows) > 1 or (self.extends and day not in (self.row_days[0], *self.row_days[-1:]))
+        cubic = self._cubic(day, across) if self.is_cubic and is_between else None
+        return VolatilityRef(refs, self.is_total_variance, self.is_normal, years, cubic)
+
+    def _refs(self, rows: Sequence[tuple[int, float]], across: Sequence[tuple[int, float]]) -> Refs:
+        return tuple(
             (self.begin + row * len(self.columns) + position, row_weight * column_weight)
             for row, row_weight in rows
             for position, column_weight in across
             if row_weight * column_weight != 0.0
         )
-        years = max(day - as_of_day, 0) / YEAR_DAYS
-        return VolatilityRef(refs, self.is_total_variance, self.is_normal, years)
+
+    def _cubic(self, day: int, across: Sequence[tuple[int, float]]) -> CubicRef:
+        """Of a day between two rows, or beyond them."""
+        left, share = interval(self.row_days, day)
+        rows = range(len(self.row_days))
+        before, at_left, at_right, after = (
+            self._refs(((row, 1.0),), across) if row in rows else () for row in range(left - 1, left + 3)
+        )
+        days = self.row_days
+        first, own, last = (
+            (days[row + 1] - days[row]) / YEAR_DAYS if row in rows and row + 1 in rows else 0.0
+            for row in range(left - 1, left + 2)
+        )
+        return CubicRef((before, at_left, at_right, after), (first, own, last), share)
 
     def _across(self, column: float) -> tuple[tuple[int, float], ...]:
         """Positions from the begin of a row, and weights; those of slopes lie a whole grid further."""
         left, right, weight = bracket(self.columns, column)
+        if self.extends and self.has_slopes:
+            left, weight = interval(self.columns, column)
+            right = left + 1
         if left == right:
             return ((left, 1.0),)
         if not self.has_slopes:
@@ -199,7 +232,8 @@ def layout_cap_grid(
         rows = tuple(caplet_days(index, as_of_day, surface.tenors[-1])[0].tolist())
     strikes = check_ascending(name, surface.strikes)
     has_slopes = surface.is_spline and len(strikes) > 1
-    return VolatilityGrid(begin, rows, strikes, surface.is_normal, False, has_slopes)
+    cubics = (has_slopes, surface.is_spline, surface.extends)
+    return VolatilityGrid(begin, rows, strikes, surface.is_normal, False, *cubics)
 
 
 def last_fixing_day(index: RateIndex, as_of_day: int, tenor: str) -> int:

@@ -15,11 +15,13 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from itertools import chain
 
+import msgspec
 import numpy as np
 
 from xip_core.errors import CellError, FailureReason
 from xip_core.model.dates import DayNumbers, date_of, day_number
 from xip_core.model.market_instruments import FxIndex, RateIndex
+from xip_core.pricing.cubic_volatilities import CubicItem
 from xip_core.pricing.inflation import month_start
 from xip_core.pricing.layout import MarketLayout, RefArrays, Refs, SmileRef, VolatilityRef, ref_arrays
 from xip_core.pricing.market_layout import SnapshotLayout
@@ -182,6 +184,14 @@ class TileMarket:
             self._points.append(ref.refs)
             self._objects.append(self.layout.objects_of(ref.refs))
         return (use,)
+
+    def cubic(self, ref: VolatilityRef) -> CubicItem | None:
+        """The points of a volatility between rows that a cubic joins; None where its own point gives it."""
+        if ref.cubic is None:
+            return None
+        rows = [msgspec.structs.replace(ref, refs=refs, cubic=None) for refs in ref.cubic.rows]
+        before, left, right, after = (self.volatility(row) if row.refs else () for row in rows)
+        return CubicItem((before, left, right, after), ref.cubic.widths_years, ref.cubic.share)
 
     def smile(self, ref: SmileRef) -> Uses:
         """The point that stands for a smile: it says which market objects an option needs; its value is not used."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from xip_core.kernels import default_steps, option_rows, terms
+from xip_core.kernels import default_steps, option_rows, terms, tile_cells
 from xip_core.kernels.level import load_module
 from xip_core.pricing.averages import average_volatilities
+from xip_core.pricing.cubic_volatilities import cubic_volatilities
 from xip_core.pricing.layout_slots import YEAR_DAYS
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import (
@@ -235,7 +236,7 @@ def option_sums(columns: Columns, market: Floats) -> Floats:
     )
 
 
-_FROM_OTHER_KERNELS = ("cash_option", "smile_option", "average_option")
+_FROM_OTHER_KERNELS = ("cash_option", "smile_option", "cubic_option", "average_option")
 """Columns of options whose annuity or volatility is more than sums over the market."""
 
 
@@ -251,6 +252,8 @@ def option_inputs(columns: Columns, market: Floats) -> OptionInputs:
     volatility = _volatilities(columns, market)
     if len(columns["smile_option"]):
         apply_smiles(volatility, columns, forward, market)
+    if len(columns["cubic_option"]):
+        volatility[columns["cubic_option"]] = cubic_volatilities(columns, market)
     averaged, slope = columns["average_option"], None
     if len(averaged):
         volatility[averaged], slope = average_volatilities(columns, market)
@@ -355,12 +358,18 @@ def _cash_annuities(columns: Columns, forward: Floats, market: Floats) -> Floats
 
 def _add_quotients(values: Floats, columns: Columns, market: Floats) -> None:
     """Add notional * D * (F - K) * tau / (1 + F * tau) of each FRA to its row."""
-    discount = _exp(sparse_of(columns, "quotient_discount"), market)
-    growth = _exp(sparse_of(columns, "quotient_growth"), market)
-    accrual = columns["quotient_accrual"][:, None]
-    forward = (growth - 1.0) / columns["quotient_index_accrual"][:, None]
-    payoff = (forward - columns["quotient_strike"][:, None]) * accrual / (1.0 + forward * accrual)
-    values[columns["quotient_row"]] += columns["quotient_notional"][:, None] * discount * payoff  # one FRA a row
+    discount, growth = sparse_of(columns, "quotient_discount"), sparse_of(columns, "quotient_growth")
+    tile_cells.add_quotients(
+        values,
+        market,
+        columns["quotient_row"],
+        columns["quotient_notional"],
+        columns["quotient_strike"],
+        columns["quotient_accrual"],
+        columns["quotient_index_accrual"],
+        (discount.ptr, discount.factor, discount.weight),
+        (growth.ptr, growth.factor, growth.weight),
+    )
 
 
 def _chain_sums(columns: Columns, market: Floats) -> Floats:

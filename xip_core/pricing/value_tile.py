@@ -16,6 +16,7 @@ run asked for the numbers of every trade (`Detail`). docs/tile-outputs.md lists 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,11 +24,11 @@ import numpy.typing as npt
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Source
-from xip_core.kernels import terms
+from xip_core.kernels import tile_cells
 from xip_core.model.run_spec import Detail
 from xip_core.pricing.polling import poll
 from xip_core.pricing.program import Floats
-from xip_core.pricing.pruning import pruned_values
+from xip_core.pricing.pruning import PrunedValues, pruned_values
 from xip_core.pricing.resolve import json_value
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileValue
 from xip_core.pricing.value import row_delta, row_gamma, row_theta, row_values, row_vega, spot_values
@@ -46,33 +47,6 @@ class MarketBlock(msgspec.Struct, frozen=True):
     @property
     def has_base(self) -> bool:
         return self.begin == 0
-
-
-class GroupRows:
-    """Rows of a tile by leaf group: which groups occur, and sums over the rows of each, in row order."""
-
-    def __init__(self, groups: npt.NDArray[np.int32]) -> None:
-        self.numbers, counts = np.unique(groups, return_counts=True)
-        self.row_counts = counts.astype(np.int64)
-        self._positions = np.argsort(groups, kind="stable").astype(np.int32)
-        self._pointers = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        self._ones = np.ones(len(groups))
-
-    def sums(self, values: Floats, unused: npt.NDArray[np.bool_] | None) -> Floats:
-        """Sums (g, n) of the rows of (R, n) without those marked in (R, n) or (R,)."""
-        if unused is not None:
-            values = np.where(unused if unused.ndim == 2 else unused[:, None], 0.0, values)
-        kept = np.ascontiguousarray(values)
-        summed: Floats = terms.gather_linear(kept, self._pointers, self._positions, self._ones)
-        return summed
-
-    def counts(self, marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-        """How many rows of each group are marked in (R, n); (g, n)."""
-        if len(self.numbers) == 1:
-            return np.count_nonzero(marked, axis=0, keepdims=True).astype(np.int32)
-        ordered = marked[self._positions]
-        counts: npt.NDArray[np.int32] = np.add.reduceat(ordered, self._pointers[:-1], axis=0, dtype=np.int32)
-        return counts
 
 
 def value_tile(
@@ -97,25 +71,26 @@ def value_tile(
     base_market = np.ascontiguousarray(block.base["market"][:, :1])
     with np.errstate(all="ignore"):  # what is not finite is found and named below
         found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base, at_base)
-        values = found.values
-        measures = _measures(source, resolved, block, base_market, values[:, 0]) if block.has_base else {}
-        cells = CellStatuses(resolved, block, values)
+        measures = _measures(source, resolved, block, base_market, found.base[:, 0]) if block.has_base else {}
+        cells = CellStatuses(resolved, block, found)
         for measure in measures.values():
             cells.refuse_base(~np.isfinite(measure))
-        group_rows = GroupRows(groups)
-        output = _sums(group_rows, values, cells.statuses, block)
+        output = _sums(groups, found, cells, block)
     if block.has_base:
-        failed = cells.statuses[:, 0] != 0
+        failed = cells.of_base != 0
         for name in measures:
             measures[name] = np.where(failed, np.nan, measures[name])
         wanted = [measures[name] for name in source.measures if name != "pv"]
-        output["measure_sum"] = (
-            group_rows.sums(np.stack(wanted, axis=1), failed) if wanted else np.zeros((len(group_rows.numbers), 0))
-        )
+        if wanted:
+            stacked = np.stack(wanted, axis=1)
+            refused = np.repeat(failed[:, None], len(wanted), axis=1)
+            output["measure_sum"] = tile_cells.group_sums(groups, stacked, refused=refused)[3]
+        else:
+            output["measure_sum"] = np.zeros((len(output["group"]), 0))
     travels = source.detail is Detail.ALL or (source.detail is Detail.BASE and block.has_base)
     return TileValue(
         output=output,
-        detail=_detail(source, rows, block, *cells.of_block(values), measures) if travels else {},
+        detail=_detail(source, rows, block, *cells.of_block(), measures) if travels else {},
         cell_count=len(rows) * source.cells_of_row(block.begin, block.end),
         quarantine=tuple(cells.quarantine(rows)),
         pruned_cells=len(rows) * found.pruned_count,
@@ -157,37 +132,73 @@ def _measures(source: Source, resolved: Columns, block: MarketBlock, base_market
 
 
 class CellStatuses:
-    """Statuses of base and block, (R, 1 + S) with the base in front, or (R, S) where the block holds the base."""
+    """Statuses of base and block. Nearly all tiles have a number everywhere: statuses are made where one has not."""
 
-    def __init__(self, resolved: Columns, block: MarketBlock, values: Floats) -> None:
-        self._resolved, self._block = resolved, block
+    def __init__(self, resolved: Columns, block: MarketBlock, found: PrunedValues) -> None:
+        self._resolved, self._block, self._found = resolved, block, found
         self._failures: dict[tuple[int, int], str] = {}
-        self.statuses: Statuses = (~np.isfinite(values)).view(np.uint8) * np.uint8(FailureReason.NUMERICAL)
-        for calibrated in (block.calibrated,) if block.has_base else (block.base, block.calibrated):
-            self._apply_calibration(calibrated)
+        self._row_messages: dict[int, str] = {}
+        self._statuses: Statuses | None = None
         unresolved = resolved["row_status"] != 0
-        self.statuses[unresolved] = resolved["row_status"][unresolved, None]
+        read = (block.calibrated,) if block.has_base else (block.base, block.calibrated)
+        failures = [failure for calibrated in read for failure in json_value(calibrated["failures"])]
+        is_finite = tile_cells.all_finite(found.values) and tile_cells.all_finite(found.base)
+        if is_finite and not failures and not unresolved.any():
+            return
+        statuses = self.statuses
+        self._apply_calibration(statuses, failures)
+        statuses[unresolved] = resolved["row_status"][unresolved, None]
         listed: list[tuple[int, int, str]] = json_value(resolved["failures"])
         self._row_messages = {position: message for position, _, message in listed}
 
+    @property
+    def statuses(self) -> Statuses:
+        """(R, 1 + S) with the base in front, or (R, S) where the block holds the base."""
+        if self._statuses is None:
+            found = self._found
+            values = found.values if self._block.has_base else np.concatenate((found.base, found.values), axis=1)
+            self._statuses = (~np.isfinite(values)).view(np.uint8) * np.uint8(FailureReason.NUMERICAL)
+        return self._statuses
+
+    @property
+    def refused(self) -> npt.NDArray[np.bool_] | None:
+        """(R, S), cells of the block that have no number, or whose base has none; None where there is no such cell."""
+        if self._statuses is None or not self._statuses.any():
+            return None
+        refused: npt.NDArray[np.bool_] = (self._own(self._statuses) != 0) | (self._statuses[:, :1] != 0)
+        return refused
+
+    @property
+    def of_base(self) -> Statuses:
+        """(R,)."""
+        if self._statuses is None:
+            return np.zeros(len(self._found.values), dtype=np.uint8)
+        return self._statuses[:, 0]
+
     def refuse_base(self, rows: npt.NDArray[np.bool_]) -> None:
         """Rows whose base lacks a measure have no number there."""
-        base = self.statuses[:, 0]
-        base[rows & (base == 0)] = FailureReason.NUMERICAL
+        if rows.any():
+            base = self.statuses[:, 0]
+            base[rows & (base == 0)] = FailureReason.NUMERICAL
 
-    def of_block(self, values: Floats) -> tuple[Floats, Statuses]:
+    def of_block(self) -> tuple[Floats, Statuses]:
         """PVs, NaN where there is none, and statuses of the block's own scenarios."""
-        own = slice(0 if self._block.has_base else 1, None)
-        statuses = np.ascontiguousarray(self.statuses[:, own])
-        return np.where(statuses == 0, values[:, own], np.nan), statuses
+        values = self._found.values
+        if self._statuses is None:
+            return values, np.zeros(values.shape, dtype=np.uint8)
+        statuses = np.ascontiguousarray(self._own(self._statuses))
+        return np.where(statuses == 0, values, np.nan), statuses
+
+    def _own(self, statuses: Statuses) -> Statuses:
+        return statuses[:, 0 if self._block.has_base else 1 :]
 
     def quarantine(self, rows: npt.NDArray[np.int32]) -> Iterator[QuarantinedCells]:
         """Runs of scenarios without a number, row by row."""
-        if not self.statuses.any():
+        if self._statuses is None or not self._statuses.any():
             return
         offset = 0 if self._block.has_base else 1
         ids: list[str] = json_value(self._resolved["trade_ids"])
-        own = self.statuses[:, offset:]
+        own = self._own(self._statuses)
         for position in np.flatnonzero(own.any(axis=1)).tolist():
             poll()
             reasons = own[position].tolist()
@@ -214,9 +225,8 @@ class CellStatuses:
             return self._row_messages[position]
         return self._failures.get((position, column), f"trade {trade_id}: value or measure is not a finite number")
 
-    def _apply_calibration(self, calibrated: Columns) -> None:
+    def _apply_calibration(self, statuses: Statuses, failures: list[dict[str, Any]]) -> None:
         """Mark the cells whose row needs an object that failed in their scenario."""
-        failures = json_value(calibrated["failures"])
         if not failures:
             return
         names: list[str] = json_value(self._resolved["object_names"])
@@ -227,10 +237,10 @@ class CellStatuses:
             if column is None or failure["market_object"] not in names:
                 continue
             for position in self._rows_that_need(names.index(failure["market_object"])):
-                if failure["is_partial"] and self.statuses[position, column] == 0:
+                if failure["is_partial"] and statuses[position, column] == 0:
                     continue  # of a surface some nodes failed, and this cell stands on others
                 if (position, column) not in self._failures:
-                    self.statuses[position, column] = failure["reason"]
+                    statuses[position, column] = failure["reason"]
                     self._failures[position, column] = f"trade {ids[position]}: {failure['message']}"
 
     def _column(self, scenario: int) -> int | None:
@@ -244,23 +254,14 @@ class CellStatuses:
         return found
 
 
-def _sums(group_rows: GroupRows, values: Floats, statuses: Statuses, block: MarketBlock) -> Columns:
+def _sums(groups: npt.NDArray[np.int32], found: PrunedValues, cells: CellStatuses, block: MarketBlock) -> Columns:
     """Sums over rows that have a number in the base and in the scenario."""
-    own = slice(0 if block.has_base else 1, None)
-    unused = None
-    if statuses.any():
-        unused = (statuses[:, own] != 0) | (statuses[:, :1] != 0)
-        rows_used = group_rows.counts(~unused)
-    else:
-        rows_used = np.repeat(group_rows.row_counts[:, None].astype(np.int32), block.end - block.begin, axis=1)
-    sums: Columns = {
-        "group": group_rows.numbers.astype(np.int32),
-        "rows_expected": group_rows.row_counts,
-        "rows_used": rows_used,
-        "pnl_sum": group_rows.sums(values[:, own] - values[:, :1], unused),
-    }
+    base, refused = np.ascontiguousarray(found.base[:, 0]), cells.refused
+    numbers, row_counts, rows_used, pnl_sum = tile_cells.group_sums(groups, found.values, base, refused)
+    sums: Columns = {"group": numbers, "rows_expected": row_counts, "rows_used": rows_used, "pnl_sum": pnl_sum}
     if block.has_base:
-        sums["pv_sum"] = group_rows.sums(values[:, :1], None if unused is None else unused[:, :1])[:, 0]
+        of_base = None if refused is None else np.ascontiguousarray(refused[:, :1])
+        sums["pv_sum"] = tile_cells.group_sums(groups, found.base, refused=of_base)[3][:, 0]
     return sums
 
 
@@ -270,11 +271,11 @@ def _given_up(
     """Every cell without a number, because an input tile was given up."""
     row_count, scenario_count = len(rows), block.end - block.begin
     reason = int(FailureReason.EVALUATION_FAILED)
-    group_rows = GroupRows(groups)
-    group_count = len(group_rows.numbers)
+    numbers, row_counts, _, _ = tile_cells.group_sums(groups, np.empty((row_count, 0)))
+    group_count = len(numbers)
     sums: Columns = {
-        "group": group_rows.numbers.astype(np.int32),
-        "rows_expected": group_rows.row_counts,
+        "group": numbers,
+        "rows_expected": row_counts,
         "rows_used": np.zeros((group_count, scenario_count), np.int32),
         "pnl_sum": np.zeros((group_count, scenario_count)),
     }

@@ -6,7 +6,7 @@ type, spots and volatilities are "Relative" (percent) or "Absolute" (basis point
 Forward or Central. Gamma is asked for everywhere, as ORE reports it. Objects the market does not have are left out, as
 ORE's sets name whole universes.
 
-What has no counterpart is in `Sensitivities.unread` by its name: security spreads, base correlations, CDS volatilities.
+What has no counterpart is in `Sensitivities.unread` by its name: base correlations, CDS volatilities.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ _GROUPS = (
     _Group("SwaptionVolatilities", "ccy", "vega", "swaption_volatility/{}", "bp", "ShiftExpiries", "ShiftTerms"),
     _Group("CapFloorVolatilities", "ccy", "vega", "cap_volatility/{}", "bp", "ShiftExpiries", "ShiftStrikes"),
     _Group("CreditCurves", "name", "hazard_rate", "hazard/{}"),
+    _Group("SecuritySpreads", "security", "security_spread", "security/{}", tenors=""),
     _Group("EquitySpots", "equity", "equity", "equity/{}", tenors=""),
     _Group("EquityVolatilities", "equity", "vega", "equity_volatility/{}", "vol_point", "ShiftExpiries"),
     _Group("ZeroInflationIndexCurves", "index", "inflation", "inflation/{}"),

@@ -2,6 +2,7 @@
 
     DiscountCurves, IndexCurves, YieldCurves    zero rates by tenor; Absolute or Relative
     FxSpots, EquitySpots                        spots, which take what is quoted relative to them along
+    SecuritySpreads                             spreads of securities; Absolute or Relative
     FxVolatilities, EquityVolatilities          volatilities by expiry
     CapFloorVolatilities                        likewise, the same at every strike
     SwaptionVolatilities                        by expiry and length; a Shift without either is for the rest
@@ -85,6 +86,7 @@ class _StressTest:
             "SurvivalProbabilities": self._survival,
             "FxSpots": self._fx_spot,
             "EquitySpots": self._equity_spot,
+            "SecuritySpreads": self._security_spread,
             "FxVolatilities": self._fx_volatility,
             "EquityVolatilities": self._equity_volatility,
             "SwaptionVolatilities": self._swaption_volatility,
@@ -155,6 +157,14 @@ class _StressTest:
             base = self._market.quotes.get(equity.spot_quote)
             if equity.name == entry.get("equity") and isinstance(base, float) and base != 0.0:
                 self._add("quote", "factor", equity.spot_quote, "", self._factor(entry, base))
+                return True
+        return False
+
+    def _security_spread(self, entry: Element) -> bool:
+        for security in self._market.known_securities:
+            if security.name == entry.get("security") and isinstance(security.spread_quote, str):
+                size = self._number(entry, entry.findtext("ShiftSize"))
+                self._add("quote", self._kind(entry), security.spread_quote, "", size)
                 return True
         return False
 

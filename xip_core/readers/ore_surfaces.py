@@ -103,9 +103,17 @@ class SurfaceReader:
         )
 
     def security(self, name: str, config: str) -> Security | None:
-        """None where no recovery rate of its own is quoted."""
-        recovery = self._quotes.get(text_of(self._find("Securities/Security", config), "RecoveryRateQuote"))
-        return Security(name=name, recovery_rate=recovery) if isinstance(recovery, float) else None
+        """None where neither a recovery rate nor a spread of its own is quoted."""
+        element = self._find("Securities/Security", config)
+        spread = text_of(element, "SpreadQuote")
+        recovery = self._quotes.get(text_of(element, "RecoveryRateQuote"))
+        if not isinstance(recovery, float) and spread not in self._quotes:
+            return None
+        return Security(
+            name=name,
+            recovery_rate=recovery if isinstance(recovery, float) else msgspec.UNSET,
+            spread_quote=spread if spread in self._quotes else msgspec.UNSET,
+        )
 
     def fx_volatility(self, config: str, foreign: str, domestic: str) -> FxVolatility:
         element = self._find("FXVolatilities/FXVolatility", config)
@@ -179,6 +187,7 @@ class SurfaceReader:
         if index is None or text_of(element, "VolatilityType") != "Normal":
             return None
         tenors, strikes = _listed(element, "Tenors"), _listed(element, "Strikes")
+        is_spline = text_of(element, "InterpolationMethod") != "Bilinear"
         stem = f"CAPFLOOR/RATE_NVOL/{currency}"
         return CapVolatility(
             index=index.name,
@@ -187,7 +196,8 @@ class SurfaceReader:
             strikes=tuple(float(strike) for strike in strikes),
             quotes=tuple(f"{stem}/{tenor}/{index.tenor}/0/0/{strike}" for tenor in tenors for strike in strikes),
             calendar=text_of(element, "Calendar"),
-            interpolation=msgspec.UNSET if text_of(element, "InterpolationMethod") == "Bilinear" else "spline",
+            interpolation="spline" if is_spline else msgspec.UNSET,
+            extrapolation="cubic" if is_spline and text_of(element, "Extrapolation") == "Linear" else msgspec.UNSET,
         )
 
 

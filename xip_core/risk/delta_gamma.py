@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import msgspec
@@ -159,21 +159,50 @@ def simulated_pnl(
     Raises:
         ArgumentError: TOO_MANY_FACTORS.
     """
-    if len(delta) > monte_carlo.DIMENSION_COUNT_MAX:
-        sentence = f"at most {monte_carlo.DIMENSION_COUNT_MAX} factors can be simulated, got {len(delta)}"
+    found: Floats = simulated_pnls([(delta, gamma)], root, path_count, seed)[0]
+    return found + theta
+
+
+def simulated_pnls(
+    coefficients: Sequence[tuple[Floats, Floats]],
+    root: Floats,
+    path_count: int,
+    seed: int = 1,
+    between: Callable[[], None] = lambda: None,
+) -> Floats:
+    """
+    P&Ls of several books over the same paths, which cost more than their P&Ls: float64 (books, path_count).
+
+    Args:
+        coefficients: delta and gamma of each, as of `cumulants_of`.
+        between: called before each block of paths; may raise to stop.
+
+    Raises:
+        ArgumentError: TOO_MANY_FACTORS, Sobol's directions end at 1,024.
+    """
+    factor_count = len(root)
+    if factor_count > monte_carlo.DIMENSION_COUNT_MAX:
+        sentence = f"at most {monte_carlo.DIMENSION_COUNT_MAX} factors can be simulated, got {factor_count}"
         raise ArgumentError("TOO_MANY_FACTORS", sentence)
-    pnl = np.empty(path_count)
+    pnl = np.empty((len(coefficients), path_count))
     for begin in range(0, path_count, PATHS_PER_BLOCK):
+        between()
         count = min(PATHS_PER_BLOCK, path_count - begin)
-        moves = monte_carlo.normals(seed, begin, count, len(delta), factor=root)
-        total = np.full(count, theta)
-        for factor in range(len(delta)):
-            pull = np.full(count, delta[factor])
-            for other in np.flatnonzero(gamma[factor]).tolist():
-                pull += 0.5 * gamma[factor, other] * moves[:, other]
-            total += moves[:, factor] * pull
-        pnl[begin : begin + count] = total
+        moves = np.ascontiguousarray(monte_carlo.normals(seed, begin, count, factor_count, factor=root).T)
+        for book, (delta, gamma) in enumerate(coefficients):
+            pnl[book, begin : begin + count] = _pnl_of(moves, delta, gamma)
     return pnl
+
+
+def _pnl_of(moves: Floats, delta: Floats, gamma: Floats) -> Floats:
+    """Of moves (F, paths), added in the order of factors; what is 0 is left out."""
+    total = np.zeros(moves.shape[1])
+    for factor in np.flatnonzero((delta != 0.0) | gamma.any(axis=1)).tolist():
+        pull = np.full(moves.shape[1], delta[factor])
+        for other in np.flatnonzero(gamma[factor]).tolist():
+            pull += 0.5 * gamma[factor, other] * moves[other]
+        total += moves[factor] * pull
+    return total
 
 
 def normal_var(moments: Cumulants, q: float) -> float:

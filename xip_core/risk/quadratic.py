@@ -18,6 +18,7 @@ The first three are the Open Source Risk Engine's Cornish-Fisher, DeltaGammaNorm
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -26,11 +27,14 @@ from xip_core.errors import ArgumentError, RequestError
 from xip_core.model.aggregates import PATH_COUNT_DEFAULT, QUADRATIC_METHODS, Aggregate
 from xip_core.model.covariance import factor_name
 from xip_core.model.sensitivity import Expansion
-from xip_core.risk.delta_gamma import Cumulants, cornish_fisher_var, cumulants_of, normal_var, simulated_pnl
+from xip_core.risk.delta_gamma import Cumulants, cornish_fisher_var, cumulants_of, normal_var, simulated_pnls
 from xip_core.risk.measures import Floats, value_at_risk
 
 SEED = 1
 """Of simulated paths: equal runs give equal numbers."""
+
+HELD_COUNT_MAX = 1 << 24
+"""Simulated P&Ls, and entries of Gammas, held at once: 134 MB each; for further groups the paths are drawn again."""
 
 _SAME_MOVES = (("zero_rate", "par_rate"), ("hazard_rate", "par_credit"))
 """Two ladders of one curve: each sees all of its risk, so both would count it twice."""
@@ -87,26 +91,50 @@ def quadratic_ladder(expansion: Expansion, method: str) -> QuadraticLadder:
     return QuadraticLadder(tuple(deltas[number] for number in range(len(expansion.bumps))), tuple(gammas))
 
 
-def quadratic_var(delta: Floats, gamma: Floats, root: Floats, aggregate: Aggregate) -> QuadraticVar:
+def quadratic_vars(
+    ladder: QuadraticLadder,
+    values: Floats,
+    root: Floats,
+    aggregate: Aggregate,
+    between: Callable[[], None] = lambda: None,
+) -> list[QuadraticVar]:
     """
-    VaR of one quadratic P&L.
+    VaR of the quadratic P&Ls of several groups.
 
     Args:
-        delta: (F,). gamma: (F, F), symmetric.
+        values: (K, N) sensitivities of each group.
         root: (F, F), of `delta_gamma.check_covariance`.
         aggregate: its q, method and count.
+        between: called between steps of at most some seconds; may raise to stop.
 
     Raises:
         ArgumentError: TOO_FEW_SCENARIOS, fewer paths than the quantile takes.
     """
+    found = []
+    for of_group in values:
+        between()
+        found.append(_by_moments(*ladder.coefficients(of_group), root, aggregate))
+    if aggregate.method != "monte_carlo":
+        return found
+    path_count = aggregate.count or PATH_COUNT_DEFAULT
+    groups = max(1, HELD_COUNT_MAX // max(path_count, len(root) ** 2))
+    for begin in range(0, len(found), groups):
+        coefficients = [ladder.coefficients(of_group) for of_group in values[begin : begin + groups]]
+        pnl = simulated_pnls(coefficients, root, path_count, SEED, between)
+        for at, var in enumerate(value_at_risk(pnl, aggregate.q).tolist(), begin):
+            found[at] = QuadraticVar(var, found[at].moments)
+    return found
+
+
+def _by_moments(delta: Floats, gamma: Floats, root: Floats, aggregate: Aggregate) -> QuadraticVar:
+    """Of monte_carlo the moments alone."""
     method = aggregate.method or QUADRATIC_METHODS[0]
     moments = cumulants_of(delta, np.zeros(gamma.shape) if method == "delta" else gamma, root)
     match method:
         case "delta" | "delta_gamma_normal":
             return QuadraticVar(normal_var(moments, aggregate.q), moments)
         case "monte_carlo":
-            pnl = simulated_pnl(delta, gamma, root, aggregate.count or PATH_COUNT_DEFAULT, SEED)
-            return QuadraticVar(float(value_at_risk(pnl[None, :], aggregate.q)[0]), moments)
+            return QuadraticVar(math.nan, moments)
     try:
         return QuadraticVar(cornish_fisher_var(moments, aggregate.q), moments)
     except ArgumentError as error:

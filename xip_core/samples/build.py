@@ -65,7 +65,10 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def with_plain_caps(market: Snapshot) -> Snapshot:
     """Caplet volatilities at the quoted caps alone: 12 nodes a strike, not 79 and their slopes; a small sample."""
-    plain = (msgspec.structs.replace(cap, interpolation=msgspec.UNSET) for cap in market.cap_volatilities)
+    plain = (
+        msgspec.structs.replace(cap, interpolation=msgspec.UNSET, extrapolation=msgspec.UNSET)
+        for cap in market.cap_volatilities
+    )
     return msgspec.structs.replace(market, cap_volatilities=tuple(plain))
 
 

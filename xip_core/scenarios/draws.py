@@ -130,8 +130,8 @@ def _root(correlation: Floats, count: int) -> Floats:
     matrix = np.asarray(correlation, dtype=np.float64)
     if matrix.shape != (count, count):
         raise _bad(f"must be ({count}, {count}) for {count} factors, got {matrix.shape}")
-    if not np.isfinite(matrix).all() or np.abs(matrix).max() > 1.0:
-        raise _bad("must have entries from -1 to 1")
+    for row, column in np.argwhere(~(np.abs(matrix) <= 1.0)).tolist():
+        raise _bad(f"must have entries from -1 to 1, got {matrix[row, column]} at ({row}, {column})")
     if (np.diag(matrix) != 1.0).any() or not np.array_equal(matrix, matrix.T):
         row, column = np.argwhere((matrix != matrix.T) | (np.eye(count, dtype=bool) & (matrix != 1.0)))[0].tolist()
         raise _bad(f"must be symmetric with 1 on its diagonal, it is not at ({row}, {column})")

@@ -190,7 +190,7 @@ def _ends_by_row(days: Ints, horizon: Horizon) -> Ints:
         first = int(far[0])
         raise _bad(
             f"two rows must be at most {horizon.gap_days_max} days apart, got {date_of(int(days[first]))} and "
-            f"{date_of(int(days[first + 1]))}; {len(far)} such gaps"
+            f"{date_of(int(days[first + 1]))}; {_counted(len(far), 'such gap')}, which \"skip\" leaves out"
         )
     rows = np.arange(len(days))
     ends = np.where(rows + horizon.days < len(days), rows + horizon.days, -1)
@@ -211,7 +211,7 @@ def _ends_by_calendar(days: Ints, horizon: Horizon) -> Ints:
         if len(absent):
             raise _bad(
                 f"every business day of {horizon.calendar} must have a row, got none for {date_of(int(absent[0]))}; "
-                f"{len(absent)} such days"
+                f"{_counted(len(absent), 'such day')}, which \"skip\" leaves out"
             )
     later = business.advance(days, horizon.days)
     places = np.minimum(np.searchsorted(days, later), len(days) - 1)
@@ -273,7 +273,8 @@ def _refuse_missing(history: History, pairs: Ints, is_there: npt.NDArray[np.bool
     first, last = pairs[pair].tolist()
     date = history.dates[first if not np.isfinite(history.values[first, column]) else last]
     when = f"{date} or before" if missing == "previous" else f"{date}"
-    raise _bad(f"quote {history.names[column]} must have a number on {when}, got none; {len(lost)} such returns")
+    more = _counted(len(lost), "such return")
+    raise _bad(f"quote {history.names[column]} must have a number on {when}, got none; {more}")
 
 
 def _refuse_not_positive(history: History, pairs: Ints, rows: list[int], begins: Floats, ends: Floats) -> None:
@@ -294,6 +295,10 @@ def _power(ratio: Floats, exponent: float) -> Floats:
     elementary.apply("log_", (flat,), logs, status)
     elementary.apply("exp_", (exponent * logs,), powers, status)
     return powers.reshape(ratio.shape)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _has_twins(names: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ class NodeTimes:
     """What is added up of one node.
 
     Attributes:
-        begin_s, end_s: scheduler clock; first lease and last tile.
+        begin_s, end_s: scheduler clock; first lease, or the first that was adopted, and last tile.
         slow_ns: a tile that took longer is among the slowest.
         slowest: (elapsed_ns, tile, worker), longest first.
         count_before: tiles done when the accounting began.
@@ -190,7 +190,7 @@ def _node_added(node: NodeAccount, before: NodeAccount) -> NodeAccount:
     slowest = sorted((*before.slowest, *node.slowest), key=lambda slow: (-slow.elapsed_s, slow.tile))
     return NodeAccount(
         node_id=node.node_id,
-        begin_s=before.begin_s if before.tiles_timed else node.begin_s,
+        begin_s=before.begin_s if before.tiles_timed or before.begin_s else node.begin_s,
         end_s=max(before.end_s, node.end_s),
         tiles_timed=before.tiles_timed + node.tiles_timed,
         elapsed_s=before.elapsed_s + node.elapsed_s,

@@ -109,12 +109,12 @@ class _RowTiles:
             if wanted and node.rows_per_tile and node.scenarios_per_tile:
                 for position, row in enumerate(node.row_numbers):
                     if row in wanted:
-                        self._places.setdefault(row, []).append((node, position))
+                        self._places.setdefault(row, []).append((node, node.block_of_row(position)))
 
     def tiles(self, row: int, scenario_begin: int, scenario_end: int) -> Iterable[tuple[int, int]]:
         """(node id, tile) of the cells of *row* under scenarios [scenario_begin, scenario_end)."""
-        for node, position in self._places.get(row, ()):
-            first = position // node.rows_per_tile * node.scenario_block_count
+        for node, row_block in self._places.get(row, ()):
+            first = row_block * node.scenario_block_count
             per_tile = node.scenarios_per_tile
             for block in range(scenario_begin // per_tile, (scenario_end - 1) // per_tile + 1):
                 yield node.node_id, first + block

@@ -119,6 +119,8 @@ def _adopt(
     state.open_lease(lease)
     state.renew(lease, now_s)
     run.epoch_last = max(run.epoch_last, held.epoch)
+    if node.times.begin_s is None:
+        node.times.begin_s = now_s
     state.counters.leases_adopted += 1
     return True
 

@@ -123,6 +123,10 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
             blocks = await self._store.outputs(
                 request.run_id, request.node_id, tile, request.tile_end, READ_SIZE_LIMIT_BYTES
             )
+            if request.packs and len(blocks) > 1:
+                yield blob_pb2.DownloadOutputsResponse(tile=tile, blocks=blocks)
+                tile += len(blocks)
+                continue
             for block in blocks:
                 pieces = list(convert.chunks(block))
                 for position, piece in enumerate(pieces, start=1):

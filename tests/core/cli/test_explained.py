@@ -8,10 +8,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from xip_core.cli.explained import Cost, Explained, costs_by, critical_path, explained, kernel_costs, slowest_tiles
+from xip_core.cli.explained import (
+    Cost,
+    Explained,
+    costs_by,
+    critical_path,
+    explained,
+    kernel_costs,
+    slowest_tiles,
+    with_names,
+)
+from xip_core.cli.screen_explain import print_explained, print_reuse
 from xip_core.errors import RequestError
 from xip_core.graph.plan import Groups, InputRef, Node, NodeKind, Plan
-from xip_core.model.account import Explanation, NodeAccount, RunAccount, SlowTile, WorkerTraffic
+from xip_core.model.account import Explanation, NodeAccount, NodeReuse, Reuse, RunAccount, SlowTile, WorkerTraffic
 from xip_core.model.result import NodeProgress, Run, RunState
 
 ROWS = np.arange(4, dtype="<i4").tobytes()
@@ -50,6 +60,7 @@ NODES = (
     NodeAccount(3, 3.5, 4.0, 1, 0.5, 0.25, 0.0),
 )
 ACCOUNT = RunAccount(0.1, 3.5, 4.0, 1, 2, NODES, (WorkerTraffic("w1", (("market", 100, 1),)),))
+A_WORKER = WorkerTraffic("w1", (("market", 100, 1), ("plan", 20, 1)))
 BY_ID = {node.node_id: node for node in NODES}
 
 
@@ -140,6 +151,15 @@ def test_slowest_tiles_name_their_rows() -> None:
     assert [(slow.node, slow.tile, slow.rows) for slow in slowest] == [("resolve", 1, (2, 3)), ("value", 0, (0, 1))]
 
 
+def test_slowest_trades_share_the_time_of_their_tiles_and_have_names() -> None:
+    found = explained(Explanation(a_run()), a_plan(), ACCOUNT)
+    (slow,) = found.slowest_trades  # of value nodes alone: what a trade costs, not what reading it does
+    assert (slow.node, slow.trade_s, slow.tiles_seen, slow.tile_count) == ("value", 0.375, 1, 1)
+    assert (slow.rows, slow.row_count, slow.trades) == ((0, 1), 2, ())
+    named = with_names(found, {1: "SWAP"})
+    assert named.slowest_trades[0].trades == ("", "SWAP")
+
+
 def test_shares_and_margins_of_a_final_run() -> None:
     found = explained(Explanation(a_run(deadline_after_s=5.0)), a_plan(), ACCOUNT)
     assert (found.wall_s, found.queue_s, found.tail_s) == (4.25, 0.1, 0.5)
@@ -158,3 +178,43 @@ def test_a_live_run_says_how_late_it_will_be() -> None:
 def test_an_account_of_a_part_says_so() -> None:
     part = RunAccount(nodes=(NodeAccount(0, tiles_timed=1), *NODES[1:]))
     assert not explained(Explanation(a_run()), a_plan(), part).is_whole
+
+
+def test_explain_prints_every_figure_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    account = msgspec.structs.replace(ACCOUNT, planned_s=0.5, away_s=2.0, traffic=(A_WORKER,))
+    nodes = tuple(NodeAccount(node.node_id) if node.node_id == 0 else node for node in account.nodes)
+    run = a_run(deadline_after_s=5.0)
+    found = explained(Explanation(run), a_plan(), msgspec.structs.replace(account, nodes=nodes))
+    print_explained(with_names(found, {0: "BOND", 1: "SWAP"}))
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "run r1 completed after 4.25 s, deadline after 5s: 750.0 ms to spare",
+        "for 2.00 s nobody handed out work",
+        "2 tiles computed just before a restart of the scheduler are in no time below",
+        "planning 500.0 ms",
+        "end of the run 250.0 ms 4.25 s",
+        "all 4.75 s",
+        "BOND, SWAP 375.0 ms 1 of 1 value",
+        "w1 market 100 1 w1 plan 20 1 w1 all 120 2",
+    ):
+        assert words in said, said
+
+
+def test_a_run_that_shares_nothing_with_the_one_most_like_it_says_so_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    why = (("rows changed", 1), ("scenarios changed", 3))
+    nodes = tuple(NodeReuse(node_id, f"n{node_id}", "value", 4, 0, why) for node_id in range(9))
+    print_reuse(Reuse("r0", nodes=nodes))
+    said = " ".join(capsys.readouterr().out.split())
+    assert said == "nothing taken over of the run most like it, r0: scenarios changed (27), rows changed (9)"
+
+
+def test_of_many_nodes_those_with_most_tiles_to_compute_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = tuple(NodeReuse(n, f"node {n}", "value", 40, 40 - n, (("rows changed", n),)) for n in range(20))
+    print_reuse(Reuse("r0", is_named=True, nodes=nodes))
+    said = capsys.readouterr().out
+    assert said.index("node 19") < said.index("node 8")
+    assert "node 7 " not in said
+    assert "and 7 more nodes" in said
+    assert "76%" in said

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import datetime as dt
 import io
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.core.small_market import a_snapshot
 from xip_core.cli.graph_run import TablesOutcome
 from xip_core.cli.inputs import RunInputs
 from xip_core.cli.ladders import print_crif, print_ladders_csv, wanted_ladders
+from xip_core.cli.progress import RunProgress
 from xip_core.cli.summary import AggregateLines
-from xip_core.cli.theta_run import LaddersOutcome, theta_graph
+from xip_core.cli.theta_run import LaddersOutcome, fetch_ladders, theta_graph
+from xip_core.client.tables import AggregateTable
 from xip_core.errors import RequestError
+from xip_core.graph.plan import Node, NodeKind, Plan, Source
 from xip_core.model.aggregates import Aggregate
 from xip_core.model.market import decode_snapshot, encode_snapshot
 from xip_core.model.result import Run, RunState
+from xip_core.model.scenario import base_only, encode_scenarios
 from xip_core.model.sensitivity import (
     CrossGamma,
     Ladder,
@@ -132,6 +139,55 @@ def test_theta_says_its_name_its_currency_and_its_day(capsys: pytest.CaptureFixt
     theta_outcome().print("csv")
     (line,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (line["measure"], line["bucket"], line["unit"], line["value"]) == ("theta", "2016-02-08", "day", "-12.5")
+
+
+class FinishedRun:
+    """A client of one run of two days, or of one day twice."""
+
+    def __init__(self, names: tuple[str, str]) -> None:
+        days = ("2016-02-05", "2016-02-08")
+        sources = tuple(
+            Source(market_digest=f"market {day}", scenarios_digest="base", as_of=day, base_currency="EUR", name=name)
+            for name, day in zip(names, days, strict=True)
+        )
+        asked = Aggregate(measure="sum", name="theta")
+        node = Node(0, "theta", NodeKind.AGGREGATE, "aggregate", "1", 1, 0.0, aggregate=asked)
+        self.blobs = {
+            "plan": Plan((node,), 0, sources=sources).encode(),
+            "base": encode_scenarios(base_only()),
+            "market 2016-02-05": encode_snapshot(a_snapshot()),
+        }
+        ones = np.array([1])
+        self.table = AggregateTable(asked, ((),), (), ones, ones, {"pv": np.array([-12.5])})
+
+    async def watch(self, run_id: str) -> AsyncIterator[Run]:
+        yield Run(run_id, "ladders", "", RunState.COMPLETED, plan_digest="plan")
+
+    async def blob(self, digest: str) -> bytes:
+        return self.blobs[digest]
+
+    async def tables(self, run_id: str) -> dict[str, AggregateTable]:
+        return {"theta": self.table}
+
+
+def fetched(client: FinishedRun) -> LaddersOutcome | TablesOutcome:
+    run = Run("run-1", "ladders", "", RunState.RUNNING)
+    with RunProgress(is_quiet=True) as progress:
+        return asyncio.run(fetch_ladders(client, run, progress))  # type: ignore[arg-type] # a fake
+
+
+def test_results_of_a_run_of_two_days_say_theta_as_the_run_did(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = fetched(FinishedRun(("today", "next business day")))
+    assert isinstance(outcome, LaddersOutcome)
+    outcome.print("json")
+    (table,) = json.loads(capsys.readouterr().out)["aggregates"]
+    assert table["rows"] == [
+        {"currency": "EUR", "rolled_to": "2016-02-08", "theta": -12.5, "rows_used": 1, "rows_expected": 1}
+    ]
+
+
+def test_another_graph_that_calls_a_table_theta_is_shown_as_it_is() -> None:
+    assert isinstance(fetched(FinishedRun(("monday", "tuesday"))), TablesOutcome)
 
 
 @pytest.mark.long

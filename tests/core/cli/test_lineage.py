@@ -26,6 +26,14 @@ def test_a_cell_that_is_not_there_is_refused(cell: str) -> None:
         cell_of(cell, IDS, SCENARIOS)
 
 
+@pytest.mark.parametrize(
+    ("cell", "meant"), [("SWAP_1Y", "'SWAP_1Y_EUR'"), ("SWAP_1Y_EUR@EURUSD +20%", r"'EURUSD \+20 %'"), ("x", "of 2$")]
+)
+def test_a_slip_in_a_name_is_answered_with_names_like_it(cell: str, meant: str) -> None:
+    with pytest.raises(RequestError, match=meant):
+        cell_of(cell, ["SWAP_1Y_EUR", "OPTION_ON_ACME"], ["base", "EURUSD +20 %"])
+
+
 def test_behind_a_cell_are_its_own_tiles_the_base_and_the_sums() -> None:
     plan = a_plan(book=a_book_of("swap", 900), scenarios=some_scenarios(70))
     (value,) = (node for node in plan.nodes if node.kind is NodeKind.VALUE)

@@ -56,6 +56,7 @@ def test_table_shows_what_is_not_explained(capsys: pytest.CaptureFixture[str]) -
     text = shown("table", capsys)
     assert "3/4" in text
     assert "not explained: fx: trades with a number: 2 pv begin, 1 pv end" in text
+    assert "interest rate  volatility" in text
 
 
 def test_csv_is_a_line_a_group(capsys: pytest.CaptureFixture[str]) -> None:

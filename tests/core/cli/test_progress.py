@@ -68,6 +68,14 @@ def test_a_plain_line_comes_at_once_when_the_run_has_something_else_to_say(capsy
     ]
 
 
+def test_nobody_is_asked_to_start_the_worker_that_local_has_started(capsys):
+    with RunProgress(is_quiet=False, is_local=True) as shown:
+        shown.show(a_run(cells_done=0, worker_count=0, slot_count=0))
+        assert capsys.readouterr().err == ""
+        shown.show(a_run(cells_done=0, worker_count=1, slot_count=2))
+    assert "2 slots on 1 worker" in capsys.readouterr().err
+
+
 def test_a_quiet_progress_says_nothing_of_it(capsys):
     with RunProgress(is_quiet=True) as shown:
         shown.show(msgspec.structs.replace(a_run(), message="waits for a worker"))

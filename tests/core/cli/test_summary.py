@@ -33,6 +33,15 @@ def test_the_total_adds_asset_classes_and_finds_its_own_extremes():
     assert (total.worst.scenario, total.worst.pnl, total.worst.is_partial) == ("crash", -50.0, True)
 
 
+def test_of_no_trade_there_is_no_number():
+    """Neither a value nor an extreme: a sum of nothing is 0, and 0 would be shown as a value."""
+    columns = reduce_block()
+    columns["rows_used"] = np.zeros_like(columns["rows_used"])
+    for line in asset_class_lines(totals_of(columns), ["base", "rates up", "crash"]):
+        assert all(math.isnan(value) for value in (line.pv, line.delta, line.vega, line.dv01))
+        assert (line.trades_used, line.worst, line.best) == (0, None, None)
+
+
 def test_quarantine_is_told_by_reason_with_the_first_trades():
     cells = [Quarantine(row, 0, 10, f"T{row}", 5, f"no curve {row}") for row in (4, 2, 3, 1)]
     cells += [Quarantine(9, 3, 4, "T9", 8, "not finite"), Quarantine(9, 7, 8, "T9", 8, "not finite")]

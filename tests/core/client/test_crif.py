@@ -76,16 +76,16 @@ def test_a_rate_has_currency_volatility_bucket_vertex_and_sub_curve() -> None:
         (EQUITY, ("Equity", "Risk_Equity", "ACME", "5", "", 7.0)),
         (OIL, ("Commodity", "Risk_Commodity", "Crude oil Americas", "2", "", 7.0)),
         (
-            LadderRow("fx", "vega", "delta", "fx_volatility/EURUSD", "1Y", "percent", 1.0),
-            ("RatesFX", "Risk_FXVol", "EURUSD", "", "1y", 700.0),
+            LadderRow("fx", "vega", "delta", "fx_volatility/EURUSD", "1Y", "vol_point", 1.0),
+            ("RatesFX", "Risk_FXVol", "EURUSD", "", "1y", 7.0),
         ),
         (
-            LadderRow("equity", "vega", "delta", "equity_volatility/ACME", "6M", "percent", 1.0),
-            ("Equity", "Risk_EquityVol", "ACME", "5", "6m", 700.0),
+            LadderRow("equity", "vega", "delta", "equity_volatility/ACME", "6M", "vol_point", 1.0),
+            ("Equity", "Risk_EquityVol", "ACME", "5", "6m", 7.0),
         ),
         (
-            LadderRow("commodity", "vega", "delta", "commodity_volatility/OIL", "1Y/30.0", "percent", 1.0),
-            ("Commodity", "Risk_CommodityVol", "Crude oil Americas", "2", "1y", 700.0),
+            LadderRow("commodity", "vega", "delta", "commodity_volatility/OIL", "1Y/30.0", "vol_point", 1.0),
+            ("Commodity", "Risk_CommodityVol", "Crude oil Americas", "2", "1y", 7.0),
         ),
         (
             LadderRow("rates", "vega", "delta", "swaption_volatility/EUR", "1Y/5Y", "percent", 1.0),
@@ -94,7 +94,7 @@ def test_a_rate_has_currency_volatility_bucket_vertex_and_sub_curve() -> None:
     ],
 )
 def test_each_risk_class_has_its_line(row: LadderRow, expected: tuple[object, ...]) -> None:
-    """Of a volatility: volatility times vega, a hundred times the change for one percent of it."""
+    """Of a volatility of rates: volatility times vega, a hundred times the change for one percent of it."""
     crif = crif_of([a_record(row)], a_snapshot(), "run-1", DESK)
     (line,) = named(crif)
     names = ("ProductClass", "RiskType", "Qualifier", "Bucket", "Label1", "Amount")
@@ -104,7 +104,7 @@ def test_each_risk_class_has_its_line(row: LadderRow, expected: tuple[object, ..
 
 
 def test_names_without_an_entry_go_to_residual_and_commodities_to_other() -> None:
-    vega = LadderRow("equity", "vega", "delta", "equity_volatility/ACME", "6M", "percent", 1.0)
+    vega = LadderRow("equity", "vega", "delta", "equity_volatility/ACME", "6M", "vol_point", 1.0)
     lending = msgspec.structs.replace(RATE, object="curve/LENDING")
     records = [a_record(row) for row in (HAZARD, HAZARD, EQUITY, vega, OIL, lending)]
     crif = crif_of(records, a_snapshot(), "run-1")
@@ -189,16 +189,18 @@ def test_what_crif_has_no_line_for_is_counted_with_its_reason() -> None:
         a_record(msgspec.structs.replace(RATE, measure="gamma")),
         a_record(msgspec.structs.replace(RATE, bucket="parallel")),
         a_record(msgspec.structs.replace(RATE, kind="fx_points", unit="point")),
-        a_record(LadderRow("fx", "vega", "delta", "fx_volatility/EURUSD", "1Y", "vol_point", 1.0)),
+        a_record(LadderRow("fx", "vega", "delta", "fx_volatility/EURUSD", "1Y", "percent", 1.0)),
+        a_record(LadderRow("rates", "vega", "delta", "swaption_volatility/EUR", "1Y/5Y", "bp", 1.0)),
     ]
     crif = crif_of(records, a_snapshot(), "run-1")
-    assert crif.left_out_count == 6
+    assert crif.left_out_count == 7
     assert crif.left_out == {
         "missing numbers": 2,
         "gamma": 1,
         "buckets without a tenor": 1,
         "FX points": 1,
-        "volatilities in other units than percent": 1,
+        "volatilities of fx in other units than vol_point": 1,
+        "volatilities of rates in other units than percent": 1,
     }
     assert [line[0] for line in crif.lines] == ["rates/a"]
 

@@ -123,12 +123,21 @@ def test_touched_objects_are_users_and_all_that_is_built_on_them():
 @pytest.mark.parametrize(
     ("shift", "message"),
     [
-        (Shift(target="curve", name="GBP1D", shift_bps=1.0), "shift of curve 'GBP1D' names nothing in the market"),
+        (
+            Shift(target="curve", name="GBP1D", shift_bps=1.0),
+            "shift of curve 'GBP1D' names nothing in the market: it has EUR1D, .* more",
+        ),
         (
             Shift(target="currency", name="USD", after="30Y", shift_bps=1.0),
-            "shift of currency 'USD' after 30Y until the end names nothing in the market",
+            "shift of currency 'USD' after 30Y until the end names nothing in the market: the name is there, but no",
         ),
-        (Shift(target="quote", name="eur.*", shift_bps=1.0), "shift of quote 'eur.\\*' names nothing"),
+        (
+            Shift(target="quote", name="eur.ois.5y", shift_bps=1.0),
+            "shift of quote 'eur.ois.5y' names nothing in the market: it has ",
+        ),
+        (Shift(target="fx", name="USDEUR", shift_relative=0.1), ".* names nothing in the market: it has EURUSD"),
+        (Shift(target="hazard_rate", name="ACME", shift_bps=1.0), ".* names nothing in the market: it has BANK"),
+        (Shift(target="butterfly", name="*", shift_bps=1.0), ".* in the market: the name is there, but no such quote"),
     ],
 )
 def test_shift_that_names_nothing_is_refused_with_its_scenario(shift, message):
@@ -137,6 +146,12 @@ def test_shift_that_names_nothing_is_refused_with_its_scenario(shift, message):
     with pytest.raises(RequestError, match=f"scenario 1 'odd': {message}") as caught:
         ScenarioMarket(a_snapshot()).check(scenarios)
     assert caught.value.reason == "BAD_SCENARIO"
+
+
+def test_a_target_that_is_none_is_refused_with_those_there_are():
+    content = b'{"scenarios":[{"name":"base"},{"name":"a","shifts":[{"target":"equitty","name":"*","shift_bps":1}]}]}'
+    with pytest.raises(RequestError, match=r"'equitty' .*; a target must be one of .*, equity, "):
+        decode_scenarios(content)
 
 
 def test_shift_of_a_bad_quote_leaves_it_bad():

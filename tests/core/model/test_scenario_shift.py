@@ -160,7 +160,7 @@ def test_every_quote_has_the_class_of_what_is_made_from_it(quote, risk_class):
         ({"target": "fx_volatility", "strike_from": 2.0, "strike_until": 1.0}, "from low to high, got 2.0 to 1.0"),
         ({"target": "zero_rate", "tenor_after": "1Y"}, "must be bounded by maturity alone"),
         ({"target": "risk_class", "name": "WEATHER"}, "must name one of INTEREST_RATE, FX"),
-        ({"target": "fx", "shift_factor": 2.0}, "must have one size, got 2"),
+        ({"target": "fx", "shift_factor": 2.0}, "must have one size of .*, got shift_bps and shift_factor"),
     ],
 )
 def test_shift_that_cannot_be_meant_is_refused(fields, message):

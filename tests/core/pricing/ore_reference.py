@@ -169,6 +169,9 @@ class GivenMarket:
     def recovery_rate(self, name: str) -> float:
         return 0.4
 
+    def bond_curve(self, reference: str, security: str) -> str:
+        return reference
+
     def security_recovery(self, name: str) -> None:
         """The book's curves recover what they say."""
 

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 
 import mpmath as mp
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from xip_core.model.dates import day_number
 from xip_core.model.market import HazardDefinition, Security, decode_snapshot, encode_snapshot
 from xip_core.model.market_instruments import Pillar
 from xip_core.model.quasi_coupons import coupon_periods, icma_fraction
+from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.trade import Schedule, decode_trade, encode_trade
+from xip_core.pricing import calculate, requirements
 from xip_core.pricing.bonds import (
     STREET,
     YieldConvention,
@@ -278,6 +281,38 @@ def test_recovery_is_the_trades_own_then_its_securitys_then_its_curves() -> None
     own = value(a_bond(start, end, security="SEC", recovery_rate=0.4, **fields), snapshot)
     assert of_curve == unknown == own
     assert of_security - of_curve == pytest.approx(1e6 * 0.5 * (1 - math.exp(-0.015 * 5)), rel=0.05)
+
+
+def test_flows_of_a_security_are_discounted_by_its_spread_too() -> None:
+    """Continuous, by days of 365: coupons, repayment and what is recovered, whatever the coupons are."""
+    start, end = dt.date(2024, 1, 15), dt.date(2029, 1, 15)
+    spread = 0.0125
+    securities = (Security(name="SEC", spread_quote="SEC SPREAD"),)
+    snapshot = a_snapshot({"SEC SPREAD": spread}, securities=securities)
+    higher = a_snapshot({"EUR1D": 0.02 + spread})  # the flat curve that discounts, and nothing else here
+    floating = a_floating_leg(schedule=a_schedule(start=dt.date(2024, 3, 15), end=end))
+    for changes in ({}, {"credit_curve": "ACME"}, {"leg": floating}, {"leg": floating, "credit_curve": "ACME"}):
+        bond = a_bond(start, end, security="SEC")
+        bond = msgspec.structs.replace(bond, **changes)
+        found = value(bond, snapshot)
+        assert found == pytest.approx(value(bond, higher), rel=1e-12)
+        assert found < value(bond)
+        assert value(msgspec.structs.replace(bond, security="OTHER"), snapshot) == value(bond)
+
+
+def test_a_spread_is_a_market_object_that_shifts_name_and_trades_need() -> None:
+    start, end = dt.date(2024, 1, 15), dt.date(2029, 1, 15)
+    snapshot = a_snapshot({"SEC SPREAD": 0.01}, securities=(Security(name="SEC", spread_quote="SEC SPREAD"),))
+    bond = a_bond(start, end, security="SEC")
+    up = Scenario(name="up", shifts=(Shift(target="security", name="S*", shift_bps=50),))
+    result = calculate([bond], snapshot, ScenarioSet(scenarios=(Scenario(name="base"), up)))
+    wider = a_snapshot({"SEC SPREAD": 0.015}, securities=snapshot.known_securities)
+    assert result.pv[0, 1] == pytest.approx(value(bond, wider), rel=1e-14)
+    assert requirements([bond], snapshot)[0].market_objects == ("curve/EUR1D", "security/SEC")
+    broken = a_snapshot({"SEC SPREAD": "n/a"}, securities=snapshot.known_securities)
+    failure = calculate([bond, a_bond(start, end, id="other")], broken).failures
+    assert list(failure) == [bond.id]
+    assert "SEC SPREAD must be a finite number" in failure[bond.id].message
 
 
 def test_markets_and_trades_without_the_new_fields_keep_their_bytes() -> None:

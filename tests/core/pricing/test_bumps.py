@@ -17,7 +17,8 @@ from xip_core.model.market_instruments import Pillar
 from xip_core.model.sensitivity import CrossGamma, Expansion, Ladder, SensitivitySet, expand
 from xip_core.model.sensitivity_kinds import Kind
 from xip_core.pricing.bumps import bump_tile
-from xip_core.pricing.calibrate import calibrator_of, decode_failures
+from xip_core.pricing.calibrate import calibrator_of
+from xip_core.pricing.calibrate_failures import decode_failures
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import decode_rows, resolve_rows
 from xip_core.pricing.tile_market import MarketView

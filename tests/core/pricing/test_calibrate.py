@@ -26,7 +26,8 @@ from xip_core.model.market import HazardDefinition, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift, base_only
 from xip_core.pricing.block_quotes import quote_matrix
-from xip_core.pricing.calibrate import CalibrationFailure, calibrate_tile, calibrator_of, decode_failures
+from xip_core.pricing.calibrate import calibrate_tile, calibrator_of
+from xip_core.pricing.calibrate_failures import CalibrationFailure, decode_failures
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.layout import Refs

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from xip_core.model.market import decode_snapshot
-from xip_core.model.scenario import Scenario, ScenarioSet, Shift, decode_scenarios
+from xip_core.model.scenario import Scenario, ScenarioMarket, ScenarioSet, Shift, decode_scenarios
 from xip_core.pricing.calibrate import calibrate_tile, calibrator_of
-from xip_core.pricing.calibrate_again import known_blocks_of, reached_since
+from xip_core.pricing.calibrate_again import changed_quotes, known_blocks_of, reached_since
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.tile import Columns
 from xip_core.samples import load
@@ -51,6 +51,70 @@ def test_a_market_after_a_tick_has_the_bytes_of_one_calibrated_from_nothing(layo
         ticks[chance.choice(names)] = "none"  # a quote that cannot be used, and then can again
     assert_equal_bytes(calibrated(layout, ticks), calibrated(SnapshotLayout(MARKET), ticks))
     assert_equal_bytes(calibrated(layout, {}), calibrated(SnapshotLayout(MARKET), {}))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_shifts_that_no_spot_decides_are_applied_to_the_quotes_of_the_next_market(seed: int) -> None:
+    """Without the shift by moneyness; a quote that is no number any more, and then again, has them read anew."""
+    scenarios, chance = ScenarioSet(scenarios=SCENARIOS.scenarios[:-1]), random.Random(seed)
+    layout = SnapshotLayout(MARKET)
+    names = sorted(name for name, value in MARKET.quotes.items() if isinstance(value, float))
+    spots = [name for name in names if name.startswith(("FX/RATE", "EQUITY/PRICE"))]
+    for number in range(3):
+        ticks: dict[str, float | str] = {
+            name: float(MARKET.quotes[name]) * 1.02 for name in (*chance.sample(names, 3), *chance.sample(spots, 1))
+        }
+        if seed % 2 and number % 2:
+            ticks[chance.choice(spots)] = "none"
+        snapshot = msgspec.structs.replace(MARKET, quotes={**MARKET.quotes, **ticks})
+        ours = calibrate_tile(snapshot, layout, scenarios, 0, COUNT - 1)
+        assert_equal_bytes(ours, calibrate_tile(snapshot, SnapshotLayout(MARKET), scenarios, 0, COUNT - 1))
+
+
+def test_the_same_shifts_of_other_quotes_are_those_of_the_other_market() -> None:
+    scenarios = ScenarioSet(scenarios=SCENARIOS.scenarios[:-1])
+    block = ScenarioMarket(MARKET).quote_block(scenarios, 0, COUNT - 1)
+    name = next(name for name in sorted(MARKET.quotes) if name.startswith("FX/RATE"))
+    for value in (float(MARKET.quotes[name]) * 1.5, 0.0, -0.0, float("nan")):
+        ticked = msgspec.structs.replace(MARKET, quotes={**MARKET.quotes, name: value})
+        ours, theirs = block.matrix_of(ticked.quotes), ScenarioMarket(ticked).quote_matrix(scenarios, 0, COUNT - 1)
+        assert ours is not None
+        assert ours.quotes == theirs.quotes
+        assert (ours.base.tobytes(), ours.values.tobytes()) == (theirs.base.tobytes(), theirs.values.tobytes())
+
+
+def test_shifts_that_may_mean_other_quotes_are_read_anew() -> None:
+    name = next(name for name in sorted(MARKET.quotes) if name.startswith("FX/RATE"))
+    texts = {**MARKET.quotes, name: "none"}
+    scenarios = ScenarioSet(scenarios=SCENARIOS.scenarios[:-1])
+    numbers = ScenarioMarket(MARKET).quote_block(scenarios, 0, COUNT - 1)
+    assert numbers.matrix_of(MARKET.quotes) is not None
+    assert numbers.matrix_of(texts) is None
+    assert numbers.matrix_of({key: value for key, value in MARKET.quotes.items() if key != name}) is None
+    text = ScenarioMarket(msgspec.structs.replace(MARKET, quotes=texts)).quote_block(scenarios, 0, COUNT - 1)
+    assert text.matrix_of(texts) is not None
+    assert text.matrix_of(MARKET.quotes) is None
+    assert ScenarioMarket(MARKET).quote_block(SCENARIOS, 0, COUNT).matrix_of(MARKET.quotes) is None, "by moneyness"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ({"A": 1.0, "B": 2.0}, {"A": 1.0, "B": 3.0}, {"B"}),
+        ({"A": 0.0}, {"A": -0.0}, {"A"}),
+        ({"A": float("nan")}, {"A": float("nan")}, set()),
+        ({"A": 1.0, "B": "x"}, {"A": "1.0", "B": "x"}, {"A"}),
+        ({"A": 1.0, "B": 1.0}, {"B": 1.0, "C": 1.0}, {"A", "C"}),
+    ],
+)
+def test_quotes_that_changed_are_those_with_other_bits(
+    before: dict[str, float | str], after: dict[str, float | str], names: set[str]
+) -> None:
+    for _ in range(2):
+        found = changed_quotes(before, after)
+        assert found == names
+        found.add("what a caller does with it")
+    assert changed_quotes(after, before) == names
 
 
 def test_a_spot_that_moves_a_shift_to_other_strikes_reaches_the_volatilities(layout: SnapshotLayout) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from tests.core.ore_directory import needs_ore, ore_rows, ore_snapshot
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift, base_only
-from xip_core.pricing.calibrate import calibrate_tile, decode_failures
+from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.calibrate_failures import decode_failures
 from xip_core.pricing.layout import Refs, VolatilityRef
 from xip_core.pricing.market_layout import SnapshotLayout
 

@@ -23,7 +23,6 @@ from xip_core.pricing import (
     surfaces_fit,
     surfaces_quotes,
     value,
-    value_tile,
 )
 from xip_core.pricing.book import calculate
 from xip_core.pricing.calibrate import calibrator_of
@@ -58,7 +57,7 @@ class Watched:
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
-    for module in (arithmetic, curves_isda, value, value_tile):
+    for module in (arithmetic, curves_isda, value):
         monkeypatch.setattr(module, "terms", Watched(module.terms, "terms.rows", names))
     monkeypatch.setattr(value, "option_rows", Watched(value.option_rows, "option.rows", names))
     for module in (curves_isda, value):

@@ -21,7 +21,7 @@ from tests.core import small_market
 from tests.core.pricing.test_bumps import expanded, market_of, recalibrated, slopes
 from tests.core.pricing.test_inflation import an_inflation_market
 from xip_core.model import market_instruments as instruments
-from xip_core.model.market import HazardDefinition, Snapshot
+from xip_core.model.market import HazardDefinition, Security, Snapshot
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.model.sensitivity import Expansion, Ladder
 from xip_core.model.sensitivity_kinds import Kind
@@ -140,6 +140,16 @@ def given_rates_of_a_smooth_curve() -> tuple[Snapshot, Trade]:
     return given_rates("monotone_convex")
 
 
+def security_spread() -> tuple[Snapshot, Trade]:
+    """A bond of an issuer with given hazard, discounted by a spread of its own."""
+    snapshot, bond = given_rates()
+    securities = (Security(name="SEC", recovery_rate=0.3, spread_quote="SEC.SPREAD"),)
+    quotes = {**snapshot.quotes, "SEC.SPREAD": 0.004}
+    return msgspec.structs.replace(snapshot, quotes=quotes, securities=securities), msgspec.structs.replace(
+        bond, security="SEC"
+    )
+
+
 def year_on_year(**changes: Any) -> tuple[Snapshot, Trade]:
     """Year-on-year swaps; a leg of yearly growth."""
     snapshot = an_inflation_market()
@@ -183,6 +193,8 @@ CASES: tuple[tuple[Kind, str, Callable[[], tuple[Snapshot, Trade]], tuple[str, .
     ("par_rate", "GIVEN", given_rates, ("1Y", "5Y", "10Y")),
     ("par_rate", "SPREAD", given_rates, ("2Y", "8Y")),
     ("par_credit", "H", given_rates, ("2Y", "9Y")),
+    ("security_spread", "SEC", security_spread, ("spread",)),
+    ("par_rate", "GIVEN", security_spread, ("1Y", "5Y", "10Y")),
     ("par_rate", "GIVEN", given_rates_of_a_smooth_curve, ("1Y", "5Y", "10Y")),
     ("inflation", "YOY", year_on_year, ("1Y", "3Y", "7Y")),
     ("par_rate", "EUR1D", year_on_year, ("30Y",)),

@@ -90,20 +90,23 @@ def between_questions(
 
 
 def test_no_more_than_a_step_of_plain_rows_is_resolved_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolve, "ROWS_PER_STEP", 2)
-    plan, inputs = a_run(good_book())
+    """Steps last STEP_S; one of no time at all has as few rows as stand between two looks at the clock."""
+    monkeypatch.setattr(resolve, "STEP_S", 0.0)
+    plan, inputs = a_sample_run()
     questions = Questions()
     done: dict[int, int] = {}
 
     class Spy(resolve.PlainProgram):
-        def resolve(self, begin: int, end: int) -> None:
+        def resolve(self, begin: int = 0, duration_s: float = 0.0) -> int:
+            assert duration_s == 0.0
+            end = super().resolve(begin, duration_s)
             done[questions.count] = done.get(questions.count, 0) + end - begin
-            super().resolve(begin, end)
+            return end
 
     monkeypatch.setattr(resolve, "PlainProgram", Spy)
     evaluate_until(plan, inputs, NodeKind.RESOLVE, questions)
-    assert len(done) > 2
-    assert max(done.values()) == 2
+    assert len(done) > 100
+    assert max(done.values()) == 8
 
 
 def test_no_more_than_one_row_is_resolved_in_python_between_two_questions(monkeypatch: pytest.MonkeyPatch) -> None:

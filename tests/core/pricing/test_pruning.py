@@ -15,6 +15,7 @@ from tests.core.pricing.test_evaluate import a_run, evaluate_all, good_book
 from tests.core.pricing.test_kernels_used import SMALL
 from tests.core.pricing.test_properties import every_product, scenarios
 from xip_core.graph.plan import NodeKind
+from xip_core.kernels import tile_cells
 from xip_core.model.market import Snapshot
 from xip_core.model.market_instruments import Pillar
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift
@@ -23,13 +24,7 @@ from xip_core.pricing import value_tile
 from xip_core.pricing.calibrate import calibrate_tile
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.program import Floats
-from xip_core.pricing.pruning import (
-    PrunedValues,
-    differing_scenarios,
-    distinct_scenarios,
-    pruned_values,
-    used_factors,
-)
+from xip_core.pricing.pruning import PrunedValues, pruned_values, used_factors
 from xip_core.pricing.resolve import resolve_rows
 from xip_core.pricing.tile import Columns
 from xip_core.pricing.tile_market import MarketView
@@ -103,8 +98,8 @@ def test_pruned_values_have_the_bytes_of_all_scenarios_computed(make: object) ->
         assert pruned_values(columns, market, base, has_base=True).values.tobytes() == whole.tobytes()
         for begin in (1, market.shape[1] // 2, market.shape[1] - 1):
             found = pruned_values(columns, np.ascontiguousarray(market[:, begin:]), base, has_base=False)
-            expected = np.concatenate((whole[:, :1], whole[:, begin:]), axis=1)
-            assert found.values.tobytes() == expected.tobytes()
+            assert found.base.tobytes() == whole[:, :1].tobytes()
+            assert found.values.tobytes() == whole[:, begin:].tobytes()
     assert pruned_values(columns, market, base, has_base=True).pruned_count >= 1
 
 
@@ -135,8 +130,8 @@ def test_scenarios_that_touch_nothing_a_row_needs_are_not_computed() -> None:
         )
     )
     base = np.ascontiguousarray(market[:, :1])
-    differs = differing_scenarios(market, base, used_factors(columns, len(market)))
-    assert differs.tolist() == [False, False, True, True, False, False]
+    kept, version_of = tile_cells.versions(market, base, used_factors(columns, len(market)))
+    assert (kept.tolist(), version_of.tolist()) == ([2, 3], [-1, -1, 0, 1, -1, -1])
     found = pruned_values(columns, market, base, has_base=True)
     assert found.pruned_count == 3
     assert (found.values[0, [1, 4, 5]] == found.values[0, 0]).all()
@@ -147,8 +142,8 @@ def test_a_zero_of_the_other_sign_and_a_nan_differ_from_the_base() -> None:
     factors = np.array([1])
     base = np.array([[1.0], [0.0]])
     market = np.array([[1.0, 1.0, 1.0, 9.0], [0.0, -0.0, np.nan, 0.0]])
-    assert differing_scenarios(market, base, factors).tolist() == [False, True, True, False]
-    assert differing_scenarios(market, np.array([[1.0], [np.nan]]), factors).tolist() == [True, True, False, True]
+    assert tile_cells.versions(market, base, factors)[1].tolist() == [-1, 0, 1, -1]
+    assert tile_cells.versions(market, np.array([[1.0], [np.nan]]), factors)[1].tolist() == [0, 1, -1, 0]
 
 
 def test_a_run_has_the_same_bytes_and_counts_without_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +153,7 @@ def test_a_run_has_the_same_bytes_and_counts_without_pruning(monkeypatch: pytest
     def all_computed(
         columns: Columns, market: Floats, base: Floats, has_base: bool, at_base: Columns
     ) -> PrunedValues:
-        whole = market if has_base else np.concatenate((base, market), axis=1)
-        return PrunedValues(row_values(columns, whole), 0)
+        return PrunedValues(row_values(columns, market), row_values(columns, base), 0)
 
     monkeypatch.setattr(value_tile, "pruned_values", all_computed)
     whole = evaluate_all(*a_run(good_book()))
@@ -187,9 +181,9 @@ def test_of_scenarios_that_are_alike_for_the_rows_the_first_is_computed() -> Non
     block[used[0], [1, 2, 3]] += 0.01
     block[used[-1], [4, 5]] += 0.01
     block[other, [2, 5]] += 0.01
-    kept, same_as = distinct_scenarios(block[used, 1:])
-    assert (kept.tolist(), same_as.tolist()) == ([0, 3], [0, 0, 0, 1, 1])
+    kept, version_of = tile_cells.versions(block, base, used)
+    assert (kept.tolist(), version_of.tolist()) == ([1, 4], [-1, 0, 0, 0, 1, 1])
     for has_base in (True, False):
         found = pruned_values(columns, block if has_base else np.ascontiguousarray(block[:, 1:]), base, has_base)
-        assert found.values.tobytes() == row_values(columns, block).tobytes()
+        assert found.values.tobytes() == row_values(columns, block)[:, 0 if has_base else 1 :].tobytes()
         assert found.pruned_count == 3

@@ -17,7 +17,8 @@ from xip_core.model.market import CapVolatility
 from xip_core.model.scenario import base_only
 from xip_core.model.trade import CapFloor, FloatingLeg, Schedule
 from xip_core.pricing import calculate
-from xip_core.pricing.calibrate import calibrate_tile, decode_failures
+from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.calibrate_failures import decode_failures
 from xip_core.pricing.curves_interpolation import spline_weights
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.market_layout import SnapshotLayout

@@ -21,7 +21,8 @@ from xip_core.model.scenario import Scenario, ScenarioMarket, ScenarioSet, Shift
 from xip_core.model.trade import CommodityOption, EquityOption, FxOption, Trade
 from xip_core.pricing import calculate
 from xip_core.pricing.arithmetic import RefTable
-from xip_core.pricing.calibrate import CalibrationFailure, calibrate_tile, decode_failures
+from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.calibrate_failures import CalibrationFailure, decode_failures
 from xip_core.pricing.layout import SmileRef
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.reference import reference_values

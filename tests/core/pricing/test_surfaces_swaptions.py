@@ -21,7 +21,8 @@ from xip_core.model.market_smiles import SwaptionSmile
 from xip_core.model.scenario import Scenario, ScenarioSet, Shift
 from xip_core.model.trade import FixedLeg, FloatingLeg, Schedule, Swap, Swaption
 from xip_core.pricing import calculate
-from xip_core.pricing.calibrate import calibrate_tile, decode_failures
+from xip_core.pricing.calibrate import calibrate_tile
+from xip_core.pricing.calibrate_failures import decode_failures
 from xip_core.pricing.curves_pillars import add_tenors, index_spot_day
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.quote_sensitivities import quote_jacobian

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import random
 import threading
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 
 from tests.core.pricing import flat_market, smile_market
 from tests.core.pricing.plain_trades import Draw, drawn_trades
+from tests.core.pricing.some_bonds import a_bond
 from xip_core import samples
 from xip_core.errors import Failure, FailureReason
-from xip_core.model.market import Snapshot, decode_snapshot
+from xip_core.model.market import Security, Snapshot, decode_snapshot
 from xip_core.model.trade import Trade, encode_trade
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.resolve import (
@@ -93,9 +95,9 @@ def check_equal(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> dict[
 def left_of(rows: Sequence[Trade | RefusedTrade], view: MarketView) -> list[int]:
     """Rows that compiled resolving leaves to Python."""
     program = PlainProgram(view.plain, [b"" if isinstance(row, RefusedTrade) else encode_trade(row) for row in rows])
-    program.read(0, len(rows))
+    program.read()
     program.prepare()
-    program.resolve(0, len(rows))
+    program.resolve()
     return program.left()
 
 
@@ -150,6 +152,19 @@ def test_options_under_smiles_have_the_columns_of_python():
     assert len(columns["smile_option"]) > 50
     left = set(left_of(rows, view))
     assert sum(place not in left for place, row in enumerate(rows) if type(row).__name__ == "FxOption") > 30
+
+
+def test_bonds_of_a_security_with_a_spread_have_the_columns_of_python_and_others_stay_compiled():
+    securities = (Security(name="WIDE", spread_quote="WIDE"), Security(name="PLAIN", recovery_rate=0.3))
+    view = MarketView(SnapshotLayout(flat_market.a_snapshot({"WIDE": 0.01}, securities=securities)))
+    start, end = dt.date(2024, 1, 15), dt.date(2029, 1, 15)
+    rows = [
+        a_bond(start, end, id=f"{security} {curve}", security=security, credit_curve=curve)
+        for security in ("WIDE", "PLAIN", "OTHER", "")
+        for curve in ("", "ACME")
+    ]
+    assert check_equal(rows, view)["row_status"].tolist() == [0] * 8
+    assert left_of(rows, view) == [0, 1]
 
 
 def test_a_row_that_falls_back_is_put_among_its_neighbours():

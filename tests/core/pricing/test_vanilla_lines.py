@@ -42,9 +42,9 @@ def check_lines(lines: Sequence[bytes], view: MarketView) -> None:
 def left_lines(lines: Sequence[bytes]) -> list[int]:
     """Positions of those that compiled code leaves to Python, expired ones included."""
     program = PlainProgram(view_of("sample").plain, list(lines))
-    program.read(0, len(lines))
+    program.read()
     program.prepare()
-    program.resolve(0, len(lines))
+    program.resolve()
     return program.left()
 
 

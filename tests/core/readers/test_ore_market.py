@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import re
 from pathlib import Path
 
 import msgspec
@@ -205,7 +207,34 @@ def test_reference_market_is_read_whole():
     }
     assert [equity.name for equity in snapshot.equities] == ["SP5", "Lufthansa"]
     assert {hazard.name for hazard in snapshot.hazards} == {"BANK", "CPTY_A", "CPTY_B", "CPTY_C"}
-    assert not isinstance(snapshot.securities, msgspec.UnsetType)  # a third one quotes no recovery
-    assert {item.name: item.recovery_rate for item in snapshot.securities} == {"SECURITY_1": 0.5, "SECURITY_2": 0.5}
+    found = {item.name: (item.recovery_rate, item.spread_quote) for item in snapshot.known_securities}
+    assert found == {
+        "SECURITY_1": (0.5, "BOND/YIELD_SPREAD/SECURITY_1"),
+        "SECURITY_2": (0.5, "BOND/YIELD_SPREAD/SECURITY_2"),
+        "ISIN:XS0983610930": (msgspec.UNSET, "BOND/YIELD_SPREAD/ISIN:XS0983610930"),
+    }
     assert {item.name for item in snapshot.cap_volatilities} == {"EUR-EURIBOR-6M", "USD-LIBOR-3M", "GBP-LIBOR-6M"}
     assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
+
+
+@needs_ore
+@pytest.mark.parametrize(
+    ("method", "outside", "expected"),
+    [
+        ("BicubicSpline", "Linear", ("spline", "cubic")),
+        ("BicubicSpline", "Flat", ("spline", msgspec.UNSET)),
+        ("Bilinear", "Linear", (msgspec.UNSET, msgspec.UNSET)),
+    ],
+)
+def test_cap_surfaces_interpolate_and_go_on_as_their_configuration_says(tmp_path: Path, method, outside, expected):
+    for name in ("conventions.xml.gz", "curveconfig.xml.gz", "todaysmarket.xml.gz", "fixings_20160205.txt.gz"):
+        (tmp_path / name).write_bytes((ORE / "config" / name).read_bytes())
+    (tmp_path / "marketdata.csv.gz").write_bytes((ORE / "marketdata.csv.gz").read_bytes())
+    config = gzip.decompress((ORE / "config" / "curveconfig.xml.gz").read_bytes()).decode()
+    start, end = config.index("<CapFloorVolatilities>"), config.index("</CapFloorVolatilities>")
+    caps = re.sub(r"(?<=<Extrapolation>)\w+", outside, config[start:end])
+    caps = re.sub(r"(?<=<InterpolationMethod>)\w+", method, caps)
+    (tmp_path / "curveconfig.xml.gz").write_bytes(gzip.compress((config[:start] + caps + config[end:]).encode()))
+    surfaces = {item.index: item for item in read_ore_market(tmp_path).cap_volatilities}
+    surface = surfaces["EUR-EURIBOR-6M"]  # the one whose configuration names its method
+    assert (surface.interpolation, surface.extrapolation) == expected

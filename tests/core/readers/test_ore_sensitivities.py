@@ -9,7 +9,7 @@ import pytest
 from tests.core.small_market import a_snapshot
 from xip_core.cli.main import run_command
 from xip_core.errors import InputError
-from xip_core.model.market import Snapshot, encode_snapshot
+from xip_core.model.market import Security, Snapshot, encode_snapshot
 from xip_core.model.sensitivity import CrossGamma, Ladder, decode_sensitivities
 from xip_core.model.simulation_grid import SimulationGrid
 from xip_core.pricing.simulated_market import simulated_snapshot
@@ -54,7 +54,11 @@ SENSITIVITY = """
       <ShiftStrikes>0.01</ShiftStrikes><Index>EUR-EURIBOR-6M</Index>
     </CapFloorVolatility>
   </CapFloorVolatilities>
-  <SecuritySpreads><SecuritySpread security="S"/></SecuritySpreads>
+  <SecuritySpreads>
+    <SecuritySpread security="S"><ShiftType>Absolute</ShiftType><ShiftSize>0.0001</ShiftSize></SecuritySpread>
+    <SecuritySpread security="NOBODY"/>
+  </SecuritySpreads>
+  <BaseCorrelations><BaseCorrelation indexName="I"/></BaseCorrelations>
   <CrossGammaFilter>
     <Pair>DiscountCurve/EUR,IndexCurve/EUR</Pair><Pair>DiscountCurve/GBP,IndexCurve/GBP</Pair>
   </CrossGammaFilter>
@@ -72,11 +76,12 @@ def written(directory: Path, name: str, text: str) -> Path:
 def reduced(tmp_path: Path) -> Snapshot:
     grid = read_simulation_grid(written(tmp_path, "simulation.xml", SIMULATION))
     assert grid == SimulationGrid(curves=("1Y", "5Y", "10Y"), cap_expiries=("1Y", "2Y"), cap_strikes=(0.0, 0.01))
-    return simulated_snapshot(a_snapshot(), grid)
+    securities = (Security(name="S", spread_quote="S.SPREAD"),)
+    return simulated_snapshot(a_snapshot({"S.SPREAD": 0.001}, securities=securities), grid)
 
 
 def test_shifts_become_ladders_of_the_reduced_market(tmp_path: Path, reduced: Snapshot) -> None:
-    """Yen has no curve there; security spreads are named as what is not read; the pair of sterling has no ladder."""
+    """Yen has no curve there; base correlations are named as what is not read; the pair of sterling has no ladder."""
     found = read_sensitivities(written(tmp_path, "sensitivity.xml", SENSITIVITY), reduced)
     assert found.wanted.ladders == (
         Ladder(kind="zero_rate", name="curve/EUR", tenors=("1Y", "5Y"), unit="bp", scheme="forward", is_gamma=True),
@@ -101,10 +106,11 @@ def test_shifts_become_ladders_of_the_reduced_market(tmp_path: Path, reduced: Sn
             scheme="forward",
             is_gamma=True,
         ),
+        Ladder(kind="security_spread", name="security/S", unit="bp", scheme="forward", is_gamma=True),
     )
     pair = CrossGamma(first="zero_rate/EUR", second="zero_rate/EUR-*", scheme="forward")
     assert found.wanted.cross_gammas == (pair,)
-    assert found.unread == ("SecuritySpreads",)
+    assert found.unread == ("BaseCorrelations",)
 
 
 def test_a_template_has_its_own_shifts(tmp_path: Path, reduced: Snapshot) -> None:
@@ -135,6 +141,6 @@ def test_the_command_writes_ladders(
     words = ["scenarios", "ore-sensitivities", "sensitivity.xml", "--market", "reduced.json", "-o", "ladders.json"]
     assert run_command(words) == 0
     printed = capsys.readouterr()
-    assert printed.out == "ladders.json: 5 ladders, 7 bumps\n"
-    assert "SecuritySpreads" in printed.err
-    assert len(decode_sensitivities((tmp_path / "ladders.json").read_bytes()).ladders) == 5
+    assert printed.out == "ladders.json: 6 ladders, 8 bumps\n"
+    assert "BaseCorrelations" in printed.err
+    assert len(decode_sensitivities((tmp_path / "ladders.json").read_bytes()).ladders) == 6

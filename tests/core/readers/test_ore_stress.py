@@ -9,16 +9,17 @@ import pytest
 
 from tests.core.small_market import QUOTES, a_snapshot
 from xip_core.errors import InputError, RequestError
+from xip_core.model.market import Security, Snapshot
 from xip_core.model.scenario import ScenarioMarket
 from xip_core.readers.ore_stress import OreStresses, read_ore_stresses
 
 
-def stresses(folder: Path, *bodies: str) -> OreStresses:
+def stresses(folder: Path, *bodies: str, market: Snapshot | None = None) -> OreStresses:
     """One StressTest a body, named a, b, .."""
     tests = (f'<StressTest id="{chr(97 + place)}">{body}</StressTest>' for place, body in enumerate(bodies))
     path = folder / "stresstest.xml"
     path.write_text(f"<StressTesting>{''.join(tests)}</StressTesting>")
-    return read_ore_stresses(path, a_snapshot())
+    return read_ore_stresses(path, market or a_snapshot())
 
 
 def changed(found: OreStresses) -> list[dict[str, float]]:
@@ -113,6 +114,15 @@ def test_survival_is_shifted_relatively(tmp_path):
     (table,) = stresses(tmp_path, body).scenarios.shift_tables
     assert (table.target, table.kind, table.names) == ("survival", "relative", ("BANK", "BANK"))
     assert np.array_equal(table.matrix()[:, 0], [0.01, 0.02])
+
+
+def test_spreads_of_securities_are_shifted_absolutely_and_relatively(tmp_path):
+    market = a_snapshot({"S.SPREAD": 0.002}, securities=(Security(name="S", spread_quote="S.SPREAD"),))
+    for kind, size in (("Absolute", 0.01), ("Relative", 0.5)):
+        found = stresses(tmp_path, spot("SecuritySpreads", "security", "S", kind, str(size)), market=market)
+        (table,) = found.scenarios.shift_tables
+        assert (table.target, table.kind, table.names) == ("quote", kind.lower(), ("S.SPREAD",))
+        assert (table.matrix().tolist(), found.unread) == ([[size]], ())
 
 
 def test_what_moves_nothing_is_told(tmp_path):

@@ -10,7 +10,14 @@ import pytest
 
 from tests.core.risk.ore_sensitivities import EXAMPLE, read_quadratic_book
 from xip_core.errors import ArgumentError
-from xip_core.risk.delta_gamma import Cumulants, check_covariance, cornish_fisher_var, cumulants, delta_gamma_pnl
+from xip_core.risk.delta_gamma import (
+    Cumulants,
+    check_covariance,
+    cornish_fisher_var,
+    cumulants,
+    delta_gamma_pnl,
+    simulated_pnls,
+)
 from xip_core.risk.measures import value_at_risk
 
 DELTA = np.array([3.0, -1.0, 2.0])
@@ -55,6 +62,19 @@ def test_simulation_and_expansion_agree_where_gamma_is_moderate() -> None:
 def test_paths_do_not_depend_on_how_many_are_asked_for() -> None:
     many = delta_gamma_pnl(DELTA, GAMMA, COVARIANCE, 5000, seed=2)
     assert delta_gamma_pnl(DELTA, GAMMA, COVARIANCE, 1000, seed=2).tobytes() == many[:1000].tobytes()
+
+
+def test_books_simulated_together_have_the_pnls_of_each() -> None:
+    root, looks = check_covariance(COVARIANCE), [0]
+
+    def between() -> None:
+        looks[0] += 1
+
+    books = [(DELTA, GAMMA), (np.zeros(3), GAMMA), (DELTA, np.zeros((3, 3)))]
+    together = simulated_pnls(books, root, 5000, 2, between)
+    for (delta, gamma), pnl in zip(books, together, strict=True):
+        assert pnl.tobytes() == delta_gamma_pnl(delta, gamma, COVARIANCE, 5000, seed=2).tobytes()
+    assert looks == [2]
 
 
 def test_a_short_option_has_more_risk_than_its_delta_says() -> None:

@@ -102,7 +102,7 @@ def test_gap_between_rows_is_refused_or_left_out():
     """Three weeks without a row are no return of a day."""
     dates = (MONDAY, MONDAY + dt.timedelta(days=1), MONDAY + dt.timedelta(days=22), MONDAY + dt.timedelta(days=23))
     history = History(dates, ("OIL",), np.array([[1.0], [2.0], [3.0], [4.0]]))
-    with pytest.raises(RequestError, match="7 days apart, got 2024-01-09 and 2024-01-30; 1 such gaps") as caught:
+    with pytest.raises(RequestError, match="7 days apart, got 2024-01-09 and 2024-01-30; 1 such gap, which") as caught:
         historical(history)
     assert caught.value.reason == "BAD_HISTORY"
     assert date_pairs(history, Horizon(gaps="skip")).tolist() == [[0, 1], [2, 3]]

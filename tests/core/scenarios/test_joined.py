@@ -44,3 +44,10 @@ def test_sets_that_cannot_be_told_apart_are_refused():
         joined([drawn("a", 1.1), grid((parse_axis("equity ACME relative 0.1,0.2"),))])
     with pytest.raises(RequestError, match="must be at least one"):
         joined([])
+
+
+def test_prefixes_tell_sets_of_equal_names_apart():
+    whole = joined([drawn("a", 1.1), drawn("a", 1.2)], ["", "stress "])
+    assert [scenario.name for scenario in whole.scenarios] == ["base", "a 0", "stress a 0"]
+    with pytest.raises(RequestError, match="prefixes must be one a set, got 1 for 2 sets"):
+        joined([drawn("a", 1.1), drawn("b", 1.2)], ["x"])

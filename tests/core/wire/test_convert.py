@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xip_core.errors import FailureReason, IntegrityError, RequestError
+from xip_core.model.aggregates import Aggregate
 from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, Run, RunState, WorkerInfo
 from xip_core.model.run_spec import KernelSignature, KernelWork, ProbeWork, RiskWork, RunSpec, SuitabilityWork
 from xip_core.wire import convert
@@ -160,6 +161,18 @@ def test_a_run_of_an_unknown_state_is_refused():
     "work",
     [
         RiskWork(DIGEST, DIGEST, DIGEST, ("pv", "delta"), "EUR", "2016-02-05"),
+        RiskWork(
+            DIGEST,
+            DIGEST,
+            DIGEST,
+            ("pv",),
+            "EUR",
+            "2016-02-05",
+            aggregates=(
+                Aggregate("delta_gamma_var", ("desk",), q=0.99, method="monte_carlo", count=1024, covariance=DIGEST),
+                Aggregate("component_var", ("desk", "book"), "parts", 0.99, "hazen", 0, ("desk",), "hist*"),
+            ),
+        ),
         ProbeWork("probe.spin", 100, 0.01, 3),
         KernelWork("black.european", DIGEST, ("pv",), 100),
         SuitabilityWork(DIGEST, DIGEST, DIGEST, "EUR", "2016-02-05", DIGEST, DIGEST, DIGEST, 0.04, "stress *"),

@@ -173,6 +173,25 @@ async def test_outputs_are_downloaded_in_tile_order_and_long_ones_in_pieces(serv
     assert max(len(piece.chunk) for piece in pieces) <= 1 << 20
 
 
+async def test_outputs_of_several_tiles_come_in_one_message_where_asked_for(served: Served) -> None:
+    run = await served.submit(tile_count=4)
+    outputs = [b"a", b"", b"x" * (600 << 10), b"y" * (600 << 10)]
+    async with ProtocolWorker(served.channel) as worker:
+        for _ in outputs:
+            lease = await worker.lease()
+            result = a_result(lease)
+            result.output = outputs[lease.tile_begin]
+            sequence = await worker.report(result)
+        await worker.until_acknowledged(sequence)
+    request = blob_pb2.DownloadOutputsRequest(run_id=run.run_id, node_id=0, tile_begin=0, tile_end=4, packs=True)
+    messages = [response async for response in served.blobs.DownloadOutputs(request)]
+    assert [(message.tile, list(message.blocks), message.last_chunk) for message in messages] == [
+        (0, outputs[:3], False),
+        (3, [], True),  # with it the first would be above 1 MiB
+    ]
+    assert messages[1].chunk == outputs[3]
+
+
 async def test_quarantined_cells_are_told_with_their_reason(served: Served) -> None:
     run = await served.submit(tile_count=1)
     async with ProtocolWorker(served.channel) as worker:

@@ -10,6 +10,7 @@ The rows of a tile, plain ones compiled, to the columns of pricing.program: the 
     columns       terms to factors and weights, in the order of the rows, without the lock
 """
 
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -48,7 +49,7 @@ from xip_core.pricing.vanilla.records cimport (
     write_columns,
 )
 from xip_core.pricing.vanilla.tables cimport PlainMarket
-from xip_core.pricing.vanilla.trades cimport TradeRecords
+from xip_core.pricing.vanilla.trades cimport TradeRecords, now_s
 
 import numpy as np
 
@@ -56,6 +57,7 @@ from xip_core.errors import CellError
 
 
 cdef enum:
+    ROWS_PER_LOOK = 8               # at the clock: 30 us of swaps, 5 ms where all of them have thousands of periods
     COPIES_MAX = 20                 # two of each kind of sparse row
 
 cdef struct memory_copy:            # made when all arrays are there: their pages are touched then, without the lock
@@ -86,9 +88,12 @@ cdef class PlainProgram:
         free(self.market.source)
         free(self.scratch)
 
-    def read(self, Py_ssize_t begin, Py_ssize_t end):
-        """Lines *begin* to *end* - 1, where there are so many; those that are not plain are left to Python."""
-        self.records.read(begin, min(end, self.records.count))
+    def read(self, Py_ssize_t begin=0, double duration_s=INFINITY):
+        """Lines from *begin* on for so long, a few at least; those that are not plain are left to Python.
+
+        Returns: where the next call begins, the count of lines at the end.
+        """
+        return self.records.read(begin, duration_s)
 
     def prepare(self):
         """Memory and tables, when all lines are read."""
@@ -104,14 +109,25 @@ cdef class PlainProgram:
         memcpy(self.market.source, self.tables.source_tables, source_count * sizeof(source_table))
         self.program.row_count = count
 
-    def resolve(self, Py_ssize_t begin, Py_ssize_t end):
-        """Rows *begin* to *end* - 1, where there are so many, as far as they are plain; without the lock."""
-        cdef bint is_done
-        end = min(end, self.program.row_count)
+    def resolve(self, Py_ssize_t begin=0, double duration_s=INFINITY):
+        """Rows from *begin* on as far as they are plain, for so long, a few at least; without the lock.
+
+        Returns: where the next call begins, the count of rows at the end.
+        """
+        cdef bint is_done = True
+        cdef Py_ssize_t end
+        cdef double until_s
         with nogil:
-            is_done = resolve_trades(&self.program, &self.market, self.records.buffer.trade, begin, end)
+            until_s = now_s() + duration_s
+            while is_done and begin < self.program.row_count:
+                end = min(begin + ROWS_PER_LOOK, self.program.row_count)
+                is_done = resolve_trades(&self.program, &self.market, self.records.buffer.trade, begin, end)
+                begin = end
+                if now_s() > until_s:
+                    break
         if not is_done:
             raise MemoryError
+        return begin
 
     def look_up(self, object market):
         """Points of looked-up sources get a number of *market*, a TileMarket; rows without one are left to Python."""

@@ -218,6 +218,10 @@ cdef class PlainMarket:
                 self.layout.recovery_rate(text))
         if role == BOND_CURVE_WORD:
             credit, security = text.split(",", 1)
+            if security in self.layout.securities:  # of a spread of its own
+                return NOT_PLAIN, 0.0
+            if not credit:
+                return 0, 0.0
             of_security = self.layout.security_recovery(security)
             return self.hazard(credit), self.layout.recovery_rate(credit) if of_security is None else of_security
         if role == REFERENCE_WORD:
@@ -345,7 +349,7 @@ cdef class PlainMarket:
         return number
 
     def _new_surface(self, name):
-        """By its object name; volatilities that follow from a smile, or with slopes between strikes, are not plain."""
+        """By its object name; volatilities that follow from a smile, or from cubics, are not plain."""
         layout = self.layout
         if name in layout.smiles or name in layout.swaption_smiles:
             return -1
@@ -353,7 +357,7 @@ cdef class PlainMarket:
             term = layout.terms[name]
             return self._add_surface(term.begin, term.knot_days, (0.0,), False, True)
         grid = layout.grids[name]
-        if grid.has_slopes:
+        if grid.has_slopes or grid.is_cubic:
             return -1
         return self._add_surface(grid.begin, grid.row_days, grid.columns, grid.is_normal, grid.is_total_variance)
 

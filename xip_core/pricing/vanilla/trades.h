@@ -4,6 +4,7 @@
 #ifndef XIP_VANILLA_TRADES_H
 #define XIP_VANILLA_TRADES_H
 
+#include <time.h>
 #include "reading.h"
 
 enum { ID, BOOK, DESK, COUNTERPARTY, TAGS, LEGS, LEG, VALUE_DATE, NAME, TRADE_CURRENCY, TRADE_INDEX, BEGIN_DATE, END_DATE,
@@ -234,8 +235,11 @@ static void finish_credit(line_reader *reader, trade_record *trade, const trade_
         trade->forward_source = word_number(reader, REFERENCE_WORD, words->reference, NULL);
         if (reader->buffer->leg[trade->leg_begin].kind == FLOATING_LEG)
             trade->caps = words->leg[0].caps, trade->floors = words->leg[0].floors;
-        if (!words->credit.size)
+        if (!words->credit.size) {
+            if (words->security.size)
+                pair_number(reader, BOND_CURVE_WORD, words->credit, words->security, NULL);
             return;
+        }
     } else {
         trade->calendar = reader->weekend_calendar;
         trade->has_upfront_date = trade->end_day != NO_DAY;
@@ -337,7 +341,7 @@ static void read_line(line_reader *reader, book_line *line, trade_record *trade)
     reader->is_broken = reader->is_missing = 0;
     memset(trade, 0, sizeof *trade);
     memset(&words, 0, sizeof words);
-    words.security.text = "";
+    words.security.text = words.credit.text = "";
     trade->leg_begin = (int32_t)reader->buffer->leg_count;
     trade->premium_begin = (int32_t)reader->buffer->premium_count;
     trade->survival_source = -1;
@@ -357,6 +361,14 @@ static void read_line(line_reader *reader, book_line *line, trade_record *trade)
     }
     finish_trade(reader, trade, &words);
     line->id = words.id;
+}
+
+static inline double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Reads those of the lines that are to be read; each is READ then, or LEFT to Python, or AGAIN where words are missing.

@@ -41,6 +41,7 @@ cdef extern from "trades.h" nogil:
         int32_t weekend_calendar, missing_count
         missing_word* missing
 
+    double now_s()
     bint read_lines(line_reader* reader, book_line* line, int64_t begin, int64_t end)
 
 
@@ -52,7 +53,7 @@ cdef class TradeRecords:
     cdef line_reader reader
     cdef readonly Py_ssize_t count
 
-    cdef int read(self, Py_ssize_t begin, Py_ssize_t end) except -1
+    cdef Py_ssize_t read(self, Py_ssize_t begin, double duration_s) except -1
     cdef bint _learn(self) except -1
     cdef void point_to(self, market_tables* market) noexcept
     cdef object ids(self, dict others)

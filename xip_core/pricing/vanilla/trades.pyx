@@ -13,6 +13,9 @@ from xip_core.pricing.vanilla.records cimport trade_record
 
 import numpy as np
 
+cdef enum:
+    LINES_PER_LOOK = 2048       # at the clock: 1 ms of swaps
+
 
 cdef class TradeRecords:
     """The records of a tile's lines; those that are not plain are LEFT."""
@@ -52,21 +55,24 @@ cdef class TradeRecords:
         market.leg = self.buffer.leg
         market.premium = self.buffer.premium
 
-    cdef int read(self, Py_ssize_t begin, Py_ssize_t end) except -1:
-        """Lines *begin* to *end* - 1; without the lock, but for new words."""
+    cdef Py_ssize_t read(self, Py_ssize_t begin, double duration_s) except -1:
+        """Lines from *begin* on for so long; without the lock, but for new words. Returns where it ends."""
         cdef bint is_done
-        cdef Py_ssize_t i
-        while True:
+        cdef Py_ssize_t i, end = begin
+        cdef double until_s = now_s() + duration_s
+        while end < self.count and (end == begin or now_s() < until_s):
+            end = min(end + LINES_PER_LOOK, self.count)
             with nogil:
                 is_done = read_lines(&self.reader, self.line, begin, end)
+            while is_done and self._learn():
+                with nogil:
+                    is_done = read_lines(&self.reader, self.line, begin, end)
             if not is_done:
                 raise MemoryError
-            if not self._learn():
-                break
         for i in range(begin, end):
             if self.line[i].status == AGAIN:    # the table of words is full
                 self.line[i].status = LEFT
-        return 0
+        return end
 
     cdef bint _learn(self) except -1:
         """Whether a word that was missing is known now."""

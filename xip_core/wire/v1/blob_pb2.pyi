@@ -166,10 +166,13 @@ class DownloadOutputsRequest(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     TILE_BEGIN_FIELD_NUMBER: _builtins.int
     TILE_END_FIELD_NUMBER: _builtins.int
+    PACKS_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     node_id: _builtins.int
     tile_begin: _builtins.int
     tile_end: _builtins.int
+    packs: _builtins.bool
+    """Outputs of several tiles may come in one message (`blocks`)."""
     def __init__(
         self,
         *,
@@ -177,10 +180,11 @@ class DownloadOutputsRequest(_message.Message):
         node_id: _builtins.int = ...,
         tile_begin: _builtins.int = ...,
         tile_end: _builtins.int = ...,
+        packs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "packs", b"packs", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,19 +199,25 @@ class DownloadOutputsResponse(_message.Message):
     TILE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     LAST_CHUNK_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
     tile: _builtins.int
     chunk: _builtins.bytes
     last_chunk: _builtins.bool
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Where asked for, in place of a chunk: whole outputs of the tiles from `tile` on, together at most 1 MiB."""
+
     def __init__(
         self,
         *,
         tile: _builtins.int = ...,
         chunk: _builtins.bytes = ...,
         last_chunk: _builtins.bool = ...,
+        blocks: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "last_chunk", b"last_chunk", "tile", b"tile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "chunk", b"chunk", "last_chunk", b"last_chunk", "tile", b"tile"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
