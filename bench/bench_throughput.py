@@ -65,11 +65,13 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def grid(parent: str, worker_count: int, slot_count: int, profile: str) -> Iterator[tuple[str, dict[str, int]]]:
+def grid(
+    parent: str, worker_count: int, slot_count: int, profile: str, metrics_port: int = 0
+) -> Iterator[tuple[str, dict[str, int]]]:
     """The address of a scheduler with workers attached, and the process ids by name."""
     with tempfile.TemporaryDirectory(prefix="xip-bench-", dir=parent) as directory:
         port_file = Path(directory) / "port"
-        scheduler = _start_scheduler(Path(directory), port_file, profile)
+        scheduler = _start_scheduler(Path(directory), port_file, profile, metrics_port)
         workers: list[subprocess.Popen[bytes]] = []
         try:
             address = f"127.0.0.1:{_wait_for_port(port_file, scheduler)}"
@@ -98,13 +100,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_scheduler(directory: Path, port_file: Path, profile: str) -> subprocess.Popen[bytes]:
+def _start_scheduler(
+    directory: Path, port_file: Path, profile: str, metrics_port: int
+) -> subprocess.Popen[bytes]:
     profiler = ["-m", "cProfile", "-o", profile] if profile else []
     options = {
         "--listen": "127.0.0.1:0",
         "--port-file": str(port_file),
         "--data-dir": str(directory / "data"),
         "--log-level": "error",
+        "--metrics-port": str(metrics_port),
     }
     command = [sys.executable, *profiler, "-m", "xip_scheduler", *chain.from_iterable(options.items())]
     return subprocess.Popen(command)

@@ -27,8 +27,9 @@ from types import TracebackType
 from xip_core.errors import IntegrityError, NotFoundError, RequestError, StoreError
 
 DIGEST_SIZE_BYTES = 32
-CHUNK_SIZE_BYTES = 1 << 20
-"""Chunk of reads: messages above 1 MiB are slower, see the wire protocol."""
+CHUNK_SIZE_BYTES = 1 << 19
+"""Chunk of reads. A blob of 36 MiB downloaded costs the scheduler 32 to 46 ms of CPU in these, 58 to 76 ms in chunks of
+1 MiB, whose copies leave the cache and whose memory is fresh pages each time; in chunks of 128 kB again 70 to 86 ms."""
 
 
 def digest_is_well_formed(digest: str) -> bool:

@@ -20,6 +20,7 @@ from xip_scheduler.daemon import Scheduler
 from xip_scheduler.rpc import blob_service, run_service, worker_service
 from xip_scheduler.rpc.server import MESSAGE_SIZE_LIMIT_BYTES, SERVER_OPTIONS
 from xip_scheduler.settings import Settings
+from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES
 from xip_scheduler.store.sqlite import SqliteStore
 
 
@@ -238,7 +239,7 @@ async def test_a_blob_goes_up_and_comes_down_in_chunks(served: Served) -> None:
     assert list(missing.digests) == []
     chunks = [answer.chunk async for answer in served.blobs.Download(blob_pb2.DownloadRequest(digest=digest))]
     assert b"".join(chunks) == content
-    assert max(len(chunk) for chunk in chunks) == 1 << 20
+    assert max(len(chunk) for chunk in chunks) == CHUNK_SIZE_BYTES
 
 
 async def test_bad_uploads_are_refused_and_leave_nothing(served: Served, settings: Settings) -> None:
