@@ -57,6 +57,7 @@ def _round(inputs: tuple[bytes, bytes, bytes], slot_count: int) -> dict[str, Any
         counts, threads_s, worker_s = _counts(port), _threads_s(scheduler), cpu_s(worker)
         run = client.wait(run.run_id, timeout_s=RUN_LIMIT_S)
         assert run.state.is_final, run.state
+        assert run.cells_quarantined < 0.01 * run.cell_count, run.message
         ended_s, worker_s = _threads_s(scheduler), cpu_s(worker) - worker_s
         counts = {name: count - counts[name] for name, count in _counts(port).items()}
     used_s = {thread: spent_s - threads_s.get(thread, 0.0) for thread, spent_s in ended_s.items()}

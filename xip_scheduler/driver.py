@@ -110,7 +110,6 @@ class Driver:
         self._queries: list[Callable[[], None]] = []
         self._handled_s = 0.0
         self._commit_begun_s: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self.figures = Figures()
 
@@ -217,22 +216,9 @@ class Driver:
             delay_s = deadline_s - self._clock()
             if delay_s <= 0.0:
                 return
-            self._arm_timer(min(delay_s, READ_INTERVAL_S))
-            await self._wake.wait()
-
-    def _arm_timer(self, delay_s: float) -> None:
-        """A look that comes early does no harm, so only an earlier one than is armed, or the first, needs a timer."""
-        loop = asyncio.get_running_loop()
-        due_s = loop.time() + delay_s
-        if self._timer is not None and self._timer.when() <= due_s:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_at(due_s, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._wake.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(delay_s, READ_INTERVAL_S)):
+                    await self._wake.wait()
 
     def _drain(self) -> list[Delivery]:
         deliveries: list[Delivery] = []

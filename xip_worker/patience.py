@@ -31,6 +31,9 @@ RESERVE_S = 0.015
 GAP_S = 0.01
 """Between two messages while all slots are busy: what the scheduler was told so lately, it can still act on."""
 
+EARLY_S = 1e-6
+"""A timer may ring so early: sums of times are rounded, and one that only then is due would ring for ever."""
+
 QUEUED_LOOKED_AT_MAX = 64
 """Queued leases looked at to tell when a slot runs dry; tiny ones beyond are time nobody counts on."""
 
@@ -86,14 +89,14 @@ class Holdback:
             return
         told_s = max(now_s + dry_in_s - RESERVE_S, self.sent_s + GAP_S)
         until_s = min(now_s + patience_s, told_s, math.inf if self.until_s is None else self.until_s)
-        self.until_s = until_s if until_s > now_s else None
+        self.until_s = until_s if until_s > now_s + EARLY_S else None
 
     def release(self) -> None:
         self.until_s = None
 
     def is_over(self, now_s: float) -> bool:
         """Has the time come? Then nothing is held any more."""
-        if self.until_s is None or now_s < self.until_s:
+        if self.until_s is None or now_s < self.until_s - EARLY_S:
             return False
         self.until_s = None
         return True

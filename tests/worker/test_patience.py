@@ -83,7 +83,7 @@ def test_what_waits_leaves_when_its_patience_is_over() -> None:
     holdback.hold(0.1, 10.0, 50.08)
     assert holdback.until_s == pytest.approx(50.1), "the first one's time counts"
     assert not holdback.is_over(50.05)
-    assert holdback.is_over(50.1)
+    assert holdback.is_over(math.nextafter(50.1, 0.0)), "a timer that rings a rounding early would ring for ever"
     assert not holdback.is_holding
 
 

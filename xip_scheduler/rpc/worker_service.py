@@ -67,8 +67,9 @@ REVOKED_WAITING_MAX = 65_536
 that names the lease brings the next revocation."""
 
 ACKNOWLEDGED_WITHIN_S = 0.05
-"""An acknowledgement that has no lease to go with waits so long for one, or for the next: a write costs 0.2 ms. A
-worker keeps what is not acknowledged, 64 MiB of it before its slots stand still: more than comes in that time."""
+"""Between two acknowledgements that have no lease to go with: a write costs 0.2 ms, and waking up for nothing else much
+more. A worker keeps what is not acknowledged, 64 MiB of it before its slots stand still: more than comes in that time.
+"""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -93,6 +94,7 @@ class WorkerConnection:
         self._drain_reason = ""
         self._acknowledged = 0
         self._acknowledged_sent = 0
+        self._acknowledged_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
 
@@ -117,10 +119,11 @@ class WorkerConnection:
     def acknowledge(self, sequence: int) -> None:
         """Results up to *sequence* are durable or refused."""
         self._acknowledged = max(sequence, self._acknowledged)
-        if self.is_draining:  # it leaves when it has heard of them all
+        loop = asyncio.get_running_loop()
+        if self.is_draining or loop.time() >= self._acknowledged_s + ACKNOWLEDGED_WITHIN_S:
             self._wake.set()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(ACKNOWLEDGED_WITHIN_S, self._wake_up)
+            self._timer = loop.call_later(ACKNOWLEDGED_WITHIN_S, self._wake_up)
 
     def _wake_up(self) -> None:
         self._timer = None
@@ -178,6 +181,10 @@ class WorkerConnection:
             self._drain_reason = ""
         if self._acknowledged > self._acknowledged_sent:
             self._acknowledged_sent = self._acknowledged
+            self._acknowledged_s = asyncio.get_running_loop().time()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             acknowledged = worker_pb2.ResultsAcknowledged(sequence=self._acknowledged)
             messages.append(worker_pb2.AttachResponse(acknowledged=acknowledged))
         return messages
