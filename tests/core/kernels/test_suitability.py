@@ -29,6 +29,8 @@ def arguments(begin: int, end: int, **sizes: int) -> dict[str, Any]:
         "place": 1,
         "span_years": 0.04,
         "large_issuer_share": 0.05,
+        "z": 1.96,
+        "z_squared": 3.842,
     }
 
 
