@@ -10,8 +10,11 @@ and markets are uploaded before, as a desk's are. In the order in which they are
     ticks       the same book a moment later, the quotes of one curve moved: each curve in turn, compared with the full
                 run. `cone` is the part of the book's cost that needs what the curve reaches (`var_cones`), `share` the
                 time as a part of that of the full run
-    one slot    the full run again on a worker of one slot, for the efficiency of two
+    one slot    the full run again on a worker of one slot; the scheduler still has a core of its own
+    one core    the same with both processes on one core: what a second core with a second slot is held against
 
+Daemons live long, so a run begins when both are idle, their imports done. The first run finds nothing of its book,
+market or scenarios known.
 Memory is the sum over both processes of the largest resident sets; the client's is told apart. CPU is what the
 processes used during the run.
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import time
@@ -40,8 +44,10 @@ from xip_core.model.run_spec import Detail
 from xip_core.model.scenario import Scenario, ScenarioMarket, Shift
 
 RUN_LIMIT_S = 600.0
+IDLE_S = 0.3
 TICKED_CURVE = "GBP6M"
 """Of benches that tick one curve."""
+
 AGGREGATES = (Aggregate(measure="var", by=("desk",), q=0.99),)
 
 
@@ -70,11 +76,28 @@ def var_figures(trade_count: int, scenario_count: int, slot_count: int) -> dict[
     for what in ("cone", "share", "cpu_share"):
         of_ticks = sorted(tick[what] for tick in figures["ticks"].values())
         figures[f"{what} of a tick: median, worst"] = statistics.median(of_ticks), of_ticks[-1]
-    one_slot = grid(".", worker_count=1, slot_count=1, profile="")
-    with one_slot as (address, processes), connect_sync(address) as client:
-        figures["one slot"] = measured(client, processes, "one slot", book, market, scenarios)
-    figures["gain of slots"] = round(figures["one slot"]["elapsed_s"] / full["elapsed_s"], 2)
+    for name, cores in (("one slot", os.sched_getaffinity(0)), ("one core", {min(os.sched_getaffinity(0))})):
+        one_slot = grid(".", worker_count=1, slot_count=1, profile="")
+        with one_slot as (address, processes), connect_sync(address) as client:
+            for pid in processes.values():
+                pin(pid, cores)
+            figures[name] = measured(client, processes, name, book, market, scenarios)
+        figures[f"gain over {name}"] = round(figures[name]["elapsed_s"] / full["elapsed_s"], 2)
     return figures
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep all threads of a process on *cores*."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def wait_until_idle(processes: dict[str, int]) -> None:
+    """Until no process has used its CPU for a while."""
+    used_s = -1.0
+    while (now_s := sum(map(cpu_s, processes.values()))) > used_s:
+        used_s = now_s
+        time.sleep(IDLE_S)
 
 
 def quoted_curves(market: bytes) -> list[str]:
@@ -129,6 +152,7 @@ def measured(
 ) -> dict[str, Any]:
     """One run: seconds, CPU and memory of each process, cells."""
     client.upload(book, market, scenarios)
+    wait_until_idle(processes)
     before_s = {process: cpu_s(pid) for process, pid in processes.items()}
     begin_s = time.perf_counter()
     run = client.submit(

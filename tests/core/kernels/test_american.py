@@ -182,7 +182,7 @@ def test_worth_at_least_the_european_and_the_payoff_and_at_most_the_asset(**row:
     assert int(value["status"]) == 0
     pv, spot = float(value["pv"]), float(columns["spot"])
     payoff = max(spot - 100.0, 0.0) if row["is_call"] else max(100.0 - spot, 0.0)
-    assert pv >= payoff
+    assert pv >= payoff * (1.0 - 2.0**-51)  # the kernel works in units of the strike: a rounding
     assert pv >= float(european(columns)["pv"]) - 1e-12
     assert pv <= (spot * math.exp(max(-row["carry"], 0.0) * row["time"]) if row["is_call"] else 100.0) + 3e-6
 
