@@ -32,13 +32,8 @@ INCLUDED = re.compile(
     r'(?:from xip_core\.kernels\.(\w+) cimport|extern from "([\w.]+)"|#include "([\w.]+)"|^include "([\w.]+)")',
     re.MULTILINE,
 )
-VANILLA = Path("xip_core/pricing/vanilla")
-VANILLA_MODULES = sorted(path.stem for path in VANILLA.glob("*.pyx"))
-VANILLA_HEADERS = sorted(str(path) for pattern in ("*.h", "*.pxd") for path in VANILLA.glob(pattern))
-PLANNING = Path("xip_core/graph")
-PLANNING_MODULES = sorted(path.stem for path in PLANNING.glob("*.pyx"))
-PLANNING_HEADERS = sorted(str(path) for path in PLANNING.glob("*.h"))
-VANILLA_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function"]
+PLAIN_FOLDERS = (Path("xip_core/pricing/vanilla"), Path("xip_core/graph"))
+PLAIN_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wno-unused-function", "-g0"]
 LEVEL_FOLDER = re.compile(r"(?<=xip_core\.kernels\.)_\w+\.")
 LEVELS = {
     "x86_64": {"v2": "-march=x86-64-v2", "v3": "-march=x86-64-v3", "v4": "-march=x86-64-v4"},
@@ -76,32 +71,19 @@ def headers_of(source: Path) -> set[Path]:
     return found
 
 
-def vanilla_extensions() -> list[Extension]:
-    """Resolving of plain trades: branches and integers, which gain nothing from a CPU level."""
+def plain_extensions() -> list[Extension]:
+    """What reads and resolves: branches and integers, which gain nothing from a CPU level."""
     return [
         Extension(
-            f"xip_core.pricing.vanilla.{module}",
-            [str(VANILLA / f"{module}.pyx")],
-            depends=VANILLA_HEADERS,
-            include_dirs=[str(VANILLA)],
+            f"{folder.as_posix().replace('/', '.')}.{source.stem}",
+            [str(source)],
+            depends=sorted(str(path) for pattern in ("*.h", "*.pxd") for path in folder.glob(pattern)),
+            include_dirs=[str(folder)],
             libraries=["m"],
-            extra_compile_args=[*VANILLA_FLAGS, "-g0"],
+            extra_compile_args=PLAIN_FLAGS,
         )
-        for module in VANILLA_MODULES
-    ]
-
-
-def planning_extensions() -> list[Extension]:
-    """Reading of books: branches and integers as well."""
-    return [
-        Extension(
-            f"xip_core.graph.{module}",
-            [str(PLANNING / f"{module}.pyx")],
-            depends=PLANNING_HEADERS,
-            include_dirs=[str(PLANNING)],
-            extra_compile_args=["-O3", "-Wno-unused-function", "-g0"],
-        )
-        for module in PLANNING_MODULES
+        for folder in PLAIN_FOLDERS
+        for source in sorted(folder.glob("*.pyx"))
     ]
 
 
@@ -140,8 +122,7 @@ class BuildKernels(build_ext):
         cythonized = cythonize(
             [
                 *[Extension(f"xip_core.kernels.{name}", [str(KERNELS / f"{name}.pyx")]) for name in MODULES],
-                *vanilla_extensions(),
-                *planning_extensions(),
+                *plain_extensions(),
             ],
             build_dir=str(Path(self.build_temp) / "cython"),
             include_path=["."],
@@ -179,4 +160,4 @@ class BuildKernels(build_ext):
                     )
 
 
-setup(ext_modules=[*extensions(), *vanilla_extensions(), *planning_extensions()], cmdclass={"build_ext": BuildKernels})
+setup(ext_modules=[*extensions(), *plain_extensions()], cmdclass={"build_ext": BuildKernels})

@@ -23,34 +23,18 @@ import numpy as np
 
 from bench.bench_var import AGGREGATES, one_curve_tick
 from bench.var_book import joint_scenarios, sample_market, vanilla_book
+from tests.core.graph.line_readers import NothingTold
 from xip_core.graph import rows
 from xip_core.graph.kept import KEPT
 from xip_core.graph.plan import NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.graph.reuse import compare
 from xip_core.graph.rows import read_rows
-from xip_core.graph.trade_lines import PYTHON_LINE, LineReader
 from xip_core.model.market import decode_snapshot
 from xip_core.model.run_spec import Detail, RiskWork, RunSpec
-from xip_core.model.trade_labels import MarketNames
 
 KEYS = ("asset_class", "desk")
 ROUNDS = 5
-
-
-class NothingTold(LineReader):
-    """Leaves every line to Python."""
-
-    def read(self, book, at, groups, *arrays):  # type: ignore[no-untyped-def]  # as the compiled one's
-        end, count = super().read(book, at, groups, *arrays)
-        groups[:] = PYTHON_LINE
-        return end, count
-
-    def leaves(self) -> list[tuple[str, ...]]:
-        return []
-
-    def market_names(self) -> list[MarketNames]:
-        return []
 
 
 def planning_figures(trade_count: int, scenario_count: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
@@ -30,7 +31,7 @@ def a_batch(*leases: Held) -> Batch:
     return Batch(epochs, node_key(leases[0].lease), sum(held.lease.tile_count for held in leases))
 
 
-def dry_in_s(running: list[Held | None], queued: list[Held] = [], **durations_s: float) -> float | None:  # noqa: B006
+def dry_in_s(running: list[Held | None], queued: Sequence[Held] = (), **durations_s: float) -> float | None:
     """Of one slot for each of *running*; *durations_s* by node, as n0=0.01."""
     durations = TileDurations()
     for node, tile_s in durations_s.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from xip_core.cli.history_options import horizon_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,16 +54,8 @@ def historical_covariance(
     """
     from xip_core.readers.history_table import read_history
     from xip_core.scenarios.covariance import historical_covariance as made
-    from xip_core.scenarios.historical import Horizon
 
-    horizon = Horizon(
-        days=fields["horizon"],
-        calendar=fields["calendar"],
-        is_overlapping=not fields["separate"],
-        since=_date(fields["since"], "--since"),
-        until=_date(fields["until"], "--until"),
-        gaps=fields["gaps"],
-    )
+    horizon = horizon_of(fields, fields["gaps"], is_overlapping=not fields["separate"])
     _, expansion = _expanded(market, ladders, sensitivities)
     found = made(read_history(history), horizon, expansion, fields["missing"], fields["scale"])
     _write(found.covariance, out, f"{found.move_count} moves")
@@ -111,10 +104,3 @@ def _write(covariance: Covariance, out: Path, what: str) -> None:
     check_covariance(covariance.matrix(), covariance.factors)
     out.write_bytes(encode_covariance(covariance))
     click.echo(f"{out}: {len(covariance.factors)} factors, {what}")
-
-
-def _date(text: str | None, option: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(text) if text else None
-    except ValueError:
-        raise click.UsageError(f"{option} must be a date like 2024-01-31, got {text!r}") from None

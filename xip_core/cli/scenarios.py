@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from xip_core.cli.covariances import historical_covariance, ore_covariance
+from xip_core.cli.history_options import date_of_option, horizon_of
 from xip_core.cli.options import output_option
 
 if TYPE_CHECKING:
@@ -65,17 +65,9 @@ command.add_command(ore_covariance)
 def historical(history: Path, returns: tuple[str, ...], out: Path, market: str | None, **fields: Any) -> None:
     """Moves of the quotes of HISTORY, a CSV of dates and quotes, done to today."""
     from xip_core.readers.history_table import read_history
-    from xip_core.scenarios.historical import Horizon
     from xip_core.scenarios.historical import historical as made
 
-    horizon = Horizon(
-        days=fields["horizon"],
-        calendar=fields["calendar"],
-        is_overlapping=not fields["separate"],
-        since=_date(fields["since"], "--since"),
-        until=_date(fields["until"], "--until"),
-        gaps=fields["gaps"],
-    )
+    horizon = horizon_of(fields, fields["gaps"], is_overlapping=not fields["separate"])
     series = read_history(history).restricted(fields["only"], fields["without"])
     kinds = [_kind(text) for text in returns] or [("*", "relative")]
     scenarios = made(
@@ -198,7 +190,7 @@ def ore_market(
     from xip_core.readers.ore_market import read_fixings
     from xip_core.readers.ore_simulation import read_simulation_grid
 
-    day = _date(as_of, "--as-of")
+    day = date_of_option(as_of, "--as-of")
     assert day is not None, "the option is required"
     quotes = {f"FX/RATE/{pair[:3]}/{pair[3:]}": rate for pair, rate, _, _ in map(_spot, spots)}
     snapshot = ore_scenario_market(
@@ -264,15 +256,8 @@ def ore_history(history: Path, simulation: Path, market: str, out: Path, **field
     from xip_core.model.market import decode_snapshot
     from xip_core.readers.ore_history import ore_scenarios, read_ore_history
     from xip_core.readers.ore_simulation import read_simulation_grid
-    from xip_core.scenarios.historical import Horizon
 
-    horizon = Horizon(
-        days=fields["horizon"],
-        calendar=fields["calendar"],
-        since=_date(fields["since"], "--since"),
-        until=_date(fields["until"], "--until"),
-        gaps="skip",
-    )
+    horizon = horizon_of(fields, "skip")
     snapshot = decode_snapshot(read_market_of(market))
     found = ore_scenarios(read_ore_history(history), horizon, read_simulation_grid(simulation), snapshot)
     _write(found.scenarios, out, market)
@@ -355,10 +340,3 @@ def _kind(text: str) -> tuple[str, str]:
     if not equals or kind not in ("absolute", "relative", "log"):
         raise click.UsageError(f"--return must look like 'EUR.*=absolute', got {text!r}")
     return pattern, kind
-
-
-def _date(text: str | None, option: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(text) if text else None
-    except ValueError:
-        raise click.UsageError(f"{option} must be a date like 2024-01-31, got {text!r}") from None

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.graph.builders import a_book, a_line
+from tests.core.graph.line_readers import NothingTold
 from xip_core.errors import CellError, RequestError
 from xip_core.graph import rows
 from xip_core.graph.rows import BookRows, read_rows
 from xip_core.graph.trade_lines import HIERARCHY_KEYS_MAX, PYTHON_LINE, LineReader, id_hash, line_count
 from xip_core.model.trade import ASSET_CLASS_OF, PROGRAM_OF, decode_trade, encode_trade
-from xip_core.model.trade_labels import FIXED_KEYS, MarketNames, decode_labels, label_of
+from xip_core.model.trade_labels import FIXED_KEYS, decode_labels, label_of
 from xip_core.samples import load
 
 KEYS = ("asset_class", "currency", "trade")
@@ -57,21 +58,6 @@ class Told:
             assert names[self.dependencies[row]] == labels.market_names
             assert self.hashes[row] == id_hash(labels.id.encode())
         assert len(set(leaves)) == len(leaves)
-
-
-class NothingTold(LineReader):
-    """Leaves every line to Python."""
-
-    def read(self, book, at, groups, *arrays):  # type: ignore[no-untyped-def]  # as the compiled one's
-        end, count = super().read(book, at, groups, *arrays)
-        groups[:] = PYTHON_LINE
-        return end, count
-
-    def leaves(self) -> list[tuple[str, ...]]:
-        return []
-
-    def market_names(self) -> list[MarketNames]:
-        return []
 
 
 def outcome(book: bytes, keys: tuple[str, ...]) -> object:
