@@ -457,12 +457,15 @@ class SchedulerNode:
         lock = self.submissions.setdefault((new.tenant, new.request_id), asyncio.Lock())
         async with lock:
             with self.held.holding(old.run_id):
-                known = self.store.find_request(new.tenant, new.request_id)
+                # In turn, as the store's thread answers: retention may be about to remove the run.
+                known = await self.queued.find_request(new.tenant, new.request_id)
                 if known is not None:
                     return known.run_id
-                stored = self.store.run(old.run_id)
+                stored = await self.queued.run(old.run_id)
                 if stored is None:
                     raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
+                if stored.pruned_at_s:
+                    raise RequestError("RUN_PRUNED", f"the results of run {old.run_id} are gone")
                 with await self._admitted(new.tenant):
                     taken = await taken_over(self.queued, stored, new.plan)
                     await self.driver.submit(run_submitted(new, new.payload_hash, taken))
