@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,7 +253,9 @@ LINES = st.fixed_dictionaries(
 
 @given(st.lists(LINES, min_size=1, max_size=6), st.booleans(), st.sampled_from([None, (", ", ": "), ("\t,\r", " :")]))
 @settings(max_examples=60, deadline=None)
-def test_drawn_lines_are_read_as_in_python(lines, is_ascii, separators) -> None:  # type: ignore[no-untyped-def]
+def test_drawn_lines_are_read_as_in_python(
+    lines: list[dict[str, Any]], is_ascii: bool, separators: tuple[str, str] | None
+) -> None:
     separated = separators or (",", ":")
     encoded = [json.dumps(line, ensure_ascii=is_ascii, separators=separated).encode() for line in lines]
     book = a_book(*encoded, a_line("the last"))
