@@ -84,6 +84,6 @@ def print_crif(
         reasons = ", ".join(f"{count} {reason}" for reason, count in crif.left_out.items())
         click.echo(f"{crif.left_out_count} of {len(records)} sensitivities have no line in CRIF: {reasons}", err=True)
     if crif.unplaced:
-        click.echo(f"{len(crif.unplaced)} names are not in --crif-buckets:", err=True)
+        click.echo(f"not in --crif-buckets ({len(crif.unplaced)}):", err=True)
         for sentence in crif.unplaced:
             click.echo(f"  {sentence}", err=True)

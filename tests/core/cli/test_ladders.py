@@ -91,7 +91,7 @@ def test_crif_says_on_stderr_what_it_leaves_out_and_what_the_desk_did_not_place(
     assert lines[2].startswith("total,run-1,Equity,Risk_Equity,ACME,Residual,")
     assert printed.err.splitlines() == [
         "1 of 3 sensitivities have no line in CRIF: 1 gamma",
-        "1 names are not in --crif-buckets:",
+        "not in --crif-buckets (1):",
         "  equity/ACME: Risk_Equity, bucket Residual",
     ]
 
