@@ -143,6 +143,23 @@ async def test_workers_learn_which_run_computed_what_is_taken_over(served: Serve
     }
 
 
+async def test_leases_say_whether_their_run_began_with_tiles_of_others_after_a_restart_too(settings: Settings) -> None:
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        first = await submit(served, "q1", a_market())
+        lease = await worker.lease()
+        assert not lease.has_origins
+        await worker.until_acknowledged(await worker.report(a_result(lease)))
+        await work_off(worker, first, TILES - 1)
+        await submit(served, "q2", a_tick(1.2))
+        assert (await worker.lease()).has_origins
+    await served.close()
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        assert (await worker.lease()).has_origins
+    await served.close()
+
+
 async def test_the_same_request_again_is_final_at_once(served: Served) -> None:
     async with ProtocolWorker(served.channel) as worker:
         first = await submit(served, "q1", a_market())
