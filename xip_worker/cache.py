@@ -8,7 +8,7 @@ itself, and gets an error of its own with its own traceback.
                           └──────release────────────────────┘
 
     BlobCache      digest             -> bytes, verified against the digest before anything sees them
-    OutputCache    run, node, tile    -> columns, fetched a range at a time
+    OutputCache    run, node, tile    -> columns, fetched a range at a time; the run is that which computed them
     Memo           any key            -> whatever pricing derives from blobs
 
 A value that is larger than the limit is handed to whoever asked and not kept. Values are shared between threads and
@@ -103,6 +103,15 @@ class LoadingCache(Generic[K, V]):
         with self._lock:
             entry = self._entries.get(key)
             return None if entry is None else entry.value
+
+    def find(self, key: K) -> V | None:
+        """The value where it is held, which counts as used."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry.value
 
     def find_or_claim(self, key: K) -> _Entry[V] | None:
         """The entry; or None, and then the caller must `fulfil` or `release` the key. Waits while another loads it."""
@@ -199,6 +208,10 @@ class OutputCache:
 
     def __init__(self, bytes_max: int = OUTPUTS_BYTES_MAX) -> None:
         self._cache: LoadingCache[OutputKey, Columns] = LoadingCache(bytes_max)
+
+    def find(self, key: OutputKey) -> Columns | None:
+        """The columns where they are held; nobody waits or fetches."""
+        return self._cache.find(key)
 
     def put(self, key: OutputKey, columns: Columns) -> None:
         self._cache.put(key, columns, columns_size_bytes(columns))

@@ -98,6 +98,13 @@ class Fetcher:
         )
         return self._wait(self._retried(what, lambda stub: _download_outputs(stub, request)), is_cancelled)
 
+    def origins(self, run_id: str, is_cancelled: Callable[[], bool]) -> list[tuple[int, int, int, str]]:
+        """Tiles of the run that were computed in others: (node_id, tile_begin, tile_end, run), by node and tile."""
+        request = blob_pb2.ListOriginsRequest(run_id=run_id)
+        return self._wait(
+            self._retried(f"origins of run {run_id}", lambda stub: _list_origins(stub, request)), is_cancelled
+        )
+
     def _wait(self, coroutine: Awaitable[T], is_cancelled: Callable[[], bool]) -> T:
         async def run() -> T:
             return await coroutine
@@ -184,3 +191,15 @@ async def _download_outputs(
     if parts:
         raise XipError(f"outputs of run {request.run_id} node {request.node_id}: the last tile is cut off")
     return outputs
+
+
+async def _list_origins(
+    stub: BlobServiceAsyncStub, request: blob_pb2.ListOriginsRequest
+) -> list[tuple[int, int, int, str]]:
+    try:
+        response = await stub.ListOrigins(request, timeout=CALL_DEADLINE_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # a scheduler of an older version: every output is fetched
+            return []
+        raise
+    return [(origin.node_id, origin.tile_begin, origin.tile_end, origin.run_id) for origin in response.origins]
