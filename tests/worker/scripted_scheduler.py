@@ -87,6 +87,7 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
         self.blobs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, int, int], bytes] = {}
         self.packs_outputs = False
+        self.origins: list[blob_pb2.Origin] | None = None
         self.downloads: Counter[str] = Counter()
         self.ranges: list[tuple[str, int, int, int]] = []
         self.download_gate = asyncio.Event()
@@ -171,3 +172,8 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
             half = len(content) // 2
             yield blob_pb2.DownloadOutputsResponse(tile=tile, chunk=content[:half])
             yield blob_pb2.DownloadOutputsResponse(tile=tile, chunk=content[half:], last_chunk=True)
+
+    async def ListOrigins(self, request: Any, context: Any) -> blob_pb2.ListOriginsResponse:  # type: ignore[override]  # noqa: N802 - the wire's name
+        if self.origins is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this scheduler is of an older version")
+        return blob_pb2.ListOriginsResponse(origins=self.origins)

@@ -118,6 +118,48 @@ async def test_a_tick_computes_its_cone_and_takes_the_rest_over(serve: Serve, se
     }
 
 
+async def test_workers_learn_which_run_computed_what_is_taken_over(served: Served) -> None:
+    """Through a second tick too: its resolve tiles are those of the first run, its fx value tile that of the second."""
+    async with ProtocolWorker(served.channel) as worker:
+        first = await submit(served, "q1", a_market())
+        await work_off(worker, first, TILES)
+        second = await submit(served, "q2", a_tick(1.2))
+        await work_off(worker, second, 3)
+        third = await submit(served, "q3", a_tick(1.2), since=second.run_id)
+    names = {node.node_id: node.name for node in first.nodes}
+    listed = []
+    for run in (first, third):
+        answer = await served.blobs.ListOrigins(blob_pb2.ListOriginsRequest(run_id=run.run_id))
+        assert all((origin.tile_begin, origin.tile_end) == (0, 1) for origin in answer.origins)
+        listed.append({names[origin.node_id]: origin.run_id for origin in answer.origins})
+    assert listed[0] == {}
+    assert listed[1] == {
+        "calibrate": second.run_id,
+        "resolve terms/fx": first.run_id,
+        "resolve terms/rates": first.run_id,
+        "value terms/fx": second.run_id,
+        "value terms/rates": first.run_id,
+        "reduce": second.run_id,
+    }
+
+
+async def test_leases_say_whether_their_run_began_with_tiles_of_others_after_a_restart_too(settings: Settings) -> None:
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        first = await submit(served, "q1", a_market())
+        lease = await worker.lease()
+        assert not lease.has_origins
+        await worker.until_acknowledged(await worker.report(a_result(lease)))
+        await work_off(worker, first, TILES - 1)
+        await submit(served, "q2", a_tick(1.2))
+        assert (await worker.lease()).has_origins
+    await served.close()
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        assert (await worker.lease()).has_origins
+    await served.close()
+
+
 async def test_the_same_request_again_is_final_at_once(served: Served) -> None:
     async with ProtocolWorker(served.channel) as worker:
         first = await submit(served, "q1", a_market())
