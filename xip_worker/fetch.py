@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OriginSpan = tuple[int, int, int, str]
+"""node_id, tile_begin, tile_end, the run these tiles were computed in."""
+
 FETCH_PATIENCE_S = 60.0
 """Longer than a scheduler takes to restart, shorter than a person's patience with a lease that does not move."""
 
@@ -98,12 +101,14 @@ class Fetcher:
         )
         return self._wait(self._retried(what, lambda stub: _download_outputs(stub, request)), is_cancelled)
 
-    def origins(self, run_id: str, is_cancelled: Callable[[], bool]) -> list[tuple[int, int, int, str]]:
+    def origins(self, run_id: str, is_cancelled: Callable[[], bool]) -> list[OriginSpan]:
         """Tiles of the run that were computed in others: (node_id, tile_begin, tile_end, run), by node and tile."""
+        return self._wait(self.list_origins(run_id), is_cancelled)
+
+    async def list_origins(self, run_id: str) -> list[OriginSpan]:
+        """The same, for the event loop."""
         request = blob_pb2.ListOriginsRequest(run_id=run_id)
-        return self._wait(
-            self._retried(f"origins of run {run_id}", lambda stub: _list_origins(stub, request)), is_cancelled
-        )
+        return await self._retried(f"origins of run {run_id}", lambda stub: _list_origins(stub, request))
 
     def _wait(self, coroutine: Awaitable[T], is_cancelled: Callable[[], bool]) -> T:
         async def run() -> T:
@@ -193,9 +198,7 @@ async def _download_outputs(
     return outputs
 
 
-async def _list_origins(
-    stub: BlobServiceAsyncStub, request: blob_pb2.ListOriginsRequest
-) -> list[tuple[int, int, int, str]]:
+async def _list_origins(stub: BlobServiceAsyncStub, request: blob_pb2.ListOriginsRequest) -> list[OriginSpan]:
     try:
         response = await stub.ListOrigins(request, timeout=CALL_DEADLINE_S)
     except grpc.aio.AioRpcError as error:

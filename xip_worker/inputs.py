@@ -21,7 +21,7 @@ from xip_worker.events import Fetched, Lease
 from xip_worker.executor import IsCancelled
 from xip_worker.fetch import Fetcher
 from xip_worker.meter import FetchMeter
-from xip_worker.origins import ORIGINS_BYTES_MAX, Origins, OriginsCache
+from xip_worker.origins import TILES_BEYOND, KnownOrigins
 
 PLANS_BYTES_MAX = 16 << 20
 """Serialized; decoded about three times as much. A plan of 2,000 trades has 10 kB."""
@@ -47,7 +47,7 @@ class WorkerInputs:
         self._plans: LoadingCache[bytes, Plan] = LoadingCache(PLANS_BYTES_MAX)
         self.blobs = BlobCache(blobs_bytes_max)
         self.outputs = OutputCache(outputs_bytes_max)
-        self.origins: OriginsCache = LoadingCache(ORIGINS_BYTES_MAX)
+        self.origins = KnownOrigins(fetcher)
         self.memo = Memo()
         self.meter = FetchMeter()
         self._last: dict[str, deque[str]] = {}
@@ -70,6 +70,10 @@ class WorkerInputs:
         """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
         if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
             self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
+
+    def expect(self, leases: tuple[Lease, ...]) -> None:
+        """Leases have come: on the event loop, what the first tiles of a run would else wait for."""
+        self.origins.expect({lease.run_id for lease in leases if lease.has_origins})
 
     def held_of(self, kind: str) -> dict[str, bytes]:
         """Blobs of the kind that were fetched last and are still held, by digest."""
@@ -116,7 +120,7 @@ class LeaseData:
             held = inputs.outputs.find(OutputKey(run_id, node_id, tile))
             if held is not None:
                 return held
-            computed_in, end = inputs.origins.get(run_id, self._list_origins).of(node_id, tile)
+            computed_in, end = self._origin_of(node_id, tile)
             key = OutputKey(computed_in or run_id, node_id, tile)
             count = min(self._following_count(node_id, tile), end - tile - 1)
             return inputs.outputs.get(key, self._fetch_outputs, count)
@@ -146,9 +150,11 @@ class LeaseData:
         self._inputs.meter.received("outputs", sum(len(content) for _, content in outputs))
         return ((tile, decode_block(content)) for tile, content in outputs)
 
-    def _list_origins(self) -> tuple[Origins, int]:
-        origins = Origins(self._inputs.fetcher.origins(self._lease.run_id, self._is_cancelled))
-        return origins, origins.size_bytes
+    def _origin_of(self, node_id: int, tile: int) -> tuple[str, int]:
+        """See `Origins.of`."""
+        if not self._lease.has_origins:
+            return "", TILES_BEYOND
+        return self._inputs.origins.of_run(self._lease.run_id, self._is_cancelled).of(node_id, tile)
 
     def _following_count(self, node_id: int, tile: int) -> int:
         """Tiles directly behind *tile* that this lease reads as well."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from tests.worker.builders import a_plan
+from xip_core.errors import UnavailableError
 from xip_core.graph.plan import InputRef
 from xip_core.wire.convert import encode_block
 from xip_worker.events import Epoch, Lease
@@ -50,6 +53,9 @@ class CountingFetcher(Fetcher):
         self.lists.append(run_id)
         return [(0, 0, 4, "morning"), (0, 4, 6, "noon"), (0, 8, 10, "morning")] if run_id == "tick" else []
 
+    async def list_origins(self, run_id: str) -> list[tuple[int, int, int, str]]:
+        return self.origins(run_id, None)
+
     def outputs(
         self, run_id: str, node_id: int, tile_begin: int, tile_end: int, is_cancelled: object
     ) -> list[tuple[int, bytes]]:
@@ -59,7 +65,7 @@ class CountingFetcher(Fetcher):
 
 def sums_read(inputs: WorkerInputs, run_id: str) -> list[float]:
     """By a tile of *run_id* that reads all ten of node 0."""
-    lease = Lease(Epoch(1), run_id, 1, 0, 1, b"plan")
+    lease = Lease(Epoch(1), run_id, 1, 0, 1, b"plan", has_origins=run_id == "tick")
     plan = a_plan(inputs=(InputRef(0, modulus=0),), tile_count=1, input_tile_count=10)
     data = inputs.tile_data(lease, plan, lambda: False)
     return [float(data.output(0, tile)["sum"][0]) for tile in range(10)]
@@ -92,4 +98,32 @@ def test_a_run_that_took_nothing_over_reads_its_own_outputs_alone() -> None:
     fetcher = CountingFetcher()
     inputs = WorkerInputs(fetcher)
     assert sums_read(inputs, "morning") == sums_read(inputs, "evening")
-    assert fetcher.ranges == [("morning", 0, 0, 10), ("evening", 0, 0, 10)]
+    assert (fetcher.lists, fetcher.ranges) == ([], [("morning", 0, 0, 10), ("evening", 0, 0, 10)])
+
+
+def a_lease_of(run_id: str, epoch: int) -> Lease:
+    return Lease(Epoch(epoch), run_id, 1, 0, 1, b"plan", has_origins=run_id == "tick")
+
+
+async def test_origins_are_asked_for_when_the_first_lease_of_a_run_comes() -> None:
+    fetcher = CountingFetcher()
+    inputs = WorkerInputs(fetcher)
+    for epoch in (1, 2):
+        inputs.expect((a_lease_of("tick", epoch), a_lease_of("tick", epoch + 2), a_lease_of("morning", epoch + 4)))
+        assert await asyncio.to_thread(sums_read, inputs, "tick") == [float(tile) for tile in range(10)]
+    assert fetcher.lists == ["tick"]
+
+
+async def test_origins_that_could_not_be_had_are_asked_for_by_the_tile_that_wants_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetcher = CountingFetcher()
+    inputs = WorkerInputs(fetcher)
+
+    async def away(run_id: str) -> list[tuple[int, int, int, str]]:
+        raise UnavailableError(f"origins of run {run_id}: no scheduler was reachable")
+
+    monkeypatch.setattr(fetcher, "list_origins", away)
+    inputs.expect((a_lease_of("tick", 1),))
+    assert await asyncio.to_thread(sums_read, inputs, "tick") == [float(tile) for tile in range(10)]
+    assert fetcher.lists == ["tick"]

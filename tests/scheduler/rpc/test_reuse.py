@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.core.graph.builders import AS_OF, a_book, a_line, a_market, some_scenarios
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.scheduler.rpc.test_runs import refusal, rest_of
 from xip_core.graph.plan import digest_of
@@ -85,15 +85,15 @@ async def explained(served: Served, run_id: str) -> tuple[run_pb2.Run, dict[str,
     return answer.run, json.loads(answer.reuse or "{}")
 
 
-async def test_a_tick_computes_its_cone_and_takes_the_rest_over(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_tick_computes_its_cone_and_takes_the_rest_over(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     async with ProtocolWorker(served.channel) as worker:
         first = await submit(served, "q1", a_market())
         assert len(await work_off(worker, first, TILES)) == TILES
         second = await submit(served, "q2", a_tick(1.2), since=first.run_id)
         assert (second.reuse_of, second.cells_done) == (first.run_id, 3)
     await served.close()
-    served = Served(settings)  # and what was taken over survives a restart
+    served = serve(settings)  # and what was taken over survives a restart
     async with ProtocolWorker(served.channel) as worker:
         computed = await work_off(worker, second, 3)
         assert computed == ["calibrate", "value terms/fx", "reduce"]
@@ -116,7 +116,6 @@ async def test_a_tick_computes_its_cone_and_takes_the_rest_over(settings: Settin
     assert {answer.node_id for answer in await rest_of(stream)} >= {
         node.node_id for node in run.nodes if node.kind == "value"
     }
-    await served.close()
 
 
 async def test_workers_learn_which_run_computed_what_is_taken_over(served: Served) -> None:
@@ -142,6 +141,23 @@ async def test_workers_learn_which_run_computed_what_is_taken_over(served: Serve
         "value terms/rates": first.run_id,
         "reduce": second.run_id,
     }
+
+
+async def test_leases_say_whether_their_run_began_with_tiles_of_others_after_a_restart_too(settings: Settings) -> None:
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        first = await submit(served, "q1", a_market())
+        lease = await worker.lease()
+        assert not lease.has_origins
+        await worker.until_acknowledged(await worker.report(a_result(lease)))
+        await work_off(worker, first, TILES - 1)
+        await submit(served, "q2", a_tick(1.2))
+        assert (await worker.lease()).has_origins
+    await served.close()
+    served = Served(settings)
+    async with ProtocolWorker(served.channel) as worker:
+        assert (await worker.lease()).has_origins
+    await served.close()
 
 
 async def test_the_same_request_again_is_final_at_once(served: Served) -> None:
