@@ -185,7 +185,9 @@ class Scheduler:
 
     def _send(self, orders: Orders) -> None:
         """Carry out what rests on a committed batch."""
-        self._workers.send(orders.grants, orders.revokes, orders.trims, self._journal.plan_digests)
+        self._workers.send(
+            orders.grants, orders.revokes, orders.trims, self._journal.plan_digests, self._journal.heirs
+        )
         for ordered in orders.drains:
             self._log.warning(
                 "worker is drained", worker_id=ordered.worker_id, reason=ordered.reason, evidence=ordered.evidence

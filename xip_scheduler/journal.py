@@ -84,13 +84,17 @@ class Journal:
         self.account: Callable[[RunId], RunAccount | None] = lambda run_id: None  # the core's, of a live one
         self.plans: dict[str, Plan] = {}
         self.plan_digests: dict[str, bytes] = {}
+        self.heirs: set[str] = set()
         self._introduced: dict[str, WorkerFacts] = {}
         self._unaccounted: dict[str, None] = {}  # runs that went on since their account was stored, in order
         self._accounted_at_s = 0.0
 
-    def remember(self, run_id: str, plan: Plan, plan_digest: str) -> None:
+    def remember(self, run_id: str, plan: Plan, plan_digest: str, is_heir: bool = False) -> None:
+        """A run is live. An heir began with tiles of other runs."""
         self.plans[run_id] = plan
         self.plan_digests[run_id] = bytes.fromhex(plan_digest)
+        if is_heir:
+            self.heirs.add(run_id)
 
     def introduce(self, worker_id: str, cpu_level: str, version: str) -> None:
         """A worker attached; written down with the first tiles that it computes."""
@@ -154,6 +158,7 @@ class Journal:
                 case RecordRunState():
                     self._finish(batch, action, wall_clock_s)
                     del self.plans[action.run_id], self.plan_digests[action.run_id]
+                    self.heirs.discard(action.run_id)
                     self._unaccounted.pop(action.run_id, None)
                     changed[action.run_id] = None
         if self._introduced and records:
@@ -204,7 +209,7 @@ class Journal:
         batch.finished.append(finished)
 
     def _accept(self, batch: Batch, action: PersistRun) -> None:
-        self.remember(action.run_id, action.plan, action.plan_digest)
+        self.remember(action.run_id, action.plan, action.plan_digest, bool(action.retry_of or action.reuse_of))
         assert isinstance(action.payload, bytes), "the payload of a run is its serialized spec"
         batch.runs.append(
             NewRun(

@@ -32,7 +32,7 @@ def restore_core(
     restored = []
     for stored in store.live_runs():
         plan = _plan(stored, blobs)
-        journal.remember(stored.run_id, plan, stored.plan_digest)
+        journal.remember(stored.run_id, plan, stored.plan_digest, bool(stored.reuse_of or stored.retry_of))
         run = _restored_run(store, stored, plan)
         elapsed_s = max(0.0, wall_clock_s - stored.submitted_at_s)
         account = _account(store.notes(stored.run_id).get("account", ""))

@@ -8,7 +8,7 @@ itself, and gets an error of its own with its own traceback.
                           └──────release────────────────────┘
 
     BlobCache      digest             -> bytes, verified against the digest before anything sees them
-    OutputCache    run, node, tile    -> columns, fetched a range at a time
+    OutputCache    run, node, tile    -> columns, fetched a range at a time; the run is that which computed them
     Memo           any key            -> whatever pricing derives from blobs
 
 A value that is larger than the limit is handed to whoever asked and not kept. Values are shared between threads and
@@ -39,11 +39,16 @@ BLOBS_BYTES_MAX = 512 << 20
 OUTPUTS_BYTES_MAX = 256 << 20
 """Some hundred calibrated blocks of 1 MiB, so that the value tiles of a scenario block find theirs."""
 
-MEMO_BYTES_MAX = 256 << 20
-"""A run of 2,000 trades needs 10 MB: resolved rows 6 MB, calibrated scenarios 2.5 MB, book, layout, scenarios."""
+MEMO_BYTES_MAX = 512 << 20
+"""Of columns and texts. A book of 100,000 trades needs 190 MB: resolved rows 150 MB, its lines 35 MB; each market
+calibrated under 500 scenarios 7 MB more."""
 
-MEMO_UNKNOWN_BYTES = 2 << 20
-"""Counted for a value that is no set of columns; a layout of 1,700 factors, a book of 2,000 trades have about that."""
+MEMO_OBJECTS_MAX = 32
+"""Of all other values, whose size nobody knows: scenario sets, layouts (each with its latest calibrated blocks, up to
+64 MB), snapshots. A tick adds a snapshot. They have room of their own: rows without end must not push out what a tick
+begins with, for to calibrate without the blocks of before takes 0.2 s."""
+
+TEXT_OVERHEAD_BYTES = 48
 
 RANGE_TILES_MAX = 64
 """Tiles fetched in one stream; with tiles of at most 1 MiB this bounds what a range holds in memory."""
@@ -103,6 +108,15 @@ class LoadingCache(Generic[K, V]):
         with self._lock:
             entry = self._entries.get(key)
             return None if entry is None else entry.value
+
+    def find(self, key: K) -> V | None:
+        """The value where it is held, which counts as used."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry.value
 
     def find_or_claim(self, key: K) -> _Entry[V] | None:
         """The entry; or None, and then the caller must `fulfil` or `release` the key. Waits while another loads it."""
@@ -200,6 +214,10 @@ class OutputCache:
     def __init__(self, bytes_max: int = OUTPUTS_BYTES_MAX) -> None:
         self._cache: LoadingCache[OutputKey, Columns] = LoadingCache(bytes_max)
 
+    def find(self, key: OutputKey) -> Columns | None:
+        """The columns where they are held; nobody waits or fetches."""
+        return self._cache.find(key)
+
     def put(self, key: OutputKey, columns: Columns) -> None:
         self._cache.put(key, columns, columns_size_bytes(columns))
 
@@ -244,21 +262,37 @@ class OutputCache:
 class Memo:
     """Values derived from blobs, made once per key, the least recently used dropped first."""
 
-    def __init__(self, bytes_max: int = MEMO_BYTES_MAX) -> None:
-        self._cache: LoadingCache[Hashable, object] = LoadingCache(bytes_max)
+    def __init__(self, bytes_max: int = MEMO_BYTES_MAX, objects_max: int = MEMO_OBJECTS_MAX) -> None:
+        self._sized: LoadingCache[Hashable, object] = LoadingCache(bytes_max)
+        self._objects: LoadingCache[Hashable, object] = LoadingCache(objects_max)
+        self._not_kept = bytes_max + 1
 
     def get(self, key: Hashable, make: Callable[[], object]) -> object:
         def load() -> tuple[object, int]:
+            made = self._objects.find(key)  # by the thread that this one waited for
+            if made is not None:
+                return made, self._not_kept
             value = make()
-            return value, _size_bytes(value)
+            size = _size_bytes(value)
+            if size is None:
+                self._objects.put(key, value, 1)
+            return value, self._not_kept if size is None else size
 
-        return self._cache.get(key, load)
+        found = self._objects.find(key)
+        return self._sized.get(key, load) if found is None else found
 
 
-def _size_bytes(value: object) -> int:
-    if isinstance(value, dict) and all(isinstance(array, np.ndarray) for array in value.values()):
-        return columns_size_bytes(value)
-    return MEMO_UNKNOWN_BYTES
+def _size_bytes(value: object) -> int | None:
+    """Of columns, and of texts as of lines of a book; None where nobody knows."""
+    match value:
+        case dict() if all(isinstance(array, np.ndarray) for array in value.values()):
+            return columns_size_bytes(value)
+        case str() | bytes():
+            return len(value) + TEXT_OVERHEAD_BYTES
+        case list() | tuple() if all(isinstance(text, str | bytes) for text in value):
+            return sum(map(len, value)) + TEXT_OVERHEAD_BYTES * (1 + len(value))
+        case _:
+            return None
 
 
 def columns_size_bytes(columns: Columns) -> int:

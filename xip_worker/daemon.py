@@ -25,6 +25,7 @@ from xip_worker.events import (
     EvaluateLeases,
     Event,
     Lease,
+    LeasesReceived,
     Leave,
     RevokeRunning,
     SendDrain,
@@ -111,6 +112,8 @@ class Daemon:
         if isinstance(event, DrainRequested):
             self._log.info("draining", reason=event.reason, grace_s=event.grace_s)
         try:
+            if isinstance(event, LeasesReceived):
+                self._inputs.expect(event.leases)
             for action in self._core.handle(event, self._loop.time()):
                 self._carry_out(action)
             self._arm_timer()

@@ -31,6 +31,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
         is_isolated: to be evaluated in a child process (`isolation`).
         patience_s: nobody misses a result of it for so long after its tiles are finished.
         work_s: what the scheduler expects it to take in a slot, 0 when it does not say.
+        has_origins: its run began with tiles of other runs (`origins`).
     """
 
     epoch: Epoch
@@ -42,6 +43,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     is_isolated: bool = False
     patience_s: float = 0.0
     work_s: float = 0.0
+    has_origins: bool = False
 
     @property
     def tile_count(self) -> int:

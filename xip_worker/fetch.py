@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OriginSpan = tuple[int, int, int, str]
+"""node_id, tile_begin, tile_end, the run these tiles were computed in."""
+
 FETCH_PATIENCE_S = 60.0
 """Longer than a scheduler takes to restart, shorter than a person's patience with a lease that does not move."""
 
@@ -97,6 +100,15 @@ class Fetcher:
             run_id=run_id, node_id=node_id, tile_begin=tile_begin, tile_end=tile_end, packs=True
         )
         return self._wait(self._retried(what, lambda stub: _download_outputs(stub, request)), is_cancelled)
+
+    def origins(self, run_id: str, is_cancelled: Callable[[], bool]) -> list[OriginSpan]:
+        """Tiles of the run that were computed in others: (node_id, tile_begin, tile_end, run), by node and tile."""
+        return self._wait(self.list_origins(run_id), is_cancelled)
+
+    async def list_origins(self, run_id: str) -> list[OriginSpan]:
+        """The same, for the event loop."""
+        request = blob_pb2.ListOriginsRequest(run_id=run_id)
+        return await self._retried(f"origins of run {run_id}", lambda stub: _list_origins(stub, request))
 
     def _wait(self, coroutine: Awaitable[T], is_cancelled: Callable[[], bool]) -> T:
         async def run() -> T:
@@ -184,3 +196,13 @@ async def _download_outputs(
     if parts:
         raise XipError(f"outputs of run {request.run_id} node {request.node_id}: the last tile is cut off")
     return outputs
+
+
+async def _list_origins(stub: BlobServiceAsyncStub, request: blob_pb2.ListOriginsRequest) -> list[OriginSpan]:
+    try:
+        response = await stub.ListOrigins(request, timeout=CALL_DEADLINE_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # a scheduler of an older version: every output is fetched
+            return []
+        raise
+    return [(origin.node_id, origin.tile_begin, origin.tile_end, origin.run_id) for origin in response.origins]

@@ -2,6 +2,9 @@
 
 Which tiles of an input a lease is going to read follows from its range and the node's `InputRef`; `LeaseData.output`
 uses it to fetch neighbours in one stream. A reduce tile, which reads every tile of its inputs, so asks once for 64.
+
+An output is kept under the run that computed it, so a run that began with tiles of an earlier one finds what is kept of
+that one (`origins`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from xip_worker.events import Fetched, Lease
 from xip_worker.executor import IsCancelled
 from xip_worker.fetch import Fetcher
 from xip_worker.meter import FetchMeter
+from xip_worker.origins import TILES_BEYOND, KnownOrigins
 
 PLANS_BYTES_MAX = 16 << 20
 """Serialized; decoded about three times as much. A plan of 2,000 trades has 10 kB."""
@@ -43,6 +47,7 @@ class WorkerInputs:
         self._plans: LoadingCache[bytes, Plan] = LoadingCache(PLANS_BYTES_MAX)
         self.blobs = BlobCache(blobs_bytes_max)
         self.outputs = OutputCache(outputs_bytes_max)
+        self.origins = KnownOrigins(fetcher)
         self.memo = Memo()
         self.meter = FetchMeter()
         self._last: dict[str, deque[str]] = {}
@@ -65,6 +70,10 @@ class WorkerInputs:
         """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
         if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
             self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
+
+    def expect(self, leases: tuple[Lease, ...]) -> None:
+        """Leases have come: on the event loop, what the first tiles of a run would else wait for."""
+        self.origins.expect({lease.run_id for lease in leases if lease.has_origins})
 
     def held_of(self, kind: str) -> dict[str, bytes]:
         """Blobs of the kind that were fetched last and are still held, by digest."""
@@ -106,9 +115,15 @@ class LeaseData:
             return self._inputs.blobs.get(digest, self._fetch_blob)
 
     def output(self, node_id: int, tile: int) -> Columns:
-        key = OutputKey(self._lease.run_id, node_id, tile)
-        with self._inputs.meter.waiting():
-            return self._inputs.outputs.get(key, self._fetch_outputs, self._following_count(node_id, tile))
+        inputs, run_id = self._inputs, self._lease.run_id
+        with inputs.meter.waiting():
+            held = inputs.outputs.find(OutputKey(run_id, node_id, tile))
+            if held is not None:
+                return held
+            computed_in, end = self._origin_of(node_id, tile)
+            key = OutputKey(computed_in or run_id, node_id, tile)
+            count = min(self._following_count(node_id, tile), end - tile - 1)
+            return inputs.outputs.get(key, self._fetch_outputs, count)
 
     def memo(self, key: tuple[object, ...], make: Maker) -> object:
         return self._inputs.memo.get(key, make)
@@ -130,10 +145,16 @@ class LeaseData:
 
     def _fetch_outputs(self, key: OutputKey, count: int) -> Iterator[tuple[int, Columns]]:
         outputs = self._inputs.fetcher.outputs(
-            key.run_id, key.node_id, key.tile, key.tile + count, self._is_cancelled
+            self._lease.run_id, key.node_id, key.tile, key.tile + count, self._is_cancelled
         )
         self._inputs.meter.received("outputs", sum(len(content) for _, content in outputs))
         return ((tile, decode_block(content)) for tile, content in outputs)
+
+    def _origin_of(self, node_id: int, tile: int) -> tuple[str, int]:
+        """See `Origins.of`."""
+        if not self._lease.has_origins:
+            return "", TILES_BEYOND
+        return self._inputs.origins.of_run(self._lease.run_id, self._is_cancelled).of(node_id, tile)
 
     def _following_count(self, node_id: int, tile: int) -> int:
         """Tiles directly behind *tile* that this lease reads as well."""

@@ -101,6 +101,7 @@ def event_of(response: worker_pb2.AttachResponse) -> Event | None:
                             lease.isolated,
                             lease.patience_ms * 1e-3,
                             lease.work_us * 1e-6,
+                            lease.has_origins,
                         )
                         for lease in response.leases.leases
                     ]

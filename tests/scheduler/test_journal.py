@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+import pytest
 
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Node, NodeKind, Plan, PlannedQuarantine
@@ -80,6 +82,18 @@ def test_a_final_state_gets_the_time_of_day_and_the_plan_is_forgotten() -> None:
     batch = journal.sort([RecordRunState(RUN, RunState.CANCELLED, "asked for")], 77.0).batch
     assert batch.finished == [FinishedRun("r1", 5, "asked for", 77.0)]
     assert (journal.plans, journal.plan_digests) == ({}, {})
+
+
+@pytest.mark.parametrize("kind", ["retry_of", "reuse_of"])
+def test_a_live_run_that_began_with_tiles_of_another_is_an_heir(kind: str) -> None:
+    journal = Journal()
+    journal.sort([PERSIST], 0.0)
+    assert journal.heirs == set()
+    heir = RunId("r2")
+    journal.sort([msgspec.structs.replace(PERSIST, run_id=heir, **{kind: "r0"})], 0.0)
+    assert journal.heirs == {heir}
+    journal.sort([RecordRunState(heir, RunState.COMPLETED, "")], 9.0)
+    assert journal.heirs == set()
 
 
 def test_soft_orders_are_not_persisted_and_the_last_reserved_epoch_counts() -> None:

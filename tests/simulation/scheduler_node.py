@@ -414,7 +414,7 @@ class SchedulerNode:
             order.is_isolated,
             order.patience_ms * 1e-3,
             order.work_us * 1e-6,
-            serial,
+            serial=serial,
         )  # type: ignore[arg-type]  # epochs of both sides are the same numbers
 
     def can_read(self) -> bool:

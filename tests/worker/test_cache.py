@@ -13,7 +13,6 @@ from xip_core.errors import IntegrityError, NotFoundError
 from xip_core.graph.plan import digest_of
 from xip_core.pricing.tile import Columns
 from xip_worker.cache import (
-    MEMO_UNKNOWN_BYTES,
     RANGE_TILES_MAX,
     BlobCache,
     LoadingCache,
@@ -211,11 +210,46 @@ def test_outputs_of_two_runs_are_never_mixed_up() -> None:
     assert cache.get(a_key(0, "r2"), Tiles())["x"][0] == 2.0
 
 
-def test_a_memo_makes_once_and_drops_what_it_has_no_room_for() -> None:
-    memo, made = Memo(bytes_max=2 * MEMO_UNKNOWN_BYTES), []
+@pytest.mark.parametrize(
+    ("memo", "value"),
+    [
+        pytest.param(Memo(objects_max=2), object(), id="two of unknown size"),
+        pytest.param(Memo(bytes_max=2 * (10 + 48)), b"0123456789", id="bytes of a text"),
+        pytest.param(Memo(bytes_max=2 * (3 * 48 + 7)), [b"line", b"two"], id="bytes of lines"),
+    ],
+)
+def test_a_memo_makes_once_and_drops_what_it_has_no_room_for(memo: Memo, value: object) -> None:
+    made = []
     for key in ("a", "b", "a", "c", "a", "b"):
-        memo.get((key,), lambda key=key: made.append(key))
+        assert memo.get((key,), lambda key=key: made.append(key) or value) is value
     assert made == ["a", "b", "c", "b"]
+
+
+def test_rows_without_end_do_not_push_out_what_every_tick_begins_with() -> None:
+    memo, made, scenarios = Memo(bytes_max=10_000), [], object()
+    for step in range(100):
+        assert memo.get("scenarios", lambda: made.append("scenarios") or scenarios) is scenarios
+        memo.get(("rows", step), lambda: {"amount": np.zeros(1_000)})
+    assert made == ["scenarios"]
+
+
+def test_threads_that_want_an_object_at_once_get_the_same_one() -> None:
+    memo, made, gate = Memo(), [], threading.Event()
+    entered = threading.Semaphore(0)
+
+    def make() -> object:
+        entered.release()
+        assert gate.wait(PATIENCE_S)
+        made.append(object())
+        return made[-1]
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(memo.get, "layout", make)
+        assert entered.acquire(timeout=PATIENCE_S)
+        second = pool.submit(memo.get, "layout", make)
+        gate.set()
+        assert first.result(PATIENCE_S) is second.result(PATIENCE_S)
+    assert len(made) == 1
 
 
 def test_a_memo_counts_the_bytes_of_columns() -> None:

@@ -12,6 +12,7 @@ from tests.worker.builders import PATIENCE_S
 from tests.worker.scripted_scheduler import ScriptedScheduler
 from xip_core.errors import NotFoundError, UnavailableError
 from xip_core.pricing.tile import TileCancelledError
+from xip_core.wire.v1 import blob_pb2
 from xip_core.wire.v1.blob_pb2_grpc import BlobServiceStub
 from xip_worker import fetch
 from xip_worker.fetch import Fetcher
@@ -65,6 +66,14 @@ async def test_outputs_come_in_tile_order_from_parts(scheduler: ScriptedSchedule
         scheduler.outputs["r", 3, tile] = bytes([tile]) * 5
     outputs = await asyncio.to_thread(fetcher.outputs, "r", 3, 4, 8, never)
     assert outputs == [(tile, bytes([tile]) * 5) for tile in range(4, 8)]
+
+
+async def test_origins_are_listed_and_an_older_scheduler_lists_none(
+    scheduler: ScriptedScheduler, fetcher: Fetcher
+) -> None:
+    assert await asyncio.to_thread(fetcher.origins, "r", never) == []
+    scheduler.origins = [blob_pb2.Origin(node_id=3, tile_begin=4, tile_end=8, run_id="r0")]
+    assert await asyncio.to_thread(fetcher.origins, "r", never) == [(3, 4, 8, "r0")]
 
 
 async def test_a_range_ends_early_when_it_holds_enough(

@@ -15,8 +15,10 @@ run out of the queue until something is recorded, so the search is paid once per
 A given-up tile counts as done, without output. What cannot do without it (everything but `reduce`) is given up at once,
 down to the values, whose cells go to quarantine; `reduce` adds what is there and says rows_used < rows_expected.
 
-Order inside a run: deepest node first (what is nearest to a number the desk sees, and what lets memory go), then node
-id.
+Order inside a run: calibrate first, then the deepest node (what is nearest to a number the desk sees, and what lets
+memory go), then node id. Every row block reads all scenario blocks, so nothing is let go before the last one is
+calibrated; left for later, each would hold up all that is ready then but for a tile or two, and near the end of a run
+slots would stand idle for it.
 """
 
 from __future__ import annotations
@@ -243,7 +245,7 @@ class LiveRun:
 
     Attributes:
         nodes: by node id.
-        grant_order: deepest first.
+        grant_order: calibrate, then the deepest first.
         retries: failed tiles waiting for another worker, by (node id, tile).
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
@@ -322,7 +324,7 @@ class LiveRun:
         self.submitted_at_s = submitted_at_s
         self.submitted_s = submitted_s
         self.nodes = nodes
-        self.grant_order = tuple(sorted(nodes, key=lambda node: (-node.depth, node.node_id)))
+        self.grant_order = tuple(sorted(nodes, key=_grant_rank))
         self.retries: dict[tuple[int, int], Retry] = {}
         self.histories: dict[tuple[int, int], Retry] = {}
         self.open_count = sum(node.tile_count - node.done.count for node in nodes)
@@ -363,6 +365,10 @@ class LiveRun:
     @property
     def tiles_failed(self) -> int:
         return sum(node.failed.count for node in self.nodes)
+
+
+def _grant_rank(node: NodeState) -> tuple[bool, int, int]:
+    return node.plan_node.kind is not NodeKind.CALIBRATE, -node.depth, node.node_id
 
 
 Intervals = tuple[tuple[int, int], ...]

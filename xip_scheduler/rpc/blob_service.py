@@ -1,4 +1,4 @@
-"""xip.v1.BlobService: uploads, downloads, and the outputs of recorded tiles.
+"""xip.v1.BlobService: uploads, downloads, the outputs of recorded tiles, and where these were computed.
 
 Disk and hashing run in threads; at most `UPLOADS_MAX` uploads are under way, the others wait. A reader that stops
 reading holds one chunk: the next is read from disk when gRPC has taken the last.
@@ -30,6 +30,9 @@ UPLOAD_PATIENCE_S = 30.0
 
 READ_SIZE_LIMIT_BYTES = convert.CHUNK_SIZE_BYTES
 """Outputs read from the store at a time, so that no reader holds up a commit."""
+
+ORIGIN_RECORDS_MAX = 20_000
+"""Listed of one run, at most 50 bytes each; what is beyond them is fetched though a worker may have it."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -134,6 +137,14 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
                         tile=tile, chunk=piece, last_chunk=position == len(pieces)
                     )
                 tile += 1
+
+    async def ListOrigins(  # noqa: N802 - the name is the wire's
+        self, request: blob_pb2.ListOriginsRequest, context: Context
+    ) -> blob_pb2.ListOriginsResponse:
+        response = blob_pb2.ListOriginsResponse()
+        for node_id, tile_begin, tile_end, run_id in await self._store.origins(request.run_id, ORIGIN_RECORDS_MAX):
+            response.origins.add(node_id=node_id, tile_begin=tile_begin, tile_end=tile_end, run_id=run_id)
+        return response
 
 
 async def _next_request(requests: AsyncIterator[blob_pb2.UploadRequest]) -> blob_pb2.UploadRequest | None:

@@ -88,7 +88,7 @@ class WorkerConnection:
         self.ended_because = ""
         self._reader = asyncio.current_task()
         self._first = worker_pb2.AttachResponse(welcome=welcome)
-        self._grants: list[tuple[GrantLease, bytes]] = []
+        self._grants: list[tuple[GrantLease, bytes, bool]] = []
         self._revoked: dict[Epoch, None] = {}
         self._trimmed: dict[Epoch, int] = {}
         self._drain_reason = ""
@@ -98,8 +98,8 @@ class WorkerConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
 
-    def grant(self, lease: GrantLease, plan_digest: bytes) -> None:
-        self._grants.append((lease, plan_digest))
+    def grant(self, lease: GrantLease, plan_digest: bytes, is_of_heir: bool) -> None:
+        self._grants.append((lease, plan_digest, is_of_heir))
         self._wake.set()
 
     def revoke(self, epoch: Epoch) -> None:
@@ -155,7 +155,7 @@ class WorkerConnection:
         for begin in range(0, len(grants), LEASES_PER_MESSAGE_MAX):
             message = worker_pb2.AttachResponse()
             add = message.leases.leases.add
-            for lease, plan_digest in grants[begin : begin + LEASES_PER_MESSAGE_MAX]:
+            for lease, plan_digest, is_of_heir in grants[begin : begin + LEASES_PER_MESSAGE_MAX]:
                 add(
                     epoch=lease.epoch,
                     run_id=lease.run_id,
@@ -166,6 +166,7 @@ class WorkerConnection:
                     isolated=lease.is_isolated,
                     patience_ms=lease.patience_ms,
                     work_us=lease.work_us,
+                    has_origins=is_of_heir,
                 )
             messages.append(message)
         if self._revoked:
@@ -227,14 +228,20 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         revokes: Iterable[RevokeLease],
         trims: Iterable[TrimLease],
         plan_digests: dict[str, bytes],
+        heirs: set[str],
     ) -> None:
-        """Leave orders with the connections they are for; those of a connection or run that is gone are void."""
+        """
+        Leave orders with the connections they are for; those of a connection or run that is gone are void.
+
+        Args:
+            plan_digests: by live run; heirs: of these, the runs that began with tiles of others.
+        """
         connections = self._connections
         for lease in grants:
             connection = connections.get(lease.connection_id)
             plan_digest = plan_digests.get(lease.run_id)
             if connection is not None and plan_digest is not None:
-                connection.grant(lease, plan_digest)
+                connection.grant(lease, plan_digest, lease.run_id in heirs)
         for revoked in revokes:
             connection = connections.get(revoked.connection_id)
             if connection is not None:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from xip_scheduler.store import schema
-from xip_scheduler.store.protocol import StoredRecord, StoredRun
+from xip_scheduler.store.protocol import OriginSpan, StoredRecord, StoredRun
 
 RUNS_LOOKED_AT = 1_000
 """Among so many newest runs of the store a tenant's are looked for: the table keeps every run for ever."""
@@ -48,6 +48,26 @@ def records_of(connection: sa.Connection, run_id: str, tiles: Sequence[tuple[int
         if row is not None and row[2] > tile:
             found.append(StoredRecord(*tuple(row)))
     return found
+
+
+def origins(connection: sa.Connection, run_id: str, limit: int) -> list[OriginSpan]:
+    """See `Store.origins`."""
+    record, origin = schema.tile_record.c, schema.run.alias("origin")
+    of_run = sa.select(schema.run.c.run_key).where(schema.run.c.run_id == run_id).scalar_subquery()
+    statement = (
+        sa.select(record.node_id, record.tile_begin, record.tile_end, origin.c.run_id)
+        .join(origin, origin.c.run_key == record.origin_key)
+        .where(record.run_key == of_run, record.origin_key > 0)
+        .order_by(record.node_id, record.tile_begin)
+        .limit(limit)
+    )
+    spans: list[OriginSpan] = []
+    for node_id, begin, end, computed_in in connection.execute(statement):
+        last = spans[-1] if spans else None
+        if last is not None and (last[0], last[2], last[3]) == (node_id, begin, computed_in):
+            begin = spans.pop()[1]
+        spans.append((node_id, begin, end, computed_in))
+    return spans
 
 
 def objects(connection: sa.Connection, run_id: str, limit: int) -> list[tuple[int, int, str]]:

@@ -23,6 +23,7 @@ from xip_scheduler.store.protocol import (
     Detail,
     DoneInterval,
     NodeTally,
+    OriginSpan,
     QuarantineRow,
     StoredRecord,
     StoredRun,
@@ -227,6 +228,9 @@ class PostgresReads:
 
     def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
         return self._read(lambda: lineage.records_of(self._connection, run_id, tiles))
+
+    def origins(self, run_id: str, limit: int) -> list[OriginSpan]:
+        return self._read(lambda: lineage.origins(self._connection, run_id, limit))
 
     def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
         return self._read(lambda: lineage.objects(self._connection, run_id, limit))

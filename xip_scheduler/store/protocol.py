@@ -210,6 +210,10 @@ class NodeTally(msgspec.Struct, frozen=True, gc=False):
     tiles_reused: int = 0
 
 
+OriginSpan = tuple[int, int, int, str]
+"""node_id, tile_begin, tile_end, the run these tiles were computed in."""
+
+
 class StoredRecord(msgspec.Struct, frozen=True, gc=False):
     """A tile record with the names behind its keys.
 
@@ -347,6 +351,9 @@ class Store(Protocol):
 
     def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
         """The records that hold *tiles*, (node_id, tile) each, in their order; a tile without one has none."""
+
+    def origins(self, run_id: str, limit: int) -> list[OriginSpan]:
+        """Tiles that were taken over, by node and tile; of at most *limit* records, neighbours merged."""
 
     def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
         """(node_id, tile, names one a line) of at most *limit* resolve tiles, by node and tile."""

@@ -41,6 +41,7 @@ from xip_scheduler.store.protocol import (
     DoneInterval,
     NewRun,
     NodeTally,
+    OriginSpan,
     QuarantineRow,
     StoredRecord,
     StoredRun,
@@ -453,6 +454,9 @@ class SqliteStore:
 
     def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
         return lineage.records_of(self._connection, run_id, tiles)
+
+    def origins(self, run_id: str, limit: int) -> list[OriginSpan]:
+        return lineage.origins(self._connection, run_id, limit)
 
     def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
         return lineage.objects(self._connection, run_id, limit)

@@ -17,6 +17,7 @@ from xip_scheduler.store.protocol import (
     Detail,
     DoneInterval,
     NodeTally,
+    OriginSpan,
     QuarantineRow,
     Store,
     StoredRecord,
@@ -81,6 +82,9 @@ class StoreThread:
 
     async def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
         return await self._call(self._store.records_of, run_id, tiles)
+
+    async def origins(self, run_id: str, limit: int) -> list[OriginSpan]:
+        return await self._call(self._store.origins, run_id, limit)
 
     async def objects(self, run_id: str, limit: int) -> list[tuple[int, int, str]]:
         return await self._call(self._store.objects, run_id, limit)

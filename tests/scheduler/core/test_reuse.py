@@ -148,3 +148,17 @@ def test_a_run_that_reuses_is_cancelled_like_any_other() -> None:
     assert grid.store.final[RunId("r2")] is RunState.CANCELLED
     grid.leases.clear()
     assert grid.core.lease_count() == 0
+
+
+def test_after_a_tick_every_scenario_block_is_calibrated_before_a_value_tile_is_leased() -> None:
+    """So values go out a row block at a time, and no slot waits for a block that was left for later."""
+    grid, plan = Grid(), a_book_plan(row_blocks=3, scenario_blocks=4)
+    grid.handle(an_attachment())
+    grid.store.final[RunId("r1")] = RunState.COMPLETED
+    same: list[set[int]] = [set(), {0, 1, 2}, set(range(4, 12)), set()]
+    grid.handle(a_reusing_submission(plan, same))
+    order = []
+    while grid.leases:
+        order += [(grid.leases[0].node_id, tile) for tile in range(grid.leases[0].tile_begin, grid.leases[0].tile_end)]
+        grid.work(plan, 1)
+    assert order == [*((CALIBRATE, tile) for tile in range(4)), *((VALUE, tile) for tile in range(4)), (REDUCE, 0)]

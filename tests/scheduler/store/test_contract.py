@@ -327,6 +327,25 @@ def test_nothing_is_taken_over_of_a_live_run(store: Store) -> None:
         store.commit(Batch(runs=[a_run("r2")], takeovers=[Takeover("r2", "r1", ((0, 0, 1),))]))
 
 
+def test_origins_are_the_runs_that_computed_a_tile_through_any_number_of_takeovers(store: Store) -> None:
+    a_final_run_of_three_tiles(store)
+    records = [("r2", 0, 1, 2, 7, "w2", 10, 0)]
+    takeover = Takeover("r2", "r1", ((0, 0, 1), (0, 2, 3), (1, 0, 1)))
+    store.commit(Batch(runs=[a_run("r2")], takeovers=[takeover], records=records, finished=[finished("r2")]))
+    store.commit(Batch(runs=[a_run("r3")], takeovers=[Takeover("r3", "r2", ((0, 0, 3), (1, 0, 1)))]))
+    assert store.origins("r1", 9) == []
+    assert store.origins("r2", 9) == [(0, 0, 1, "r1"), (0, 2, 3, "r1"), (1, 0, 1, "r1")]
+    assert store.origins("r3", 9) == [(0, 0, 1, "r1"), (0, 1, 2, "r2"), (0, 2, 3, "r1"), (1, 0, 1, "r1")]
+    store.commit(Batch(runs=[a_run("r4")], takeovers=[Takeover("r4", "r2", ((0, 1, 3),))]))
+    assert store.origins("r3", 2) == store.origins("r3", 9)[:2], "what is beyond the limit is not listed"
+
+
+def test_origins_of_neighbours_are_one_span(store: Store) -> None:
+    store.commit(a_batch_with_run(records=[a_record(tile, epoch=tile + 1) for tile in range(4)], finished=[finished()]))
+    store.commit(Batch(runs=[a_run("r2")], takeovers=[Takeover("r2", "r1", ((0, 0, 4),))]))
+    assert store.origins("r2", 9) == [(0, 0, 4, "r1")]
+
+
 def test_a_takeover_of_nothing_is_a_new_run(store: Store) -> None:
     store.commit(a_batch_with_run(finished=[finished(state=5)]))
     store.commit(Batch(runs=[a_run("r2", retry_of="r1")], takeovers=[Takeover("r2", "r1", ())]))

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxip_core/wire/v1/blob.proto\x12\x06xip.v1\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"&\n\x13\x46indMissingResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"W\n\rUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x04 \x01(\x0c\" \n\x0eUploadResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"7\n\x0f\x44ownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x14\n\x0c\x62\x61se_digests\x18\x02 \x03(\x0c\"6\n\x10\x44ownloadResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\x0c\"n\n\x16\x44ownloadOutputsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x12\n\ntile_begin\x18\x03 \x01(\x04\x12\x10\n\x08tile_end\x18\x04 \x01(\x04\x12\r\n\x05packs\x18\x05 \x01(\x08\"Z\n\x17\x44ownloadOutputsResponse\x12\x0c\n\x04tile\x18\x01 \x01(\x04\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x12\n\nlast_chunk\x18\x03 \x01(\x08\x12\x0e\n\x06\x62locks\x18\x04 \x03(\x0c\x32\xa7\x02\n\x0b\x42lobService\x12\x46\n\x0b\x46indMissing\x12\x1a.xip.v1.FindMissingRequest\x1a\x1b.xip.v1.FindMissingResponse\x12\x39\n\x06Upload\x12\x15.xip.v1.UploadRequest\x1a\x16.xip.v1.UploadResponse(\x01\x12?\n\x08\x44ownload\x12\x17.xip.v1.DownloadRequest\x1a\x18.xip.v1.DownloadResponse0\x01\x12T\n\x0f\x44ownloadOutputs\x12\x1e.xip.v1.DownloadOutputsRequest\x1a\x1f.xip.v1.DownloadOutputsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxip_core/wire/v1/blob.proto\x12\x06xip.v1\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"&\n\x13\x46indMissingResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"W\n\rUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x04 \x01(\x0c\" \n\x0eUploadResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"7\n\x0f\x44ownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x14\n\x0c\x62\x61se_digests\x18\x02 \x03(\x0c\"6\n\x10\x44ownloadResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\x0c\"n\n\x16\x44ownloadOutputsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x12\n\ntile_begin\x18\x03 \x01(\x04\x12\x10\n\x08tile_end\x18\x04 \x01(\x04\x12\r\n\x05packs\x18\x05 \x01(\x08\"Z\n\x17\x44ownloadOutputsResponse\x12\x0c\n\x04tile\x18\x01 \x01(\x04\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x12\n\nlast_chunk\x18\x03 \x01(\x08\x12\x0e\n\x06\x62locks\x18\x04 \x03(\x0c\"$\n\x12ListOriginsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"O\n\x06Origin\x12\x0f\n\x07node_id\x18\x01 \x01(\r\x12\x12\n\ntile_begin\x18\x02 \x01(\x04\x12\x10\n\x08tile_end\x18\x03 \x01(\x04\x12\x0e\n\x06run_id\x18\x04 \x01(\t\"6\n\x13ListOriginsResponse\x12\x1f\n\x07origins\x18\x01 \x03(\x0b\x32\x0e.xip.v1.Origin2\xef\x02\n\x0b\x42lobService\x12\x46\n\x0b\x46indMissing\x12\x1a.xip.v1.FindMissingRequest\x1a\x1b.xip.v1.FindMissingResponse\x12\x39\n\x06Upload\x12\x15.xip.v1.UploadRequest\x1a\x16.xip.v1.UploadResponse(\x01\x12?\n\x08\x44ownload\x12\x17.xip.v1.DownloadRequest\x1a\x18.xip.v1.DownloadResponse0\x01\x12T\n\x0f\x44ownloadOutputs\x12\x1e.xip.v1.DownloadOutputsRequest\x1a\x1f.xip.v1.DownloadOutputsResponse0\x01\x12\x46\n\x0bListOrigins\x12\x1a.xip.v1.ListOriginsRequest\x1a\x1b.xip.v1.ListOriginsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOWNLOADOUTPUTSREQUEST']._serialized_end=464
   _globals['_DOWNLOADOUTPUTSRESPONSE']._serialized_start=466
   _globals['_DOWNLOADOUTPUTSRESPONSE']._serialized_end=556
-  _globals['_BLOBSERVICE']._serialized_start=559
-  _globals['_BLOBSERVICE']._serialized_end=854
+  _globals['_LISTORIGINSREQUEST']._serialized_start=558
+  _globals['_LISTORIGINSREQUEST']._serialized_end=594
+  _globals['_ORIGIN']._serialized_start=596
+  _globals['_ORIGIN']._serialized_end=675
+  _globals['_LISTORIGINSRESPONSE']._serialized_start=677
+  _globals['_LISTORIGINSRESPONSE']._serialized_end=731
+  _globals['_BLOBSERVICE']._serialized_start=734
+  _globals['_BLOBSERVICE']._serialized_end=1101
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,11 @@ class BlobServiceStub:
                 request_serializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsRequest.SerializeToString,
                 response_deserializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsResponse.FromString,
                 _registered_method=True)
+        self.ListOrigins = channel.unary_unary(
+                '/xip.v1.BlobService/ListOrigins',
+                request_serializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsRequest.SerializeToString,
+                response_deserializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsResponse.FromString,
+                _registered_method=True)
 
 
 class BlobServiceServicer:
@@ -87,6 +92,13 @@ class BlobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrigins(self, request, context):
+        """Which tiles of a run were computed in which other runs: a worker finds what it keeps of those.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BlobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +121,11 @@ def add_BlobServiceServicer_to_server(servicer, server):
                     servicer.DownloadOutputs,
                     request_deserializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsRequest.FromString,
                     response_serializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsResponse.SerializeToString,
+            ),
+            'ListOrigins': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrigins,
+                    request_deserializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsRequest.FromString,
+                    response_serializer=xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +236,33 @@ class BlobService:
             '/xip.v1.BlobService/DownloadOutputs',
             xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsRequest.SerializeToString,
             xip__core_dot_wire_dot_v1_dot_blob__pb2.DownloadOutputsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrigins(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xip.v1.BlobService/ListOrigins',
+            xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsRequest.SerializeToString,
+            xip__core_dot_wire_dot_v1_dot_blob__pb2.ListOriginsResponse.FromString,
             options,
             channel_credentials,
             insecure,

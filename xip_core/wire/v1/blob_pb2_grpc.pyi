@@ -38,6 +38,8 @@ class BlobServiceStub:
     Download: _grpc.UnaryStreamMultiCallable[_blob_pb2.DownloadRequest, _blob_pb2.DownloadResponse]
     DownloadOutputs: _grpc.UnaryStreamMultiCallable[_blob_pb2.DownloadOutputsRequest, _blob_pb2.DownloadOutputsResponse]
     """The outputs of recorded tiles of a node, in tile order."""
+    ListOrigins: _grpc.UnaryUnaryMultiCallable[_blob_pb2.ListOriginsRequest, _blob_pb2.ListOriginsResponse]
+    """Which tiles of a run were computed in which other runs: a worker finds what it keeps of those."""
 
 @_typing.type_check_only
 class BlobServiceAsyncStub(BlobServiceStub):
@@ -49,6 +51,8 @@ class BlobServiceAsyncStub(BlobServiceStub):
     Download: _aio.UnaryStreamMultiCallable[_blob_pb2.DownloadRequest, _blob_pb2.DownloadResponse]  # type: ignore[assignment]
     DownloadOutputs: _aio.UnaryStreamMultiCallable[_blob_pb2.DownloadOutputsRequest, _blob_pb2.DownloadOutputsResponse]  # type: ignore[assignment]
     """The outputs of recorded tiles of a node, in tile order."""
+    ListOrigins: _aio.UnaryUnaryMultiCallable[_blob_pb2.ListOriginsRequest, _blob_pb2.ListOriginsResponse]  # type: ignore[assignment]
+    """Which tiles of a run were computed in which other runs: a worker finds what it keeps of those."""
 
 class BlobServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -81,5 +85,13 @@ class BlobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_blob_pb2.DownloadOutputsResponse], _abc.AsyncIterator[_blob_pb2.DownloadOutputsResponse]]:
         """The outputs of recorded tiles of a node, in tile order."""
+
+    @_abc_1.abstractmethod
+    def ListOrigins(
+        self,
+        request: _blob_pb2.ListOriginsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_blob_pb2.ListOriginsResponse, _abc.Awaitable[_blob_pb2.ListOriginsResponse]]:
+        """Which tiles of a run were computed in which other runs: a worker finds what it keeps of those."""
 
 def add_BlobServiceServicer_to_server(servicer: BlobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

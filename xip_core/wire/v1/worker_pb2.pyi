@@ -57,6 +57,7 @@ class Lease(_message.Message):
     ISOLATED_FIELD_NUMBER: _builtins.int
     PATIENCE_MS_FIELD_NUMBER: _builtins.int
     WORK_US_FIELD_NUMBER: _builtins.int
+    HAS_ORIGINS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     run_id: _builtins.str
     node_id: _builtins.int
@@ -69,6 +70,8 @@ class Lease(_message.Message):
     """Nobody misses a result of this lease for so long after its tiles are finished: it may wait to share a message."""
     work_us: _builtins.int
     """What the scheduler expects all of it to take in a slot of this worker; 0 when it does not say."""
+    has_origins: _builtins.bool
+    """The run began with tiles of other runs: BlobService.ListOrigins says which."""
     def __init__(
         self,
         *,
@@ -81,10 +84,11 @@ class Lease(_message.Message):
         isolated: _builtins.bool = ...,
         patience_ms: _builtins.int = ...,
         work_us: _builtins.int = ...,
+        has_origins: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "isolated", b"isolated", "node_id", b"node_id", "patience_ms", b"patience_ms", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end", "work_us", b"work_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "has_origins", b"has_origins", "isolated", b"isolated", "node_id", b"node_id", "patience_ms", b"patience_ms", "plan_digest", b"plan_digest", "run_id", b"run_id", "tile_begin", b"tile_begin", "tile_end", b"tile_end", "work_us", b"work_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
