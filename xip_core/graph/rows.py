@@ -17,11 +17,14 @@ others by Python, 3 us; tests compare the two over lines of every kind.
 
 Repetitions are found by sorting 64-bit hashes and comparing the ids behind equal ones: 8 bytes a row where a dict would
 take 150. The rest is numpy, so a book of 10^8 rows is read in a minute and 2 GB beside itself.
+
+A book may come in pieces of whole lines, each read twice, and is in memory as a whole only where an id repeats. Pages
+that a process has not used before cost it 0.6 ms a MiB, so 36 MiB read piece by piece are planned 20 ms sooner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -95,22 +98,29 @@ class BookRows(msgspec.Struct, frozen=True):
     quarantine: tuple[PlannedQuarantine, ...]
 
 
-def read_rows(book: bytes, keys: tuple[str, ...] = (ASSET_CLASS,)) -> BookRows:
+def read_rows(book: bytes | Iterable[bytes], keys: tuple[str, ...] = (ASSET_CLASS,)) -> BookRows:
     """
     Group the rows of *book*, JSON lines.
 
     Args:
+        book: whole, or in pieces that end where lines do; these are gone through more than once.
         keys: hierarchy keys of the leaves.
 
     Raises:
         RequestError: EMPTY_BOOK, TOO_LARGE, TOO_MANY_BAD_TRADES or MISSING_HIERARCHY_KEY.
     """
-    if not book or book.isspace():
-        raise RequestError("EMPTY_BOOK", f"a book must have at least one trade, got {len(book)} bytes without any")
-    row_count = line_count(book)
+    pieces = (book,) if isinstance(book, bytes) else book
+    row_count = size_bytes = 0
+    is_empty = True
+    for piece in pieces:
+        row_count += line_count(piece)
+        size_bytes += len(piece)
+        is_empty = is_empty and (not piece or piece.isspace())
+    if is_empty:
+        raise RequestError("EMPTY_BOOK", f"a book must have at least one trade, got {size_bytes} bytes without any")
     if row_count > ROW_COUNT_MAX:
         raise RequestError("TOO_LARGE", f"a book must have at most {ROW_COUNT_MAX} rows, got {row_count}")
-    reading = _Reading(book, keys, row_count)
+    reading = _Reading(pieces, keys, row_count)
     reading.read()
     return reading.rows()
 
@@ -121,8 +131,8 @@ class _Reading:
     Leaves and dependencies are told by codes: 0, 1, ... by the compiled reader, -1, -2, ... by Python.
     """
 
-    def __init__(self, book: bytes, keys: tuple[str, ...], row_count: int) -> None:
-        self._book, self._keys, self._row_count = book, keys, row_count
+    def __init__(self, pieces: Iterable[bytes], keys: tuple[str, ...], row_count: int) -> None:
+        self._pieces, self._keys, self._row_count = pieces, keys, row_count
         plain_keys = keys if len(keys) <= HIERARCHY_KEYS_MAX else ()
         self._reader = LineReader(_TYPES, plain_keys, TRADE_SIZE_BYTES_MAX, TRADE_ID_LENGTH_MAX)
         self._is_python_alone = plain_keys != keys
@@ -135,18 +145,26 @@ class _Reading:
         self._missing = _MissingLabels(keys)
 
     def read(self) -> None:
-        at, begins = 0, np.empty(LINES_PER_CALL + 1, "i8")
-        for begin in range(0, self._row_count, LINES_PER_CALL):
-            lines = slice(begin, min(begin + LINES_PER_CALL, self._row_count))
-            groups = self._groups[lines]
-            arrays = self._leaves[lines], self._dependencies[lines], self._id_hashes[lines]
-            at, _ = self._reader.read(self._book, at, groups, *arrays, begins[: len(groups) + 1])
-            if self._is_python_alone:
-                groups[:] = PYTHON_LINE
-            for position in np.flatnonzero(groups == PYTHON_LINE).tolist():
-                self._read_line(begin + position, self._book[begins[position] : begins[position + 1]])
+        row, begins = 0, np.empty(LINES_PER_CALL + 1, "i8")
+        for piece in self._pieces:
+            at, row_end = 0, row + line_count(piece)
+            while row < row_end:
+                lines = slice(row, min(row + LINES_PER_CALL, row_end))
+                at = self._read_lines(piece, at, lines, begins)
+                row = lines.stop
         self._missing.refuse()
         self._refuse_repetitions()
+
+    def _read_lines(self, piece: bytes, at: int, lines: slice, begins: np.ndarray) -> int:
+        """Rows *lines*, which begin at *at* of a piece; where they end."""
+        groups = self._groups[lines]
+        arrays = self._leaves[lines], self._dependencies[lines], self._id_hashes[lines]
+        at, _ = self._reader.read(piece, at, groups, *arrays, begins[: len(groups) + 1])
+        if self._is_python_alone:
+            groups[:] = PYTHON_LINE
+        for position in np.flatnonzero(groups == PYTHON_LINE).tolist():
+            self._read_line(lines.start + position, piece[begins[position] : begins[position + 1]])
+        return at
 
     def _read_line(self, row: int, line: bytes) -> None:
         """A line that the compiled reader leaves to Python."""
@@ -177,7 +195,7 @@ class _Reading:
         self._dependencies[row] = ~self._own_names.setdefault(names, len(self._own_names))
 
     def _refuse_repetitions(self) -> None:
-        for row, head, first_row in _repetitions(self._book, self._id_hashes, self._has_id):
+        for row, head, first_row in _repetitions(self._pieces, self._id_hashes, self._has_id):
             self._groups[row] = _NO_GROUP
             sentence = f"trade {head.id}: an id must occur once in a book, line {first_row + 1} has it already"
             asset_class = ASSET_CLASS_OF.get(head.type, "")
@@ -291,7 +309,7 @@ def _unknown_type(head: TradeLabels) -> CellError:
     )
 
 
-def _repetitions(book: bytes, hashes: np.ndarray, has_id: np.ndarray) -> list[tuple[int, TradeHead, int]]:
+def _repetitions(pieces: Iterable[bytes], hashes: np.ndarray, has_id: np.ndarray) -> list[tuple[int, TradeHead, int]]:
     """(row, head, first row with that id) of every row whose id an earlier row has."""
     id_rows = np.flatnonzero(has_id)
     id_hashes = hashes if len(id_rows) == len(hashes) else hashes[id_rows]
@@ -300,7 +318,7 @@ def _repetitions(book: bytes, hashes: np.ndarray, has_id: np.ndarray) -> list[tu
     if not len(repeated):
         return []
     suspects = id_rows[np.isin(id_hashes, repeated)]
-    lines = book.split(b"\n")
+    lines = b"".join(pieces).split(b"\n")
     first_row_of: dict[str, int] = {}
     repetitions = []
     for row in suspects.tolist():

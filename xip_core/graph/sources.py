@@ -6,7 +6,8 @@ read is kept for the next request (`graph.kept`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -23,6 +24,16 @@ from xip_core.model.run_spec import Detail, RiskWork
 from xip_core.model.sensitivity import Expansion, column_names, decode_sensitivities, expand
 
 Blob = Callable[[str], bytes]
+
+
+@runtime_checkable
+class LinedBlob(Protocol):
+    """A `Blob` that also gives large ones piece by piece."""
+
+    def __call__(self, digest: str) -> bytes: ...
+
+    def lines(self, digest: str) -> Iterable[bytes]:
+        """Pieces of whole lines, as often as they are gone through; NotFoundError at once."""
 
 
 class ReadSource(msgspec.Struct, frozen=True):
@@ -76,6 +87,7 @@ class _Reader:
 
     def __init__(self, blob: Blob, keys: tuple[str, ...]) -> None:
         self._blob = blob
+        self._lines: Callable[[str], bytes | Iterable[bytes]] = blob.lines if isinstance(blob, LinedBlob) else blob
         self._keys = keys
         self._books: dict[str, BookRows] = {}
 
@@ -109,7 +121,7 @@ class _Reader:
 
     def _book(self, digest: str) -> BookRows:
         if digest not in self._books:
-            self._books[digest] = _rows_of(digest, self._keys, lambda: self._uploaded("book", digest))
+            self._books[digest] = _rows_of(digest, self._keys, lambda: _uploaded("book", digest, self._lines))
         return self._books[digest]
 
     def _checked_scenarios(
@@ -139,18 +151,26 @@ class _Reader:
         return names, ScenarioShape(len(names), TileShape(per_tile, is_detailed), kernel), expansion
 
     def _uploaded(self, what: str, digest: str) -> bytes:
-        try:
-            return self._blob(digest)
-        except NotFoundError:
-            sentence = f"{what}_digest must name an uploaded blob, got {digest}, which is not here"
-            raise RequestError("BLOB_MISSING", sentence) from None
+        return _uploaded(what, digest, self._blob)
+
+
+Content = TypeVar("Content")
+
+
+def _uploaded(what: str, digest: str, read: Callable[[str], Content]) -> Content:
+    try:
+        return read(digest)
+    except NotFoundError:
+        sentence = f"{what}_digest must name an uploaded blob, got {digest}, which is not here"
+        raise RequestError("BLOB_MISSING", sentence) from None
+
 
 BYTES_PER_KEPT_ROW = 8
 BYTES_PER_KEPT_RECORD = 400
 """A leaf group with its labels, a row of the quarantine with its sentence."""
 
 
-def _rows_of(digest: str, keys: tuple[str, ...], content: Callable[[], bytes]) -> BookRows:
+def _rows_of(digest: str, keys: tuple[str, ...], content: Callable[[], bytes | Iterable[bytes]]) -> BookRows:
     """Rows of a book follow from its content."""
 
     def make() -> tuple[BookRows, int]:

@@ -301,8 +301,11 @@ class ScenarioMarket:
         Raises:
             RequestError: BAD_SCENARIO, CONTRADICTORY_SHIFTS.
         """
+        known = self._quotes_of_aim
         for position, scenario in enumerate(scenarios.scenarios):
             for shift in scenario.shifts:
+                if shift.aim in known:
+                    continue
                 try:
                     self.quotes_of(shift)
                 except RequestError as error:

@@ -79,8 +79,14 @@ class Shift(Record, frozen=True, kw_only=True):
     moneyness_until: float | Unset = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        sizes = [name for name in SIZES if getattr(self, name) not in (None, msgspec.UNSET)]
-        if len(sizes) != 1:
+        size_count = (
+            (self.shift_bps is not None)
+            + (self.shift_relative is not None)
+            + (self.shift_absolute is not None)
+            + (self.shift_factor is not msgspec.UNSET)
+        )
+        if size_count != 1:
+            sizes = [name for name in SIZES if getattr(self, name) not in (None, msgspec.UNSET)]
             raise self._refused(f"must have one size of {', '.join(SIZES)}, got {' and '.join(sizes) or 'none'}")
         if self.is_narrow:
             self._check_bounds()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
@@ -23,10 +23,9 @@ import grpc.aio
 import msgspec
 
 from xip_core.errors import RequestError, StoreError, UnavailableError
-from xip_core.graph.plan import Plan, digest_of
+from xip_core.graph.plan import digest_of
 from xip_core.model.account import RunAccount
 from xip_core.model.result import Quarantine, Run
-from xip_core.model.run_spec import KernelSignature
 from xip_core.wire import convert
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc
 from xip_scheduler.core.events import RunCancelled, RunPaused, RunResumed, RunSubmitted
@@ -41,6 +40,7 @@ from xip_scheduler.rpc.explaining import explanation, tile_records
 from xip_scheduler.rpc.held_runs import HeldRuns
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.pages import page_token_of, run_key_of
+from xip_scheduler.rpc.planning import load_planner, plan_of
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
 from xip_scheduler.rpc.reusing import begin_with
 from xip_scheduler.rpc.run_views import PlanCache, pruned_run, run_of_store, run_of_view, unknown_run
@@ -120,7 +120,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
 
     async def warm_up(self) -> None:
         """Load the planner before the first run needs it (0.2 s)."""
-        await asyncio.get_running_loop().run_in_executor(self._planner, _load_planner)
+        await asyncio.get_running_loop().run_in_executor(self._planner, load_planner)
 
     # ---- submit and cancel
 
@@ -165,7 +165,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         loop = asyncio.get_running_loop()
         with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
-            plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
+            plan, plan_digest = await loop.run_in_executor(self._planner, plan_of, request.spec, self._blobs, announced)
             begins_with = await begin_with(
                 self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
             )
@@ -462,29 +462,3 @@ def _same_run(known: StoredRun, payload_hash: str) -> RunId:
             "under it with another content",
         )
     return RunId(known.run_id)
-
-
-def _plan(
-    spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]
-) -> tuple[Plan, str]:
-    """
-    The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread.
-
-    Raises:
-        RequestError: as `planner.plan_run`, which answers from what it keeps of blobs: one that was removed since is
-            BLOB_MISSING all the same.
-    """
-    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
-    plan.check()
-    for one in plan.inputs:  # asked for, so that nothing removes what is about to be named (`retention`)
-        if not blobs.has(one.digest):
-            where = f"node {one.of!r}: " if one.of else ""
-            sentence = f"{one.kind}_digest must name an uploaded blob, got {one.digest}, which is not here"
-            raise RequestError("BLOB_MISSING", where + sentence)
-    return plan, blobs.put(plan.encode())
-
-
-def _load_planner() -> Callable[..., Plan]:
-    from xip_core.graph.planner import plan_run  # numpy and the market model: not before the scheduler serves
-
-    return plan_run

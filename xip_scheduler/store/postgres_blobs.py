@@ -158,6 +158,10 @@ class SharedBlobs(FileBlobs):
         self._fetch(digest)
         return super().get(digest)
 
+    def lines(self, digest: str) -> Iterable[bytes]:
+        self._fetch(digest)
+        return super().lines(digest)
+
     def chunks(self, digest: str) -> Iterator[bytes]:
         self._fetch(digest)
         return super().chunks(digest)

@@ -91,6 +91,26 @@ def test_ids_whose_hashes_collide_are_no_repetition(monkeypatch):
     assert [q.row for q in book.quarantine] == [2]
 
 
+@given(st.lists(st.sampled_from("ABCD{"), min_size=1, max_size=12), st.lists(st.integers(0, 11), max_size=4))
+def test_a_book_in_pieces_has_the_rows_of_the_whole(ids, cuts):
+    lines = [b"{" if trade_id == "{" else a_line(trade_id, "fx_option") for trade_id in ids]
+    ends = sorted({*(cut for cut in cuts if 0 < cut < len(lines)), len(lines)})
+    pieces = [a_book(*lines[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+    in_pieces, whole = read_rows(pieces), read_rows(a_book(*lines))
+    assert in_pieces.quarantine == whole.quarantine
+    assert (in_pieces.row_count, in_pieces.leaves) == (whole.row_count, whole.leaves)
+    for arrays in ("group_rows", "group_breaks", "leaf_of_row"):
+        for ours, theirs in zip(getattr(in_pieces, arrays), getattr(whole, arrays), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("book", [(), (b"\n", b" \n")])
+def test_an_empty_book_in_pieces_is_refused(book):
+    with pytest.raises(RequestError) as refused:
+        read_rows(book)
+    assert refused.value.reason == "EMPTY_BOOK"
+
+
 @pytest.mark.parametrize("book", [b"", b"\n", b"  \n\n"])
 def test_an_empty_book_is_refused(book):
     with pytest.raises(RequestError) as refused:

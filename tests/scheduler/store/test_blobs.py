@@ -11,7 +11,7 @@ import pytest
 
 from xip_core.errors import IntegrityError, NotFoundError, RequestError, StoreError
 from xip_core.graph.plan import digest_of
-from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES, HASHED_FOR_S, FileBlobs
+from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES, HASHED_FOR_S, LINES_SIZE_BYTES, FileBlobs
 
 ABSENT = digest_of(b"absent")
 
@@ -145,3 +145,27 @@ def test_damage_of_a_blob_in_use_is_noticed_also_after_it_was_asked_for(tmp_path
     assert blobs.has(digest)
     with pytest.raises(IntegrityError, match=digest):
         blobs.get(digest)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a\nb\n", b"a\nb", b"\n" * 3, b"x" * (3 * LINES_SIZE_BYTES) + b"\ny", (b"z" * 99 + b"\n") * 5_000, b"one line"],
+)
+def test_lines_come_whole_and_as_often_as_they_are_asked_for(tmp_path: Path, content: bytes) -> None:
+    blobs = FileBlobs(tmp_path)
+    lines = blobs.lines(blobs.put(content))
+    pieces = list(lines)
+    assert b"".join(pieces) == content
+    assert all(piece.endswith(b"\n") for piece in pieces[:-1])
+    assert all(len(piece) <= LINES_SIZE_BYTES or piece.count(b"\n") <= 1 for piece in pieces)
+    assert list(lines) == pieces
+
+
+def test_lines_are_checked_before_the_first_one_is_read(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = blobs.put(b"one\ntwo\n")
+    (tmp_path / digest[:2] / digest).write_bytes(b"one\ntw0\n")
+    with pytest.raises(IntegrityError, match=digest):
+        blobs.lines(digest)
+    with pytest.raises(NotFoundError, match=ABSENT):
+        blobs.lines(ABSENT)
