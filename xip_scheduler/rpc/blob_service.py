@@ -14,6 +14,7 @@ import grpc.aio
 
 from xip_core.errors import IntegrityError, RequestError
 from xip_core.wire import convert
+from xip_core.wire.serialized import serialized_bytes
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc
 from xip_scheduler.rpc.deltas import Deltas
 from xip_scheduler.store.blobs import FileBlobs
@@ -98,9 +99,9 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
         base_digest, limit = _digest(head.base_digest), self._upload_size_limit_bytes
         await asyncio.to_thread(self._deltas.keep_whole, digest, base_digest, b"".join(pieces), limit)
 
-    async def Download(  # noqa: N802 - the name is the wire's
+    async def Download(  # type: ignore[override]  # noqa: N802 - the wire's name; messages may be serialized already
         self, request: blob_pb2.DownloadRequest, context: Context
-    ) -> AsyncIterator[blob_pb2.DownloadResponse]:
+    ) -> AsyncIterator[blob_pb2.DownloadResponse | bytes]:
         digest = _digest(request.digest)
         if request.base_digests:
             found = await asyncio.to_thread(self._deltas.find, digest, [_digest(base) for base in request.base_digests])
@@ -111,8 +112,8 @@ class BlobService(blob_pb2_grpc.BlobServiceServicer):
                     base = b""
                 return
         chunks = self._blobs.chunks(digest)
-        while (chunk := await asyncio.to_thread(_next_chunk, chunks)) is not None:
-            yield blob_pb2.DownloadResponse(chunk=chunk)
+        while message := await asyncio.to_thread(_next_response, chunks):
+            yield message
 
     async def DownloadOutputs(  # noqa: N802 - the name is the wire's
         self, request: blob_pb2.DownloadOutputsRequest, context: Context
@@ -157,8 +158,10 @@ async def _next_request(requests: AsyncIterator[blob_pb2.UploadRequest]) -> blob
         raise RequestError("UPLOAD_STALLED", sentence) from None
 
 
-def _next_chunk(chunks: Iterator[bytes]) -> bytes | None:
-    return next(chunks, None)
+def _next_response(chunks: Iterator[bytes]) -> bytes:
+    """A serialized `DownloadResponse` with the next chunk, b"" when there is none; made in the thread that reads."""
+    chunk = next(chunks, None)
+    return b"" if chunk is None else serialized_bytes(blob_pb2.DownloadResponse.CHUNK_FIELD_NUMBER, chunk)
 
 
 def _digest(wire: bytes) -> str:

@@ -71,6 +71,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 sound = _sound_requests if kind.startswith("stream") else _sound_request
                 return handler._replace(  # type: ignore[no-any-return]  # a named tuple
                     request_deserializer=_parse(handler.request_deserializer),
+                    response_serializer=_serialize(handler.response_serializer),
                     **{kind: guard(sound(inner), method)},
                 )
         raise AssertionError(f"{method}: a handler without behaviour")
@@ -114,6 +115,13 @@ def _parse(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
             return _Malformed(len(message))
 
     return parsed
+
+
+def _serialize(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+    """A handler may answer with a message that is serialized already: large ones, which every copy makes dearer."""
+    if serialize is None:
+        return None
+    return lambda message: message if type(message) is bytes else serialize(message)
 
 
 def _sound(message: Any) -> Any:
