@@ -34,6 +34,7 @@ from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
 from xip_scheduler.core.patience import AT_ONCE, WORK_S_MIN, is_awaited, patience_of
 from xip_scheduler.core.poison import hand_over
+from xip_scheduler.core.rests import rest_of
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.state import DEEP, IDLE, NONE, QUEUE, SchedulerState
@@ -194,11 +195,12 @@ def _carve(
         is_isolated, end = True, begin + 1
     pace = worker.paces[node.cost]
     tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
-    work_s_max, worker.ahead_s = _guided_work_s(state, run, node)
+    work_s_max, worker.ahead_s = _guided_work_s(state, run, node, now_s)
     tile_count = node.tiles_per_lease or max(1, int(work_s_max / tile_s))
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
+    run.rest.pending_s -= (end - begin) * node.cost.tile_s
     work_s = (end - begin) * tile_s
     deadline_s = now_s + state.limits.lease_duration_s
     lease = Lease(state.new_epoch(actions), worker, run, node, begin, end, work_s, deadline_s, pace)
@@ -206,12 +208,15 @@ def _carve(
     return lease
 
 
-def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState) -> tuple[float, float]:
+def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState, now_s: float) -> tuple[float, float]:
     """Seconds of work for a lease of *node*, and how much a slot may have before it; 0 while nothing was measured."""
     limits, cost, part = state.limits, node.cost, 2 * state.slot_count
-    if node.tiles_per_lease or not any(each.cost.is_measured for each in run.nodes):
+    if node.tiles_per_lease:
         return limits.lease_work_s_min, 0.0
-    share_s = sum([each.pending.count * each.cost.tile_s for each in run.nodes]) / part
+    rest = rest_of(run, now_s)
+    if not (rest.is_measured or cost.is_measured):
+        return limits.lease_work_s_min, 0.0
+    share_s = rest.pending_s / part
     ahead_s = min(0.5 * share_s, limits.prefetch_behind_s_max)
     if not cost.is_measured:
         return limits.lease_work_s_min, ahead_s

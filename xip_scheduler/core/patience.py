@@ -15,8 +15,8 @@ The end of a run waits for none of these: what a worker has of a run goes when i
 
 from __future__ import annotations
 
-from xip_scheduler.core.estimates import work_left_s
 from xip_scheduler.core.leases import Lease
+from xip_scheduler.core.rests import rest_of
 from xip_scheduler.core.run_state import NodeState
 from xip_scheduler.core.state import IDLE, SchedulerState
 
@@ -53,7 +53,7 @@ def patience_of(state: SchedulerState, lease: Lease, now_s: float) -> tuple[int,
         if not node.cost.is_measured:
             longest_ms = min(longest_ms, AWAITED_MS_MAX)
     begun_s = now_s if run.first_lease_s is None else run.first_lease_s
-    takes_s = now_s - begun_s + work_left_s(run) / max(1, state.slot_count)
+    takes_s = now_s - begun_s + rest_of(run, now_s).left_s / max(1, state.slot_count)
     return min(longest_ms, int(SHARE_OF_RUN * 1_000.0 * takes_s)), work_us
 
 

@@ -33,6 +33,7 @@ from xip_scheduler.core.accounts import NodeTimes, Past, Traffic
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
+from xip_scheduler.core.rests import Rest
 from xip_scheduler.core.words import Epoch, Priority, RunId
 
 if TYPE_CHECKING:
@@ -250,6 +251,7 @@ class LiveRun:
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
         submitted_s, first_lease_s, last_lease_s: scheduler clock.
+        rest: what is left of it, for `rests.rest_of` to say.
         retried_count, duplicated_count, traffic, past, planned_s: for its account (`accounts`).
         duplicated_s: work leased again though its holder may still be at it, by the cost model.
         message: what the final state will say; the first given-up tile of a node without cells.
@@ -287,6 +289,7 @@ class LiveRun:
         "planned_s",
         "priority",
         "reclaimed_epoch",
+        "rest",
         "retried_count",
         "retries",
         "retry_of",
@@ -334,6 +337,7 @@ class LiveRun:
         self.duplicated_s = 0.0
         self.first_lease_s: float | None = None
         self.last_lease_s = 0.0
+        self.rest = Rest()
         self.retried_count = 0
         self.duplicated_count = 0
         self.traffic: Traffic = {}
