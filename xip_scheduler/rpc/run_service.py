@@ -165,10 +165,16 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         loop = asyncio.get_running_loop()
         with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
-            plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
-            begins_with = await begin_with(
-                self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
-            )
+            plan = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
+            storing = loop.run_in_executor(self._planner, _store_plan, plan, self._blobs)
+            try:
+                begins_with = await begin_with(
+                    self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
+                )
+            finally:
+                await asyncio.wait((storing,))
+            plan_digest = storing.result()
+            self._plans.keep(plan_digest, plan)
             run_id = _run_id(request.spec.tenant, request.request_id)
             await self._driver.submit(
                 RunSubmitted(
@@ -464,16 +470,17 @@ def _same_run(known: StoredRun, payload_hash: str) -> RunId:
     return RunId(known.run_id)
 
 
-def _plan(
-    spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]
-) -> tuple[Plan, str]:
-    """The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread."""
-    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
-    plan.check()
+def _plan(spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]) -> Plan:
+    """Runs in the planner's thread."""
+    return _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
+
+
+def _store_plan(plan: Plan, blobs: FileBlobs) -> str:
+    """The digest of *plan*, which is durable as a blob when this returns. Runs in the planner's thread."""
     for digest in plan.input_digests:  # asked for, so that nothing removes what is about to be named (`retention`)
         if not blobs.has(digest):
             raise NotFoundError(f"blob {digest}: not stored")
-    return plan, blobs.put(plan.encode())
+    return blobs.put(plan.encode())
 
 
 def _load_planner() -> Callable[..., Plan]:
