@@ -1,4 +1,4 @@
-"""What tests of several folders share: packages that add kernels, a private PostgreSQL server."""
+"""What tests of several folders share: packages that add kernels, a private PostgreSQL server, channels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 from tests.plugins.install import Plugin, installed
 from tests.postgres.fixtures import database, new_database, postgres, prepared_database
+from tests.serving import open_channel
 
-__all__ = ["database", "new_database", "poison_kernels", "postgres", "prepared_database"]
+__all__ = ["database", "new_database", "open_channel", "poison_kernels", "postgres", "prepared_database"]
 
 
 @pytest.fixture(scope="session")

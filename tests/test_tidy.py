@@ -45,6 +45,9 @@ WORKER_IMPORTS_ALLOWED = {"errors", "model", "graph", "wire", "pricing", "kernel
 
 # The pure state machines see no clock, no IO and no chance.
 PURE_MODULES = ("xip_scheduler/core", "xip_worker/core.py")
+OPENS_FOR_TESTS = ("tests/serving.py", "tests/scheduler/rpc/conftest.py")
+"""Where fixtures close what they open."""
+
 IMPURE_IMPORTS = {
     "asyncio", "grpc", "sqlite3", "sqlalchemy", "time", "random", "logging", "structlog", "threading", "socket", "os",
 }  # fmt: skip
@@ -171,6 +174,22 @@ def test_tests_wait_for_conditions_and_never_sleep() -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if pattern.search(line)
     ]
+    assert offenders == []
+
+
+def test_tests_close_the_servers_and_channels_they_open() -> None:
+    """A channel is opened by `async with`, a server is run by `tests.serving.listening`."""
+    offenders = []
+    for path in sources("tests"):
+        tree = ast.parse(path.read_text())
+        calls = [(node, ast.unparse(node.func)) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        held = {item.context_expr for node in ast.walk(tree) if isinstance(node, ast.AsyncWith) for item in node.items}
+        held |= {node.args[0] for node, name in calls if name.endswith("enter_async_context")}
+        for node, name in calls:
+            is_open = name.endswith("aio.insecure_channel") and node not in held
+            is_run = name.endswith("aio.server") and not any(other.endswith("listening") for _, other in calls)
+            if (is_open or is_run) and relative(path) not in OPENS_FOR_TESTS:
+                offenders.append(f"{relative(path)}:{node.lineno}")
     assert offenders == []
 
 

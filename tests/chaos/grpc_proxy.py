@@ -14,6 +14,8 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
+from tests.serving import listening
+
 START_LIMIT_S = 10.0
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
@@ -61,11 +63,9 @@ class UnknownProxy:
         async with grpc.aio.insecure_channel(self._target, options=OPTIONS) as channel:
             server = grpc.aio.server(options=OPTIONS)
             server.add_generic_rpc_handlers((_Forwarding(self, channel),))
-            self.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-            await server.start()
-            self._started.set()
-            await self._stopping.wait()
-            await server.stop(None)
+            async with listening(server) as self.address:
+                self._started.set()
+                await self._stopping.wait()
 
     async def forward(
         self, channel: grpc.aio.Channel, method: str, requests: AsyncIterator[bytes], context: Any

@@ -40,7 +40,7 @@ def slow_readers(arena: Arena) -> Figures:
 
 
 async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
-    async with grpc.aio.insecure_channel(arena.address) as channel:
+    async with grpc.aio.insecure_channel(arena.address) as channel, contextlib.AsyncExitStack() as readers:
         stub = run_pb2_grpc.RunServiceStub(channel)
         run = (await stub.SubmitRun(probe_request(block_count, "large"))).run
         arena.acknowledged["large"] = run.run_id
@@ -52,7 +52,7 @@ async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
                 result.detail = blocks[lease.tile_begin] = os.urandom(MIB)
                 await worker.until_acknowledged(await worker.report(result))
         before_bytes = resident_bytes(pid)
-        slow = [grpc.aio.insecure_channel(arena.address) for _ in range(4)]
+        slow = [await readers.enter_async_context(grpc.aio.insecure_channel(arena.address)) for _ in range(4)]
         request = run_pb2.StreamResultsRequest(run_id=run.run_id)
         calls: list[Any] = [run_pb2_grpc.RunServiceStub(each).StreamResults(request) for each in slow]
         firsts = [await call.read() for call in calls]
@@ -64,8 +64,7 @@ async def stall_readers(arena: Arena, pid: int, block_count: int) -> Figures:
             slowest_s = max(slowest_s, time.monotonic() - begun_s)
         grown_mib = (resident_bytes(pid) - before_bytes) / MIB
         cursor = firsts[0].cursor
-        for each in slow:
-            await each.close()
+        await readers.aclose()
         request = run_pb2.StreamResultsRequest(run_id=run.run_id, cursor=cursor)
         rest = [response async for response in stub.StreamResults(request)]
     assert grown_mib <= STALLED_MEMORY_MIB, f"{grown_mib:.0f} MiB for 4 readers that stopped"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import grpc.aio
 import psycopg
 
 from tests.integration.cluster import Daemon
 from tests.postgres.server import PrivateServer
-from xip_core.wire.v1 import run_pb2_grpc
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
 
 SILENCE_S = 2.0
@@ -41,11 +39,6 @@ class SchedulerDaemon(Daemon):
     def exit_code(self, limit_s: float = 20.0) -> int:
         """Of a process that ends by itself."""
         return self.process.wait(timeout=limit_s)
-
-
-def run_stub(address: str, channels: list[grpc.aio.Channel]) -> run_pb2_grpc.RunServiceStub:
-    channels.append(grpc.aio.insecure_channel(address))
-    return run_pb2_grpc.RunServiceStub(channels[-1])
 
 
 def until_idle_in_transaction(server: PrivateServer, term: int, limit_s: float = 10.0) -> None:

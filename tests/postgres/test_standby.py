@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.postgres.cluster import SILENCE_S, SchedulerDaemon, run_stub, until_blocked, until_idle_in_transaction
+from tests.postgres.cluster import SILENCE_S, SchedulerDaemon, until_blocked, until_idle_in_transaction
 from tests.postgres.server import PASSWORD, PrivateServer
 from tests.scheduler.rpc.conftest import probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
+from tests.serving import OpenChannel
 from xip_core.client import connect
-from xip_core.wire.v1 import run_pb2
+from xip_core.wire.v1 import run_pb2, run_pb2_grpc
 from xip_scheduler.store.postgres_session import DatabaseAddress
 
 TILE_COUNT = 12
@@ -52,22 +53,15 @@ def pair(database: DatabaseAddress, tmp_path: Path) -> Iterator[Pair]:
     pair.close()
 
 
-@pytest.fixture
-async def channels() -> AsyncIterator[list[grpc.aio.Channel]]:
-    channels: list[grpc.aio.Channel] = []
-    yield channels
-    for channel in channels:
-        await channel.close()
-
-
 async def test_a_standby_refuses_calls_names_the_leader_and_leads_at_once_after_a_goodbye(
-    pair: Pair, channels: list[grpc.aio.Channel]
+    pair: Pair, open_channel: OpenChannel
 ) -> None:
+    standing_by = open_channel(pair.standby.address)
     with pytest.raises(grpc.aio.AioRpcError, match="stands by") as refused:
-        await run_stub(pair.standby.address, channels).SubmitRun(probe_request())
+        await run_pb2_grpc.RunServiceStub(standing_by).SubmitRun(probe_request())
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert pair.leader.address in str(refused.value.details())
-    health = health_pb2_grpc.HealthStub(channels[-1])
+    health = health_pb2_grpc.HealthStub(standing_by)
     waiting = await health.Check(health_pb2.HealthCheckRequest())
     assert waiting.status == health_pb2.HealthCheckResponse.NOT_SERVING
     async with connect(f"{pair.standby.address},{pair.leader.address}") as client:
@@ -85,11 +79,11 @@ async def test_a_standby_refuses_calls_names_the_leader_and_leads_at_once_after_
 
 
 async def test_a_leader_stopped_inside_a_transaction_writes_nothing_after_the_takeover_and_ends(
-    pair: Pair, postgres: PrivateServer, channels: list[grpc.aio.Channel]
+    pair: Pair, postgres: PrivateServer, open_channel: OpenChannel
 ) -> None:
-    first = run_stub(pair.leader.address, channels)
-    run_id = (await first.SubmitRun(probe_request(TILE_COUNT))).run.run_id
-    worker = await ProtocolWorker(channels[-1], "old").attach()
+    leader = open_channel(pair.leader.address)
+    run_id = (await run_pb2_grpc.RunServiceStub(leader).SubmitRun(probe_request(TILE_COUNT))).run.run_id
+    worker = await ProtocolWorker(leader, "old").attach()
     await worker.until_acknowledged(await worker.report(a_result(await worker.lease(), detail=True)))
     database_name = pair.address.url.rpartition("/")[2].partition("?")[0]
     with postgres.administrator(database_name) as lock:
@@ -106,8 +100,9 @@ async def test_a_leader_stopped_inside_a_transaction_writes_nothing_after_the_ta
         pair.leader.process.send_signal(signal.SIGCONT)
         assert await asyncio.to_thread(pair.leader.exit_code) == 1
         assert lock.execute("SELECT count(*), sum(tile_end - tile_begin) FROM tile_record").fetchone() == kept
-    second = run_stub(pair.standby.address, channels)
-    async with ProtocolWorker(channels[-1], "new") as fresh:
+    successor = open_channel(pair.standby.address)
+    second = run_pb2_grpc.RunServiceStub(successor)
+    async with ProtocolWorker(successor, "new") as fresh:
         await fresh.work_off(TILE_COUNT - 1, detail=True)
     assert (await second.GetRun(run_pb2.GetRunRequest(run_id=run_id))).run.state == run_pb2.RUN_STATE_COMPLETED
     blocks = [
@@ -117,12 +112,12 @@ async def test_a_leader_stopped_inside_a_transaction_writes_nothing_after_the_ta
 
 
 async def test_a_killed_leader_is_replaced_with_all_it_acknowledged(
-    pair: Pair, channels: list[grpc.aio.Channel]
+    pair: Pair, open_channel: OpenChannel
 ) -> None:
     """Its first life is younger than the silence, so the whole of it passes."""
     async with connect(f"{pair.leader.address},{pair.standby.address}") as client:
         (digest,) = await client.upload(b"a book")
-        stub = run_stub(pair.leader.address, channels)
+        stub = run_pb2_grpc.RunServiceStub(open_channel(pair.leader.address))
         run_id = (await stub.SubmitRun(probe_request(TILE_COUNT))).run.run_id
         pair.leader.kill()
         run = await client.run(run_id)

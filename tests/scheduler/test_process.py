@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc.aio
@@ -19,6 +18,7 @@ import pytest
 
 from tests.scheduler.rpc.conftest import probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
+from tests.serving import OpenChannel
 from xip_core import __version__
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc
 
@@ -43,6 +43,7 @@ class SchedulerProcess:
         line = self.process.stderr.readline().decode()
         assert '"event": "serving"' in line, line
         self.port = int(line.split('"address": "127.0.0.1:')[1].split('"')[0])
+        self.address = f"127.0.0.1:{self.port}"
 
     def end(self, kind: signal.Signals) -> int:
         self.process.send_signal(kind)
@@ -65,28 +66,15 @@ def refused(*arguments: str) -> tuple[int, str]:
     return ended.returncode, ended.stderr.decode()
 
 
-@pytest.fixture
-async def channels() -> AsyncIterator[list[grpc.aio.Channel]]:
-    channels: list[grpc.aio.Channel] = []
-    yield channels
-    for channel in channels:
-        await channel.close()
-
-
-def connect(scheduler: SchedulerProcess, channels: list[grpc.aio.Channel]) -> grpc.aio.Channel:
-    channels.append(grpc.aio.insecure_channel(f"127.0.0.1:{scheduler.port}"))
-    return channels[-1]
-
-
 async def test_kill_nine_and_a_restart_lose_nothing_acknowledged_and_finish_the_run(
-    tmp_path: Path, channels: list[grpc.aio.Channel]
+    tmp_path: Path, open_channel: OpenChannel
 ) -> None:
     tile_count, life_count = 60, 4
     acknowledged: set[int] = set()
     run_ids = set()
     for life in range(life_count):
         scheduler = SchedulerProcess(tmp_path)
-        channel = connect(scheduler, channels)
+        channel = open_channel(scheduler.address)
         stub = run_pb2_grpc.RunServiceStub(channel)
         run = (await stub.SubmitRun(probe_request(tile_count))).run
         run_ids.add(run.run_id)
@@ -116,18 +104,18 @@ async def test_kill_nine_and_a_restart_lose_nothing_acknowledged_and_finish_the_
 
 
 async def test_sigterm_closes_everything_and_exits_with_zero(
-    tmp_path: Path, channels: list[grpc.aio.Channel]
+    tmp_path: Path, open_channel: OpenChannel
 ) -> None:
     scheduler = SchedulerProcess(tmp_path)
-    async with ProtocolWorker(connect(scheduler, channels)):
+    async with ProtocolWorker(open_channel(scheduler.address)):
         assert scheduler.end(signal.SIGTERM) == 0
     again = SchedulerProcess(tmp_path)
     assert again.end(signal.SIGINT) == 0
 
 
-async def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, channels: list[grpc.aio.Channel]) -> None:
+async def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, open_channel: OpenChannel) -> None:
     scheduler = SchedulerProcess(tmp_path)  # its standard error is a pipe of 64 kB, of which one line was read
-    stub = run_pb2_grpc.RunServiceStub(connect(scheduler, channels))
+    stub = run_pb2_grpc.RunServiceStub(open_channel(scheduler.address))
     run_count = 200  # 160 kB of log; three commits each, and other tests may keep the disk busy
     async with asyncio.timeout(3 * PATIENCE_S):
         for number in range(run_count):
@@ -223,11 +211,11 @@ def test_an_address_other_machines_reach_needs_to_be_asked_for(tmp_path: Path) -
 
 
 async def test_a_disk_that_refuses_a_commit_ends_the_process_and_the_restart_has_all_that_was_said(
-    tmp_path: Path, channels: list[grpc.aio.Channel]
+    tmp_path: Path, open_channel: OpenChannel
 ) -> None:
     limit = ("prlimit", f"--fsize={400_000}")  # the journal cannot grow beyond; writes fail with EFBIG
     scheduler = SchedulerProcess(tmp_path, prefix=limit)
-    channel = connect(scheduler, channels)
+    channel = open_channel(scheduler.address)
     await run_pb2_grpc.RunServiceStub(channel).SubmitRun(probe_request(100))
     acknowledged = 0
     async with ProtocolWorker(channel) as worker:
@@ -240,7 +228,7 @@ async def test_a_disk_that_refuses_a_commit_ends_the_process_and_the_restart_has
     assert scheduler.wait() == 1
     assert 0 < acknowledged < 100
     again = SchedulerProcess(tmp_path)
-    run = (await run_pb2_grpc.RunServiceStub(connect(again, channels)).SubmitRun(probe_request(100))).run
+    run = (await run_pb2_grpc.RunServiceStub(open_channel(again.address)).SubmitRun(probe_request(100))).run
     assert run.cells_done == acknowledged
     assert again.end(signal.SIGTERM) == 0
 

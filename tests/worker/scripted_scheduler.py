@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
 import grpc
 import grpc.aio
 
+from tests.serving import listening
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc, worker_pb2, worker_pb2_grpc
 
@@ -93,7 +95,7 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
         self.download_started = asyncio.Event()
         self.download_errors: list[grpc.StatusCode] = []
         self._streams: asyncio.Queue[Stream] = asyncio.Queue()
-        self._server: grpc.aio.Server | None = None
+        self._listening = AsyncExitStack()
 
     @property
     def address(self) -> str:
@@ -108,16 +110,14 @@ class ScriptedScheduler(worker_pb2_grpc.WorkerServiceServicer, blob_pb2_grpc.Blo
 
     async def start(self) -> None:
         """Listen; on the same port as before after a stop."""
-        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-        worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
-        blob_pb2_grpc.add_BlobServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
-        await self._server.start()
+        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, server)
+        blob_pb2_grpc.add_BlobServiceServicer_to_server(self, server)
+        address = await self._listening.enter_async_context(listening(server, self.address))
+        self.port = int(address.rpartition(":")[2])
 
     async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop(grace=None)
-            self._server = None
+        await self._listening.aclose()
 
     def put_plan(self, plan: Plan) -> bytes:
         return self.put_blob(plan.encode())

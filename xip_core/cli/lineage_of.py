@@ -8,6 +8,7 @@ the base), and the sums it went into.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from xip_core.client.client import Client
     from xip_core.graph.plan import Node, Plan
     from xip_core.model.account import TileRecord
-    from xip_core.model.result import Run
 
 Tile = tuple[int, int]
 
@@ -99,14 +99,14 @@ async def lineage_of(client: Client, run_id: str, cell: str) -> Lineage:
     ]
     origins = {}
     for origin in dict.fromkeys(record.origin for record in records.values() if record.origin):
-        origins[origin] = await _digests_of(client, origin)
+        origins[origin] = await _digests_of_run(client, origin)
     return Lineage(
         run_id=run_id,
         cell=cell,
         trade_id=ids[row],
         row=row,
         scenario=names[scenario],
-        digests=digests_of(run),
+        digests=digests_of(run.plan_digest, plan),
         origins=origins,
         kernels=dict(sorted({pair for node_id, _ in tiles for pair in plan.nodes[node_id].kernels})),
         tiles=tuple(_tile_lineage(plan.nodes[node_id], tile, records.get((node_id, tile))) for node_id, tile in tiles),
@@ -115,20 +115,20 @@ async def lineage_of(client: Client, run_id: str, cell: str) -> Lineage:
     )
 
 
-def digests_of(run: Run) -> dict[str, str]:
-    return {
-        "plan": run.plan_digest,
-        "book": run.book_digest,
-        "market": run.market_digest,
-        "scenarios": run.scenarios_digest,
-    }
+def digests_of(plan_digest: str, plan: Plan) -> dict[str, str]:
+    """The plan's and those of its inputs, by kind; where a run has several of a kind, also by what each is of."""
+    counts = Counter(kind for kind, _ in {(one.kind, one.digest) for one in plan.inputs})
+    named = {one.kind if counts[one.kind] == 1 else f"{one.kind} of {one.of}": one.digest for one in plan.inputs}
+    return {"plan": plan_digest} | named
 
 
-async def _digests_of(client: Client, run_id: str) -> dict[str, str]:
+async def _digests_of_run(client: Client, run_id: str) -> dict[str, str]:
     from xip_core.errors import NotFoundError
+    from xip_core.graph.plan import decode_plan
 
     try:
-        return digests_of(await client.run(run_id))
+        plan_digest = (await client.run(run_id)).plan_digest
+        return digests_of(plan_digest, decode_plan(await client.blob(plan_digest)))
     except NotFoundError:
         return {}
 

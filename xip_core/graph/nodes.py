@@ -232,7 +232,13 @@ def combine_node(node_id: int, name: str, inputs: list[Node], weights: tuple[flo
     )
 
 
-def aggregate_node(node_id: int, vectors: Node, aggregate: Aggregate, group_count: int) -> Node:
+def aggregate_node(
+    node_id: int, vectors: Node, aggregate: Aggregate, group_count: int, quadratic_s: float = 0.0
+) -> Node:
+    """
+    Args:
+        quadratic_s: declared seconds of a table that does more than add and select.
+    """
     cells = group_count * vectors.scenario_count
     operation = QUADRATIC_OPERATION if aggregate.measure == "delta_gamma_var" else AGGREGATE_OPERATION
     return Node(
@@ -243,7 +249,7 @@ def aggregate_node(node_id: int, vectors: Node, aggregate: Aggregate, group_coun
         kernel_version=OPERATION_VERSIONS[operation],
         kernels=requirements(operation),
         tile_count=1,
-        cost_s=cost.REDUCE_S_PER_TILE * vectors.tile_count + cost.AGGREGATE_S_PER_CELL * cells,
+        cost_s=cost.REDUCE_S_PER_TILE * vectors.tile_count + cost.AGGREGATE_S_PER_CELL * cells + quadratic_s,
         inputs=(InputRef(vectors.node_id),),
         scenario_count=vectors.scenario_count,
         scenarios_per_tile=vectors.scenario_count,

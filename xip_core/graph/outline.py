@@ -1,8 +1,8 @@
 """What a plan comes to before anything runs: nodes, tiles, declared cost, bytes.
 
 Costs are the cost model's declared seconds on a v3 core (`graph.cost`), the same that the scheduler begins with; bytes
-are computed from the shapes of the columns (docs/tile-outputs.md). Pruned scenarios and tiles taken over from earlier
-runs make a run cheaper than its outline.
+are computed from the shapes of the columns (docs/tile-outputs.md). Pruned scenarios, factors that a group of a
+delta-gamma VaR does not have, and tiles taken over from earlier runs make a run cheaper than its outline.
 """
 
 from __future__ import annotations

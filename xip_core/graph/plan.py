@@ -218,6 +218,19 @@ class PlannedQuarantine(msgspec.Struct, frozen=True, omit_defaults=True):
     group: int = 0
 
 
+class PlanInput(msgspec.Struct, frozen=True):
+    """A blob that a plan was made of.
+
+    Attributes:
+        kind: as requests name it: "book", "covariance", ...
+        of: the source or aggregate that it is of, "" where a run has no other.
+    """
+
+    kind: str
+    digest: str
+    of: str = ""
+
+
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     """What value nodes value. Digests are hex.
 
@@ -247,7 +260,12 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def input_digests(self) -> tuple[str, ...]:
-        return tuple(digest for digest in (self.book_digest, self.market_digest, self.scenarios_digest) if digest)
+        return tuple(one.digest for one in self.inputs)
+
+    @property
+    def inputs(self) -> tuple[PlanInput, ...]:
+        named = {"book": self.book_digest, "market": self.market_digest, "scenarios": self.scenarios_digest}
+        return tuple(PlanInput(kind, digest, self.name) for kind, digest in named.items() if digest)
 
     def cells_of_row(self, scenario_begin: int, scenario_end: int) -> int:
         """Cells of one row in a range of scenarios: a pv each, and at the base the other measures with it."""
@@ -284,8 +302,10 @@ class ClientInputs(msgspec.Struct, frozen=True):
     stress: tuple[int, ...]
 
     @property
-    def input_digests(self) -> tuple[str, ...]:
-        return (self.instruments_digest, self.clients_digest, self.profiles_digest)
+    def inputs(self) -> tuple[PlanInput, ...]:
+        digests = (self.instruments_digest, self.clients_digest, self.profiles_digest)
+        kinds = ("instruments", "clients", "profiles")
+        return tuple(PlanInput(kind, digest) for kind, digest in zip(kinds, digests, strict=True))
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -338,10 +358,16 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def input_digests(self) -> tuple[str, ...]:
         """Every blob the plan was made of and is computed from, each once."""
-        named = [digest for source in self.sources for digest in source.input_digests]
-        named += self.clients.input_digests if self.clients is not None else ()
-        named += [node.aggregate.covariance for node in self.nodes if node.aggregate and node.aggregate.covariance]
-        return tuple(dict.fromkeys([*named, *([self.table_digest] if self.table_digest else [])]))
+        return tuple(dict.fromkeys(one.digest for one in self.inputs))
+
+    @property
+    def inputs(self) -> tuple[PlanInput, ...]:
+        """Every blob the plan was made of and is computed from, once for each thing that it is of."""
+        found = [one for source in self.sources for one in source.inputs]
+        found += self.clients.inputs if self.clients is not None else ()
+        aggregates = [node.aggregate for node in self.nodes if node.aggregate is not None]
+        found += [PlanInput("covariance", one.covariance, one.label) for one in aggregates if one.covariance]
+        return (*found, *([PlanInput("table", self.table_digest)] if self.table_digest else []))
 
     def source_of(self, node: Node) -> Source:
         return self.sources[node.source] if self.sources else _NO_SOURCE

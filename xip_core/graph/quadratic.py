@@ -1,15 +1,17 @@
-"""What can be refused of a delta-gamma VaR when it is planned: ladders and covariance must fit each other."""
+"""A delta-gamma VaR when it is planned: what is refused, as ladders and covariance must fit each other; its cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from xip_core.errors import ArgumentError, NotFoundError, RequestError
+from xip_core.graph import cost
+from xip_core.graph.plan import Groups
 from xip_core.model.aggregates import PATH_COUNT_DEFAULT, Aggregate
 from xip_core.model.covariance import decode_covariance, factor_names, matched
 from xip_core.model.sensitivity import Expansion
 from xip_core.risk.delta_gamma import check_covariance
-from xip_core.risk.quadratic import quadratic_ladder
+from xip_core.risk.quadratic import quadratic_ladder, rows_at_once
 from xip_core.risk.quantiles import check_scenario_count
 
 
@@ -38,3 +40,20 @@ def check_delta_gamma(aggregate: Aggregate, expansion: Expansion, blob: Callable
             check_scenario_count(aggregate.count or PATH_COUNT_DEFAULT, aggregate.q)
     except (ArgumentError, RequestError) as error:
         raise RequestError(error.reason, f"{where}: {error}") from None
+
+
+def delta_gamma_s(aggregate: Aggregate, expansion: Expansion, groups: Groups) -> float:
+    """
+    Seconds that the table declares beside adding leaf groups: moments of each row; simulated, the paths and the P&L of
+    each row over them.
+    """
+    places = [groups.keys.index(key) for key in aggregate.by]
+    row_count = len({tuple(labels[at] for at in places) for labels in groups.labels})
+    factor_count = len(expansion.bumps)
+    moments_s = row_count * cost.moments_s(factor_count)
+    if aggregate.method != "monte_carlo":
+        return moments_s
+    path_count = aggregate.count or PATH_COUNT_DEFAULT
+    draw_count = -(-row_count // rows_at_once(path_count, factor_count))
+    pnl_s = row_count * path_count * len(expansion.sensitivities) * cost.PATH_S_PER_COEFFICIENT
+    return moments_s + draw_count * cost.paths_s(path_count, factor_count) + pnl_s

@@ -19,7 +19,7 @@ from xip_core.errors import ArgumentError, RequestError
 from xip_core.graph import cost, nodes
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import UNCLASSIFIED, Groups, Node, Plan, PlannedQuarantine
-from xip_core.graph.quadratic import check_delta_gamma
+from xip_core.graph.quadratic import check_delta_gamma, delta_gamma_s
 from xip_core.graph.rows import GROUPS
 from xip_core.graph.sources import Blob, ReadSource, read_sources
 from xip_core.model.aggregates import MEASURES_OF_BUMPS, Aggregate, scenarios_of
@@ -76,8 +76,12 @@ def plan_graph(graph: RiskGraph, blob: Blob) -> Plan:
         vectors.append(builder.combine(combination, [vectors[at] for at in combination.inputs]))
     for table in graph.tables:
         vector = vectors[table.vector]
-        _check_scenarios(table.aggregate, sources[vector.source], blob)
-        builder.aggregate(vector, table.aggregate)
+        read = sources[vector.source]
+        _check_scenarios(table.aggregate, read, blob)
+        quadratic_s = 0.0
+        if table.aggregate.measure == "delta_gamma_var" and read.expansion is not None:
+            quadratic_s = delta_gamma_s(table.aggregate, read.expansion, groups)
+        builder.aggregate(vector, table.aggregate, quadratic_s)
     tile_count = sum(node.tile_count for node in builder.nodes)
     if tile_count > TILE_COUNT_MAX:
         sentence = f"a run must have at most {TILE_COUNT_MAX} tiles, got {tile_count}: split the book"
@@ -162,8 +166,8 @@ class _Builder:
                     raise RequestError("SHAPE_MISMATCH", f"{sentence}, got {_difference(ours, theirs)}")
         return self._add(nodes.combine_node(len(self.nodes), combination.name, inputs, combination.weights))
 
-    def aggregate(self, vector: Node, aggregate: Aggregate) -> None:
-        self._add(nodes.aggregate_node(len(self.nodes), vector, aggregate, self._group_count))
+    def aggregate(self, vector: Node, aggregate: Aggregate, quadratic_s: float) -> None:
+        self._add(nodes.aggregate_node(len(self.nodes), vector, aggregate, self._group_count, quadratic_s))
 
     def _add(self, node: Node) -> Node:
         self.nodes.append(node)

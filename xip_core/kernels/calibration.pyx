@@ -19,12 +19,12 @@ Source: A. Quarteroni, R. Sacco, F. Saleri, Numerical Mathematics (2007), ch. 6 
 xip_core/pricing/curves_system.py.
 """
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from xip_core.kernels.elementary cimport NAN
+from xip_core.kernels.elementary cimport NAN, fabs, fma_, log_
 
 cdef extern from "calibration.h" nogil:
     enum: XIP_LANES
@@ -247,6 +247,12 @@ cdef class System:
             raise MemoryError
         return knots, residuals, rounds
 
+    cdef check_place(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t factor_count):
+        """Raises ValueError where the knots are other rows of a market than [begin, end)."""
+        own = self.arrays["factors"][self.system.own_begin:self.system.own_begin + self.system.knot_count]
+        if own.tolist() != list(range(begin, end)) or self.factor_max >= factor_count:
+            raise ValueError(f"knots must be the rows [{begin}, {end}) of {factor_count}, got {own.tolist()}")
+
 
 cdef const int32_t* index_pointer(dict arrays, str name) except? NULL:
     cdef const int32_t[::1] view = arrays[name]
@@ -302,3 +308,6 @@ def check_arrays(arrays, int own_begin):
         raise ValueError("live_source must be of the instrument's own block")
     if (group_of[arrays["settled_source"]] > settled_block).any():
         raise ValueError("settled_source must be of an earlier block")
+
+
+include "market_program.pxi"

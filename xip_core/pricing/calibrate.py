@@ -39,7 +39,8 @@ from xip_core.pricing.calibrate_again import (
 )
 from xip_core.pricing.calibrate_failures import PartialFailure, encode_failures
 from xip_core.pricing.calibrate_inflation import InflationBuilder
-from xip_core.pricing.calibrate_versions import BlockVersions, of_columns
+from xip_core.pricing.calibrate_program import BlockWalk, CompiledMarket, compiled_market
+from xip_core.pricing.calibrate_versions import Versions, of_columns
 from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solve_cold
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
@@ -91,8 +92,10 @@ def calibrate_tile(
     known = blocks.find(*block)
     shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
-    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures, shifts), *block[1:])
-    shift_curves(layout, market, scenario_market.object_shifts(*block))
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts), *block[1:])
+    if curve_shifts := scenario_market.object_shifts(*block):
+        market = market.copy()  # what is known is without them
+        shift_curves(layout, market, curve_shifts)
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
 
@@ -138,6 +141,8 @@ class Calibrator:
         self.builder = builder
         self.dv01_shift = _dv01_shift(layout)
         self._base: Floats | None = None
+        self._compiled: CompiledMarket | None = None
+        self._numbers: Floats = np.empty(0)
         self._base_failures: dict[str, Failure] = {}
         self._base_lock = threading.Lock()  # slots that start together wait for one base instead of making two
 
@@ -155,37 +160,53 @@ class Calibrator:
         """
         reached = None if known is None else reached_since(known, self._snapshot.quotes, changed, self.scenario_market)
         base, _ = self.base_market()
-        market = np.repeat(base[:, None], changed.values.shape[1], axis=1)
+        assert self._compiled is not None, "made with the base"
+        walk = BlockWalk(self._compiled, base, self._numbers, changed, known, reached or ())
+        walk.hold({*self._base_failures, *(name for name, _ in (known.failures if known else ()))})
         failures: dict[tuple[str, int], Failure] = {}
-        versions = BlockVersions(self._layout, changed)
         quotes = BlockQuotes(self._snapshot.quotes, changed)
-        for name in self.order:
-            poll()
-            found = versions.of(name)
-            begin, end = self._layout.ranges[name]
+        for name, found in walk.others():
             if known is not None and reached is not None and name not in reached:
-                market[begin:end] = known.market[begin:end]
-                failures |= {key: failure for key, failure in known.failures.items() if key[0] == name}
-                continue
-            if name in self._base_failures:
-                failures |= {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
-            if not len(found.columns):
-                continue
-            own = quotes.chosen(found.columns)
-            built, built_failures = self._build(name, market, own, failures, found.columns)
-            touched = np.flatnonzero(found.version_of >= 0)
-            market[begin:end, touched] = built[:, found.version_of[touched]]
-            for column in touched.tolist() if built_failures else ():
-                version = int(found.version_of[column])
-                if version in built_failures:
-                    failures[name, column] = built_failures[version]
-        return market, failures
+                failures_here = {key: failure for key, failure in known.failures.items() if key[0] == name}
+            else:
+                failures_here = self._build_other(name, walk.market, quotes, found, failures)
+            if failures_here:
+                failures |= failures_here
+                walk.hold_children()
+        return walk.market, failures
+
+    def _build_other(
+        self,
+        name: str,
+        market: Floats,
+        quotes: BlockQuotes,
+        found: Versions,
+        failures: Mapping[tuple[str, int], Failure],
+    ) -> dict[tuple[str, int], Failure]:
+        """Builds an object that the compiled program leaves alone, into its rows of *market*; its failures."""
+        failed: dict[tuple[str, int], Failure] = {}
+        if name in self._base_failures:
+            failed = {(name, int(c)): self._base_failures[name] for c in np.flatnonzero(found.version_of < 0)}
+        if not len(found.columns):
+            return failed
+        begin, end = self._layout.ranges[name]
+        built, built_failures = self._build(name, market, quotes.chosen(found.columns), failures, found.columns)
+        touched = np.flatnonzero(found.version_of >= 0)
+        market[begin:end, touched] = built[:, found.version_of[touched]]
+        for column in touched.tolist() if built_failures else ():
+            version = int(found.version_of[column])
+            if version in built_failures:
+                failed[name, column] = built_failures[version]
+        return failed
 
     def base_market(self) -> tuple[Floats, Mapping[str, Failure]]:
         """Factors (F,) of the snapshot's own quotes, and failures by object. Not to be changed."""
         with holding(self._base_lock):
             if self._base is None:
-                self._base = self._build_base()
+                base = self._build_base()
+                self._compiled = compiled_market(self._layout, self.builder, self.order)
+                self._numbers = self._compiled.numbers(self._snapshot.quotes)
+                self._base = base
             return self._base, self._base_failures
 
     def known_base(self) -> KnownBase | None:
@@ -269,21 +290,23 @@ class ObjectBuilder:
     def __init__(self, snapshot: Snapshot, layout: SnapshotLayout) -> None:
         self._layout = layout
         self._systems: dict[str, CurveSystem | Failure] = {}
-        self._equities = {item.name: item for item in snapshot.equities}
-        self._commodities = {item.name: item for item in snapshot.commodities}
-        self._hazards = {item.name: item for item in snapshot.hazards}
-        self._caps = {
+        self.equities = {item.name: item for item in snapshot.equities}
+        self.commodities = {item.name: item for item in snapshot.commodities}
+        self.hazards = {item.name: item for item in snapshot.hazards}
+        self.caps = {
             f"cap_volatility/{item.name}": item for item in snapshot.cap_volatilities if not item.has_caplets
         }
         self._inflation = InflationBuilder(layout, quote_matrix)
         self._strippers: dict[str, CapletStripper] = {}
-        self._is_foreign_base = {}
-        self._fx_quotes = {}
+        self._fx_quotes: dict[str, tuple[str, float]] = {}
         for spot in snapshot.fx_spots:
             is_foreign_base = spot.foreign_currency == snapshot.base_currency
             currency = spot.domestic_currency if is_foreign_base else spot.foreign_currency
-            self._fx_quotes[currency] = spot.quote
-            self._is_foreign_base[currency] = is_foreign_base
+            self._fx_quotes[currency] = spot.quote, -1.0 if is_foreign_base else 1.0
+
+    def fx_quote(self, currency: str) -> tuple[str, float]:
+        """The quote of a currency, and the sign of its logarithm in the factor."""
+        return self._fx_quotes[currency]
 
     def build(
         self, name: str, market: Floats, quotes: Sequence[Quotes], columns: Ints
@@ -299,15 +322,15 @@ class ObjectBuilder:
             case "curve":
                 return self._curve(self._layout.curves[short_name], market, quotes, columns)
             case "fx":
-                spots, failures = quote_matrix(quotes, [self._fx_quotes[short_name]], must_be="positive")
-                sign = -1.0 if self._is_foreign_base[short_name] else 1.0
+                quote, sign = self.fx_quote(short_name)
+                spots, failures = quote_matrix(quotes, [quote], must_be="positive")
                 return sign * log_(spots), failures
             case "equity":
                 built = self._equity(short_name, of_columns(market, columns), quotes)
                 amounts = functools.partial(quote_matrix, quotes, must_be="not negative")
                 return add_dividends(self._layout, short_name, of_columns(market, columns), built, amounts)
             case "commodity":
-                commodity = self._commodities[short_name]
+                commodity = self.commodities[short_name]
                 names = [pillar.quote for pillar in commodity.forwards]
                 return quote_matrix(quotes, [commodity.spot_quote, *names] if commodity.spot_quote else names)
             case "security":
@@ -349,9 +372,9 @@ class ObjectBuilder:
             if isinstance(slot.definition.segments[0], GIVEN_SEGMENTS):
                 return None
             return self._compiled(name, lambda: curve_system(self._layout, slot))
-        definition = self._hazards.get(short_name) if kind == "hazard" else None
+        definition = self.hazards.get(short_name) if kind == "hazard" else None
         if definition is not None and definition.cds_spreads and not isinstance(definition.isda, IsdaModel):
-            return self._compiled(name, lambda: hazard_system(self._layout, self._hazards[short_name]))
+            return self._compiled(name, lambda: hazard_system(self._layout, self.hazards[short_name]))
         return None
 
     def solve_cold(self, name: str, market: Floats, quotes: Quotes) -> SolvedObject | None:
@@ -384,10 +407,10 @@ class ObjectBuilder:
 
     def stripper_of(self, name: str) -> CapletStripper | None:
         """The equations of a cap surface; None for any other object."""
-        if name not in self._caps:
+        if name not in self.caps:
             return None
         if name not in self._strippers:
-            self._strippers[name] = CapletStripper(self._layout, self._caps[name])
+            self._strippers[name] = CapletStripper(self._layout, self.caps[name])
         return self._strippers[name]
 
     def _compiled(self, name: str, make: Callable[[], CurveSystem]) -> CurveSystem | Failure:
@@ -415,7 +438,7 @@ class ObjectBuilder:
     def _hazard(
         self, name: str, market: Floats, quotes: Sequence[Quotes], columns: Ints
     ) -> tuple[Floats, dict[int, Failure]]:
-        definition = self._hazards[name]
+        definition = self.hazards[name]
         slot = self._layout.hazards[name]
         names = [pillar.quote for pillar in definition.contracts or definition.hazard_rates]
         values, failures = quote_matrix(quotes, names, must_be="finite" if definition.upfronts else "not negative")
@@ -433,7 +456,7 @@ class ObjectBuilder:
         return knots, {**rising_survival(knots, names, values, years), **failures}
 
     def _equity(self, name: str, market: Floats, quotes: Sequence[Quotes]) -> tuple[Floats, dict[int, Failure]]:
-        definition = self._equities[name]
+        definition = self.equities[name]
         slot = self._layout.equities[name]
         spots, failures = quote_matrix(quotes, [definition.spot_quote], must_be="positive")
         log_spot = log_(spots)

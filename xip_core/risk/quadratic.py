@@ -117,13 +117,18 @@ def quadratic_vars(
     if aggregate.method != "monte_carlo":
         return found
     path_count = aggregate.count or PATH_COUNT_DEFAULT
-    groups = max(1, HELD_COUNT_MAX // max(path_count, len(root) ** 2))
+    groups = rows_at_once(path_count, len(root))
     for begin in range(0, len(found), groups):
         coefficients = [ladder.coefficients(of_group) for of_group in values[begin : begin + groups]]
         pnl = simulated_pnls(coefficients, root, path_count, SEED, between)
         for at, var in enumerate(value_at_risk(pnl, aggregate.q).tolist(), begin):
             found[at] = QuadraticVar(var, found[at].moments)
     return found
+
+
+def rows_at_once(path_count: int, factor_count: int) -> int:
+    """Groups that are simulated over one drawing of the paths."""
+    return max(1, HELD_COUNT_MAX // max(path_count, factor_count**2))
 
 
 def _by_moments(delta: Floats, gamma: Floats, root: Floats, aggregate: Aggregate) -> QuadraticVar:

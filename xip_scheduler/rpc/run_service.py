@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 import grpc.aio
 import msgspec
 
-from xip_core.errors import NotFoundError, RequestError, StoreError, UnavailableError
+from xip_core.errors import RequestError, StoreError, UnavailableError
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.model.account import RunAccount
 from xip_core.model.result import Quarantine, Run
@@ -471,15 +471,24 @@ def _same_run(known: StoredRun, payload_hash: str) -> RunId:
 
 
 def _plan(spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]) -> Plan:
-    """Runs in the planner's thread."""
-    return _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
+    """
+    Runs in the planner's thread.
+
+    Raises:
+        RequestError: as `planner.plan_run`, which answers from what it keeps of blobs: one that was removed since is
+            BLOB_MISSING all the same.
+    """
+    plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
+    for one in plan.inputs:  # asked for, so that nothing removes what is about to be named (`retention`)
+        if not blobs.has(one.digest):
+            where = f"node {one.of!r}: " if one.of else ""
+            sentence = f"{one.kind}_digest must name an uploaded blob, got {one.digest}, which is not here"
+            raise RequestError("BLOB_MISSING", where + sentence)
+    return plan
 
 
 def _store_plan(plan: Plan, blobs: FileBlobs) -> str:
     """The digest of *plan*, which is durable as a blob when this returns. Runs in the planner's thread."""
-    for digest in plan.input_digests:  # asked for, so that nothing removes what is about to be named (`retention`)
-        if not blobs.has(digest):
-            raise NotFoundError(f"blob {digest}: not stored")
     return blobs.put(plan.encode())
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import msgspec
 import pytest
 
+from tests.core.client.test_graph import a_graph
 from tests.core.graph.builders import a_book_of, a_plan, some_scenarios
-from xip_core.cli.lineage_of import cell_of, tiles_behind
-from xip_core.errors import RequestError
-from xip_core.graph.plan import NodeKind
+from tests.core.pricing.test_quadratic_run import ASKED, a_blob, planned
+from xip_core.cli.lineage_of import cell_of, digests_of, lineage_of, tiles_behind
+from xip_core.errors import NotFoundError, RequestError
+from xip_core.graph.plan import NodeKind, Plan, digest_of
+from xip_core.graph.planner import plan_run
+from xip_core.model.account import TileRecord
+from xip_core.model.run_spec import GraphWork, RunSpec
 
 IDS, SCENARIOS = ["A", "B@home", "C"], ["base", "up", "home"]
 
@@ -54,3 +62,57 @@ def test_behind_a_cell_are_its_own_tiles_the_base_and_the_sums() -> None:
 def test_nothing_is_behind_a_row_the_planner_refused() -> None:
     plan = a_plan(book=a_book_of("swap", 3) + b"no trade\n")
     assert tiles_behind(plan, 3, 0) == []
+
+
+class KnownRuns:
+    """Runs by id, each a plan whose tiles the worker of another run computed; what `lineage_of` asks of a client."""
+
+    def __init__(self, runs: dict[str, Plan], origin: str, blobs: dict[str, bytes]) -> None:
+        self._plans = {name: plan.encode() for name, plan in runs.items()}
+        self._blobs = blobs | {digest_of(encoded): encoded for encoded in self._plans.values()}
+        self._origin = origin
+
+    async def run(self, run_id: str) -> SimpleNamespace:
+        if run_id not in self._plans:
+            raise NotFoundError(f"no run {run_id}")
+        return SimpleNamespace(run_id=run_id, plan_digest=digest_of(self._plans[run_id]))
+
+    async def blob(self, digest: str) -> bytes:
+        return self._blobs[digest]
+
+    async def quarantine(self, run_id: str) -> list[object]:
+        return []
+
+    async def tile_records(self, run_id: str, tiles: list[tuple[int, int]]) -> list[TileRecord]:
+        return [TileRecord(node, tile, tile + 1, 1, "w1", "v3", "1", 1, 0, self._origin) for node, tile in tiles]
+
+
+async def test_the_digests_of_a_number_are_those_of_every_input() -> None:
+    plan, inputs = planned(ASKED, covariance=a_blob())
+    other, _ = planned(msgspec.structs.replace(ASKED, q=0.95), covariance=a_blob(lambda matrix: 2.0 * matrix))
+    client = KnownRuns({"r1": plan, "r0": other}, "r0", inputs.blobs)
+    found = await lineage_of(client, "r1", "#0")  # type: ignore[arg-type]  # as much of a client as is asked
+    assert set(found.digests.values()) == {digest_of(plan.encode()), *plan.input_digests}
+    assert found.digests["covariance"] == digest_of(a_blob())
+    assert found.origins["r0"] == digests_of(digest_of(other.encode()), other)
+    assert found.origins["r0"]["covariance"] == digest_of(a_blob(lambda matrix: 2.0 * matrix))
+
+
+async def test_digests_of_a_run_that_is_not_kept_are_not_told() -> None:
+    plan, inputs = planned(ASKED, covariance=a_blob())
+    client = KnownRuns({"r1": plan}, "r0", inputs.blobs)
+    found = await lineage_of(client, "r1", "#0")  # type: ignore[arg-type]  # as much of a client as is asked
+    assert found.origins == {"r0": {}}
+
+
+def test_inputs_of_one_kind_say_what_they_are_of_where_they_differ() -> None:
+    graph = a_graph()
+    plan = plan_run(RunSpec(name="graph", work=GraphWork(graph.spec())), graph.blobs.__getitem__)
+    first, second = plan.sources
+    assert digests_of("the plan", plan) == {
+        "plan": "the plan",
+        "book": first.book_digest,
+        f"market of {first.name}": first.market_digest,
+        f"market of {second.name}": second.market_digest,
+        "scenarios": first.scenarios_digest,
+    }

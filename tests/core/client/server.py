@@ -13,6 +13,7 @@ import grpc.aio
 import msgspec
 import numpy as np
 
+from tests.serving import listening
 from xip_core.errors import FailureReason, NotFoundError, RequestError, XipError
 from xip_core.graph.plan import digest_of
 from xip_core.model.result import BreakerInfo, NodeProgress, Quarantine, Run, RunState, WorkerInfo
@@ -279,12 +280,8 @@ async def serving(scheduler: ScriptedScheduler, port: int = 0) -> AsyncIterator[
     run_pb2_grpc.add_RunServiceServicer_to_server(scheduler, server)
     blob_pb2_grpc.add_BlobServiceServicer_to_server(scheduler, server)
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(scheduler, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{bound}"
-    finally:
-        await server.stop(grace=None)
+    async with listening(server, f"127.0.0.1:{port}") as address:
+        yield address
 
 
 class ServerThread:

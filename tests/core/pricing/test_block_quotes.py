@@ -7,12 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.core.pricing.flat_market import a_snapshot
 from xip_core.errors import FailureReason
 from xip_core.pricing.block_quotes import BlockQuotes, matrix_of, quote_matrix
-from xip_core.pricing.calibrate import calibrator_of
-from xip_core.pricing.calibrate_versions import BlockVersions
-from xip_core.pricing.market_layout import SnapshotLayout
 
 BASE = {"A": 1.0, "B": 2.0, "TEXT": "n/a"}
 CHANGED = [{}, {"A": 3.0}, {"A": -1.0, "TEXT": 4.0}, {"NEW": 5.0}, {"A": math.inf}, {"A": math.nan}]
@@ -53,17 +49,3 @@ def test_the_first_quote_that_cannot_be_used_is_named() -> None:
     }
     _, failures = quote_matrix(a_block().chosen(np.array([0, 3])), ["B", "NEW"])
     assert {column: failure.reason for column, failure in failures.items()} == {0: FailureReason.MISSING_DATA}
-
-
-def test_a_shift_that_moves_nothing_leaves_the_base_and_equal_scenarios_are_built_once() -> None:
-    snapshot = a_snapshot()
-    layout = SnapshotLayout(snapshot)
-    spot = float(snapshot.quotes["EURUSD"])
-    changed = [{}, {"EURUSD": 1.5}, {"EURUSD": spot}, {"EURUSD": 1.5}, {"EURUSD": 1.6}]
-    versions = BlockVersions(layout, matrix_of(changed, snapshot.quotes))
-    for name in calibrator_of(snapshot, layout).order:
-        found = versions.of(name)
-        expected = [-1, 0, -1, 0, 1] if name == "fx/USD" else [-1] * 5
-        if name == "fx/USD" or not layout.objects[name].parents:
-            assert found.version_of.tolist() == expected, name
-            assert found.columns.tolist() == ([1, 4] if name == "fx/USD" else []), name

@@ -10,6 +10,7 @@ import pytest
 
 from xip_core.model.market import decode_snapshot
 from xip_core.model.scenario import Scenario, ScenarioMarket, ScenarioSet, Shift, decode_scenarios
+from xip_core.pricing import calibrate_program
 from xip_core.pricing.calibrate import calibrate_tile, calibrator_of
 from xip_core.pricing.calibrate_again import changed_quotes, known_blocks_of, reached_since
 from xip_core.pricing.market_layout import SnapshotLayout
@@ -123,7 +124,10 @@ def test_a_spot_that_moves_a_shift_to_other_strikes_reaches_the_volatilities(lay
     assert_equal_bytes(calibrated(layout, ticks), calibrated(SnapshotLayout(MARKET), ticks))
 
 
-def test_only_what_a_tick_reaches_is_solved_again(layout: SnapshotLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_a_tick_reaches_is_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen where no object is left to the compiled program, which builds as the caller does."""
+    monkeypatch.setattr(calibrate_program, "_recipe", lambda *_: calibrate_program.OTHER)
+    layout = SnapshotLayout(MARKET)
     calibrated(layout, {})
     known = known_blocks_of(layout).find(SCENARIOS, 0, COUNT, ())
     assert known is not None

@@ -14,6 +14,7 @@ from tests.core.pricing.test_ladder_run import MEMO, a_book
 from xip_core import samples
 from xip_core.client.tables import AggregateTable, table_of
 from xip_core.errors import RequestError
+from xip_core.graph import cost
 from xip_core.graph.plan import NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
 from xip_core.model.aggregates import Aggregate
@@ -34,6 +35,7 @@ WANTED = SensitivitySet(
     cross_gammas=(CrossGamma(first="fx/USD", second="vega/*"),),
 )
 ASKED = Aggregate(measure="delta_gamma_var", by=("asset_class",), q=0.99)
+LADDER = Aggregate(measure="ladder", by=("asset_class",))
 
 
 @functools.cache
@@ -80,8 +82,7 @@ def test_numbers_are_those_of_the_ladder_under_the_covariance() -> None:
     methods = {name: msgspec.structs.replace(ASKED, method=name, name=name) for name in ("delta", "delta_gamma_normal")}
     methods["cornish_fisher"] = msgspec.structs.replace(ASKED, name="cornish_fisher")
     methods["monte_carlo"] = msgspec.structs.replace(ASKED, method="monte_carlo", count=4096, name="monte_carlo")
-    ladder = Aggregate(measure="ladder", by=("asset_class",))
-    tables = tables_of(*planned(ladder, *methods.values(), covariance=a_blob()))
+    tables = tables_of(*planned(LADDER, *methods.values(), covariance=a_blob()))
     place = {name: at for at, name in enumerate(factor_names(expansion()))}
     coefficients: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for record in tables["ladder_by_asset_class"].records():
@@ -119,6 +120,32 @@ def test_the_covariance_is_an_input_of_the_plan_and_its_operation_names_its_kern
     assert digest_of(a_blob()) in plan.input_digests
     (node,) = (node for node in plan.nodes if node.kind is NodeKind.AGGREGATE)
     assert dict(node.kernels).keys() == {"quadratic", "monte_carlo.normals"}
+
+
+def declared_s(*aggregates: Aggregate) -> list[float]:
+    plan, _ = planned(*aggregates, covariance=a_blob())
+    return [node.cost_s for node in plan.nodes if node.kind is NodeKind.AGGREGATE]
+
+
+def test_a_plan_declares_what_the_quadratic_form_costs() -> None:
+    """Beside adding groups, as any table of the same vector: moments of each row, and paths once for all rows."""
+    total = msgspec.structs.replace(ASKED, by=())
+    asked = [
+        msgspec.structs.replace(one, name=f"t{len(one.by)}{method}", method=method, count=4096 if method else 0)
+        for one in (total, ASKED)
+        for method in ("", "monte_carlo")
+    ]
+    added, moments, simulated, moments_of_classes, simulated_of_classes = declared_s(LADDER, *asked)
+    plan, _ = planned(ASKED, covariance=a_blob())
+    class_count = len(plan.groups.labels)
+    factor_count = len(expansion().bumps)
+    paths = cost.paths_s(4096, factor_count)
+    pnl = 4096 * len(expansion().sensitivities) * cost.PATH_S_PER_COEFFICIENT
+    assert class_count > 2
+    assert moments - added == pytest.approx(cost.moments_s(factor_count))
+    assert simulated - moments == pytest.approx(paths + pnl)
+    assert moments_of_classes - added == pytest.approx(class_count * cost.moments_s(factor_count))
+    assert simulated_of_classes - moments_of_classes == pytest.approx(paths + class_count * pnl)
 
 
 def test_a_covariance_of_more_factors_in_another_order_gives_the_same_numbers() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc.aio
@@ -16,7 +17,7 @@ from xip_scheduler.settings import Settings
 
 
 class Served:
-    """A scheduler that serves, and stubs that reach it."""
+    """A scheduler that serves, and stubs that reach it; made by the fixture `serve`."""
 
     def __init__(self, settings: Settings) -> None:
         self.scheduler = Scheduler(settings)
@@ -25,6 +26,7 @@ class Served:
         self.runs = run_pb2_grpc.RunServiceStub(self.channel)
         self.blobs = blob_pb2_grpc.BlobServiceStub(self.channel)
         self.workers = worker_pb2_grpc.WorkerServiceStub(self.channel)
+        self.is_closed = False
 
     async def submit(self, tile_count: int = 4, request_id: str = "q", **changes: object) -> run_pb2.Run:
         """A probe run, one tile per lease unless *changes* say otherwise."""
@@ -32,9 +34,18 @@ class Served:
         return response.run
 
     async def close(self) -> None:
-        await self.channel.close()
-        self.scheduler.stop()
-        await self.serving
+        """Once more does nothing."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        try:
+            await self.channel.close()
+        finally:
+            self.scheduler.stop()
+            await self.serving
+
+
+Serve = Callable[[Settings], Served]
 
 
 def probe_request(tile_count: int = 4, request_id: str = "q", **changes: object) -> run_pb2.SubmitRunRequest:
@@ -49,10 +60,21 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def served(settings: Settings) -> AsyncIterator[Served]:
-    served = Served(settings)
-    yield served
-    await served.close()
+async def serve() -> AsyncIterator[Serve]:
+    """Starts schedulers; those that the test has not closed are closed when it is over, whatever failed."""
+    async with AsyncExitStack() as closing:
+
+        def started(settings: Settings) -> Served:
+            served = Served(settings)
+            closing.push_async_callback(served.close)
+            return served
+
+        yield started
+
+
+@pytest.fixture
+async def served(serve: Serve, settings: Settings) -> Served:
+    return serve(settings)
 
 
 def with_port(settings: Settings, port: int) -> Settings:

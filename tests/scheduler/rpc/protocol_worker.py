@@ -32,6 +32,7 @@ class ProtocolWorker:
         self._sequence = 0
         self.worker_id = worker_id
         self.call: Any = None
+        self._writing = asyncio.Lock()  # a stream takes one write at a time; tasks may speak at once
         self.welcome = worker_pb2.Welcome()
         self.revoked: list[int] = []
         self.trimmed: dict[int, int] = {}
@@ -112,7 +113,8 @@ class ProtocolWorker:
         return self.trimmed[epoch]
 
     async def send(self, **message: Any) -> None:
-        await self.call.write(worker_pb2.AttachRequest(**message))
+        async with self._writing:
+            await self.call.write(worker_pb2.AttachRequest(**message))
 
     async def report(self, *results: worker_pb2.TileResult, **others: Any) -> int:
         """Send results and return their sequence, not yet acknowledged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.scheduler.rpc.conftest import Served
+from tests.scheduler.rpc.conftest import Serve, Served
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.model.account import RunAccount
 from xip_core.wire.v1 import run_pb2, worker_pb2
@@ -45,17 +45,17 @@ async def killed(served: Served) -> None:
 
 @pytest.mark.parametrize("is_killed", [True, False])
 async def test_an_account_goes_on_after_a_restart_where_it_was(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+    serve: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
     monkeypatch.setattr(journal, "ACCOUNT_INTERVAL_S", 0.0 if is_killed else 1e9)
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(TILES)
     async with ProtocolWorker(served.channel) as worker:
         await work_off(worker, 4)
     before = await account(served, run.run_id)
     assert sums(before)[:2] == (4, 10.0)
     await (killed(served) if is_killed else served.close())
-    served = Served(settings)
+    served = serve(settings)
     after = await account(served, run.run_id)
     assert sums(after) == sums(before)
     assert after.planned_s == before.planned_s > 0.0
@@ -72,38 +72,35 @@ async def test_an_account_goes_on_after_a_restart_where_it_was(
     ]
     assert (final.first_lease_s, final.away_s) == (before.first_lease_s, after.away_s)
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     assert await account(served, run.run_id) == final
-    await served.close()
 
 
 async def test_what_was_not_stored_is_missing_and_counted_as_such(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "ACCOUNT_INTERVAL_S", 1e9)  # the first result is stored, then none for long
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(TILES)
     async with ProtocolWorker(served.channel) as worker:
         await work_off(worker, 4)
     await killed(served)
-    served = Served(settings)
+    served = serve(settings)
     after = await account(served, run.run_id)
     assert sums(after)[:2] == (1, 1.0)
     response = await served.runs.GetRun(run_pb2.GetRunRequest(run_id=run.run_id))
     assert response.run.nodes[0].tiles_done == 4
-    await served.close()
 
 
 async def test_an_account_that_cannot_be_read_stops_nothing(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "ACCOUNT_INTERVAL_S", 0.0)
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(TILES)
     async with ProtocolWorker(served.channel) as worker:
         await work_off(worker, 4)
     served.scheduler._store._store._driver.execute("UPDATE run_note SET content = 'nothing' WHERE kind = 'account'")  # type: ignore[attr-defined]  # the store of this test
     await killed(served)
-    served = Served(settings)
+    served = serve(settings)
     assert sums(await account(served, run.run_id))[:2] == (0, 0.0)
-    await served.close()

@@ -11,7 +11,7 @@ import grpc.aio
 import msgspec
 import pytest
 
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker
 from xip_core.errors import OverloadedError
 from xip_core.wire.status import reason_of, retry_after_s_of
@@ -98,8 +98,8 @@ async def submit(served: Served, tenant: str, request_id: str) -> grpc.aio.AioRp
     return None
 
 
-async def test_a_refusal_says_when_to_come_again(narrow: Settings) -> None:
-    served = Served(narrow)
+async def test_a_refusal_says_when_to_come_again(serve: Serve, narrow: Settings) -> None:
+    served = serve(narrow)
     for number in range(3):
         assert await submit(served, "flood", f"q{number}") is None
     error = await submit(served, "flood", "q3")
@@ -109,13 +109,12 @@ async def test_a_refusal_says_when_to_come_again(narrow: Settings) -> None:
     assert retry_after_s_of(error.trailing_metadata()) == 5.0
     assert await submit(served, "calm", "q0") is None, "a tenant that floods leaves room for another"
     assert await submit(served, "flood", "q0") is None, "a repeat of a known request adds nothing"
-    await served.close()
 
 
 async def test_a_call_that_is_cancelled_keeps_its_place_until_the_core_has_the_run(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = Served(msgspec.structs.replace(settings, live_runs_max=1))
+    served = serve(msgspec.structs.replace(settings, live_runs_max=1))
     driver = served.scheduler.driver
     hand_over, is_waiting, goes_on = driver.submit, asyncio.Event(), asyncio.Event()
 
@@ -137,12 +136,13 @@ async def test_a_call_that_is_cancelled_keeps_its_place_until_the_core_has_the_r
     goes_on.set()
     assert await submit(served, "desk", "q0") is None
     assert served.scheduler.core.live_run_count() == 1
-    await served.close()
 
 
-async def test_after_an_overload_all_that_was_accepted_is_computed_and_new_runs_come_in(narrow: Settings) -> None:
+async def test_after_an_overload_all_that_was_accepted_is_computed_and_new_runs_come_in(
+    serve: Serve, narrow: Settings
+) -> None:
     """Twice as many submissions as there is room for, again and again, while a worker works (L6, counted in runs)."""
-    served = Served(narrow)
+    served = serve(narrow)
     accepted = refused_count = 0
     async with ProtocolWorker(served.channel) as worker:
         for wave in range(20):
@@ -157,7 +157,6 @@ async def test_after_an_overload_all_that_was_accepted_is_computed_and_new_runs_
     assert len(runs) == accepted
     assert {run.state for run in runs} == {run_pb2.RUN_STATE_COMPLETED}
     assert await submit(served, "t0", "afterwards") is None
-    await served.close()
 
 
 async def listed(served: Served):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,8 +13,9 @@ import grpc.aio
 import msgspec
 import pytest
 
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
+from tests.serving import OpenChannel, listening
 from xip_core.errors import OverloadedError
 from xip_core.wire.status import error_of, reason_of
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc, worker_pb2
@@ -26,11 +28,9 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-async def narrow(settings: Settings) -> AsyncIterator[Served]:
+async def narrow(serve: Serve, settings: Settings) -> Served:
     """A scheduler that allows a peer three calls and two workers."""
-    served = Served(msgspec.structs.replace(settings, peer_calls_max=3, peer_workers_max=2))
-    yield served
-    await served.close()
+    return serve(msgspec.structs.replace(settings, peer_calls_max=3, peer_workers_max=2))
 
 
 async def refusal(call: Any) -> grpc.aio.AioRpcError:
@@ -83,6 +83,16 @@ async def test_worker_streams_of_a_peer_are_limited(narrow: Served) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ProtocolWorker(narrow.channel, "w3").attach()
         assert reason_of(caught.value.trailing_metadata()) == "TOO_MANY_WORKERS"
+
+
+async def test_a_stream_refused_before_it_is_read_leaves_nothing_behind(
+    narrow: Served, recwarn: pytest.WarningsRecorder
+) -> None:
+    async with ProtocolWorker(narrow.channel, "w1"), ProtocolWorker(narrow.channel, "w2"):
+        await refusal(ProtocolWorker(narrow.channel, "w3").attach())
+        await narrow.runs.ListRuns(run_pb2.ListRunsRequest())  # by now the handler has ended
+        gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 async def test_a_call_without_a_deadline_ends_all_the_same(
@@ -207,7 +217,7 @@ def test_a_caller_is_the_address_it_calls_from_and_the_tenant_it_claims(text: st
 # ---- options whose effect would take long to show
 
 
-async def echo_server(**changed: int) -> tuple[grpc.aio.Server, str]:
+def echo_server(**changed: int) -> grpc.aio.Server:
     """A server with our options but for *changed* ones, that answers once and holds a stream open."""
     options = dict(SERVER_OPTIONS)
     replaced = {f"grpc.{name}": value for name, value in changed.items()}
@@ -226,43 +236,34 @@ async def echo_server(**changed: int) -> tuple[grpc.aio.Server, str]:
         "Hold": grpc.unary_stream_rpc_method_handler(hold),  # type: ignore[arg-type]  # typed for threads
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, f"127.0.0.1:{port}"
+    return server
 
 
-async def test_a_connection_beyond_the_limit_is_closed_and_the_others_stay() -> None:
-    server, address = await echo_server(max_allowed_incoming_connections=2)
-    options = (("grpc.use_local_subchannel_pool", 1),)
-    channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(3)]
-    try:
+async def test_a_connection_beyond_the_limit_is_closed_and_the_others_stay(open_channel: OpenChannel) -> None:
+    async with listening(echo_server(max_allowed_incoming_connections=2)) as address:
+        channels = [open_channel(address, use_local_subchannel_pool=1) for _ in range(3)]
         for channel in channels[:2]:
             assert await channel.unary_unary("/t/Answer")(b"1") == b"1"
         refused = await refusal(channels[2].unary_unary("/t/Answer")(b"2", timeout=1.0))
         assert refused.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
         assert await channels[0].unary_unary("/t/Answer")(b"3") == b"3"
-    finally:
-        for channel in channels:
-            await channel.close()
-        await server.stop(None)
 
 
 async def test_an_old_connection_takes_no_new_call_but_keeps_its_streams() -> None:
-    server, address = await echo_server(max_connection_age_ms=150)
-    try:
-        async with grpc.aio.insecure_channel(address) as channel:
-            held: Any = channel.unary_stream("/t/Hold")(b"held")
-            await held.read()
-            states = []
-            state = channel.get_state()
-            async with asyncio.timeout(PATIENCE_S):
-                while state is grpc.ChannelConnectivity.READY:
-                    await channel.wait_for_state_change(state)
-                    state = channel.get_state()
-                    states.append(state)
-            assert states, "the server must have said goodbye to the connection"
-            assert await channel.unary_unary("/t/Answer")(b"new") == b"new"
-            assert not held.done(), "a stream under way must stay"
-            held.cancel()
-    finally:
-        await server.stop(None)
+    async with (
+        listening(echo_server(max_connection_age_ms=150)) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        held: Any = channel.unary_stream("/t/Hold")(b"held")
+        await held.read()
+        states = []
+        state = channel.get_state()
+        async with asyncio.timeout(PATIENCE_S):
+            while state is grpc.ChannelConnectivity.READY:
+                await channel.wait_for_state_change(state)
+                state = channel.get_state()
+                states.append(state)
+        assert states, "the server must have said goodbye to the connection"
+        assert await channel.unary_unary("/t/Answer")(b"new") == b"new"
+        assert not held.done(), "a stream under way must stay"
+        held.cancel()

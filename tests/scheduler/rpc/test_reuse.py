@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import msgspec
 import pytest
 
 from tests.core.graph.builders import AS_OF, a_book, a_line, a_market, some_scenarios
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.scheduler.rpc.test_runs import refusal, rest_of
 from xip_core.graph.plan import digest_of
 from xip_core.model.market import decode_snapshot, encode_snapshot
+from xip_core.wire.status import reason_of
 from xip_core.wire.v1 import blob_pb2, common_pb2, run_pb2, worker_pb2
 from xip_scheduler.settings import Settings
 from xip_scheduler.store.protocol import Batch
@@ -31,12 +34,7 @@ def a_tick(rate: float) -> bytes:
     return encode_snapshot(msgspec.structs.replace(snapshot, quotes={"FX/EUR/USD": rate}))
 
 
-async def submit(
-    served: Served, request_id: str, market: bytes, tenant: str = "desk", **changes: object
-) -> run_pb2.Run:
-    for blob in (BOOK, market, some_scenarios(3)):
-        requests = [blob_pb2.UploadRequest(digest=bytes.fromhex(digest_of(blob)), size_bytes=len(blob), chunk=blob)]
-        await served.blobs.Upload(iter(requests))
+def a_request(request_id: str, market: bytes, tenant: str = "desk", **changes: object) -> run_pb2.SubmitRunRequest:
     digests = [bytes.fromhex(digest_of(blob)) for blob in (BOOK, market, some_scenarios(3))]
     risk = run_pb2.RiskWork(
         book_digest=digests[0],
@@ -47,7 +45,16 @@ async def submit(
         as_of=AS_OF,
     )
     spec = run_pb2.RunSpec(name="risk", tenant=tenant, risk=risk, **changes)  # type: ignore[arg-type]  # checked by protobuf
-    return (await served.runs.SubmitRun(run_pb2.SubmitRunRequest(request_id=request_id, spec=spec))).run
+    return run_pb2.SubmitRunRequest(request_id=request_id, spec=spec)
+
+
+async def submit(
+    served: Served, request_id: str, market: bytes, tenant: str = "desk", **changes: object
+) -> run_pb2.Run:
+    for blob in (BOOK, market, some_scenarios(3)):
+        requests = [blob_pb2.UploadRequest(digest=bytes.fromhex(digest_of(blob)), size_bytes=len(blob), chunk=blob)]
+        await served.blobs.Upload(iter(requests))
+    return (await served.runs.SubmitRun(a_request(request_id, market, tenant, **changes))).run
 
 
 async def work_off(worker: ProtocolWorker, run: run_pb2.Run, tile_count: int, bad_row: int | None = None) -> list[str]:
@@ -78,15 +85,15 @@ async def explained(served: Served, run_id: str) -> tuple[run_pb2.Run, dict[str,
     return answer.run, json.loads(answer.reuse or "{}")
 
 
-async def test_a_tick_computes_its_cone_and_takes_the_rest_over(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_tick_computes_its_cone_and_takes_the_rest_over(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     async with ProtocolWorker(served.channel) as worker:
         first = await submit(served, "q1", a_market())
         assert len(await work_off(worker, first, TILES)) == TILES
         second = await submit(served, "q2", a_tick(1.2), since=first.run_id)
         assert (second.reuse_of, second.cells_done) == (first.run_id, 3)
     await served.close()
-    served = Served(settings)  # and what was taken over survives a restart
+    served = serve(settings)  # and what was taken over survives a restart
     async with ProtocolWorker(served.channel) as worker:
         computed = await work_off(worker, second, 3)
         assert computed == ["calibrate", "value terms/fx", "reduce"]
@@ -109,7 +116,6 @@ async def test_a_tick_computes_its_cone_and_takes_the_rest_over(settings: Settin
     assert {answer.node_id for answer in await rest_of(stream)} >= {
         node.node_id for node in run.nodes if node.kind == "value"
     }
-    await served.close()
 
 
 async def test_workers_learn_which_run_computed_what_is_taken_over(served: Served) -> None:
@@ -248,3 +254,24 @@ async def test_a_tile_whose_objects_are_not_known_is_computed_after_a_tick(serve
             await worker.until_acknowledged(await worker.report(result))
         again = await submit(served, "q2", a_tick(1.2))
     assert {node.name for node in again.nodes if node.tiles_reused} == {"resolve terms/fx", "resolve terms/rates"}
+
+
+async def test_an_input_that_only_planning_still_keeps_is_refused_like_one_never_uploaded(
+    served: Served, settings: Settings
+) -> None:
+    first = await submit(served, "q1", a_market())
+    blobs = Path(settings.data_dir) / "blobs"
+    for kind, content in (("book", BOOK), ("market", a_market()), ("scenarios", some_scenarios(3))):
+        digest = digest_of(content)
+        (blobs / digest[:2] / digest).unlink()
+        stored = sorted(blobs.glob("??/*"))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.runs.SubmitRun(a_request("q2", a_market(), tenant=kind))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reason_of(refused.value.trailing_metadata()) == "BLOB_MISSING"
+        assert f"{kind}_digest must name an uploaded blob, got {digest}" in (refused.value.details() or "")
+        runs = (await served.runs.ListRuns(run_pb2.ListRunsRequest())).runs
+        assert [run.run_id for run in runs] == [first.run_id]
+        assert sorted(blobs.glob("??/*")) == stored
+        (blobs / digest[:2] / digest).write_bytes(content)
+    assert (await submit(served, "q2", a_market())).nodes

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.scheduler.rpc.test_runs import refusal, rest_of
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
@@ -65,17 +65,16 @@ async def test_watchers_see_the_pause(served: Served) -> None:
     assert [response.run.state for response in await rest_of(watch)][-1] == run_pb2.RUN_STATE_CANCELLED
 
 
-async def test_a_pause_survives_the_scheduler(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_pause_survives_the_scheduler(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     run = await served.submit(tile_count=2)
     await pause(served, run.run_id)
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     async with ProtocolWorker(served.channel) as worker:
         assert (await state_of(served, run.run_id)).paused
         await resume(served, run.run_id)
         await worker.work_off(2)
-    await served.close()
 
 
 async def test_a_final_run_stays_what_it_is(served: Served) -> None:
@@ -85,9 +84,9 @@ async def test_a_final_run_stays_what_it_is(served: Served) -> None:
         assert (changed.state, changed.paused) == (run_pb2.RUN_STATE_CANCELLED, False)
 
 
-async def test_a_retry_takes_over_what_a_cancelled_run_recorded(settings: Settings) -> None:
+async def test_a_retry_takes_over_what_a_cancelled_run_recorded(serve: Serve, settings: Settings) -> None:
     """And survives a restart between; its results are streamed whole, those of the old run are still there."""
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(tile_count=5)
     async with ProtocolWorker(served.channel) as worker:
         await worker.work_off(2, detail=True)
@@ -96,7 +95,7 @@ async def test_a_retry_takes_over_what_a_cancelled_run_recorded(settings: Settin
         answer = await retry(served, run.run_id)
     assert (answer.created, answer.run.retry_of, answer.run.cells_done) == (True, run.run_id, 2)
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     async with ProtocolWorker(served.channel, worker_id="w2") as worker:
         await worker.work_off(3, detail=True)
         done = await state_of(served, answer.run.run_id)
@@ -110,7 +109,6 @@ async def test_a_retry_takes_over_what_a_cancelled_run_recorded(settings: Settin
         before.cells_done,
         before.finished_at_s,
     )
-    await served.close()
 
 
 async def test_a_tile_that_was_given_up_is_computed_in_the_retry(served: Served) -> None:
@@ -139,8 +137,10 @@ async def test_a_tile_that_was_given_up_is_computed_in_the_retry(served: Served)
     assert (await state_of(served, answer.run.run_id)).state == run_pb2.RUN_STATE_COMPLETED
 
 
-async def test_a_tile_that_was_poison_begins_isolated_in_the_retry_and_after_a_restart(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_tile_that_was_poison_begins_isolated_in_the_retry_and_after_a_restart(
+    serve: Serve, settings: Settings
+) -> None:
+    served = serve(settings)
     run = await served.submit(tile_count=1)
     for number in range(2):
         async with ProtocolWorker(served.channel, worker_id=f"w{number}") as worker:
@@ -150,11 +150,10 @@ async def test_a_tile_that_was_poison_begins_isolated_in_the_retry_and_after_a_r
     again = (await retry(served, run.run_id)).run
     for worker_id in ("w2", "w3"):
         await served.close()
-        served = Served(settings)
+        served = serve(settings)
         async with ProtocolWorker(served.channel, worker_id=worker_id) as worker:
             lease = await worker.lease()
             assert (lease.run_id, lease.isolated) == (again.run_id, True)
-    await served.close()
 
 
 async def test_crossing_repeats_of_a_retry_make_one_run(served: Served) -> None:
@@ -193,19 +192,18 @@ async def test_an_unknown_run_is_not_found(served: Served) -> None:
         assert await refusal(call) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 
 
-async def test_priority_and_deadline_are_kept_with_the_run(settings: Settings) -> None:
-    served = Served(settings)
+async def test_priority_and_deadline_are_kept_with_the_run(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     request = probe_request()
     request.spec.priority = run_pb2.PRIORITY_BATCH
     request.spec.deadline_after_s = 300.0
     run = (await served.runs.SubmitRun(request)).run
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     for seen in (run, await state_of(served, run.run_id), await cancel(served, run.run_id)):
         assert (seen.priority, seen.deadline_after_s) == (run_pb2.PRIORITY_BATCH, 300.0)
     retried = (await retry(served, run.run_id)).run
     assert (retried.priority, retried.deadline_after_s) == (run_pb2.PRIORITY_BATCH, 300.0)
-    await served.close()
 
 
 @pytest.mark.parametrize("deadline_after_s", [-1.0, float("nan"), float("inf"), 1e9])

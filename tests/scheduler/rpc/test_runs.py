@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.scheduler.rpc.conftest import Served, probe_request
+from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.wire.status import reason_of
 from xip_core.wire.v1 import blob_pb2, common_pb2, run_pb2, worker_pb2
@@ -83,12 +83,11 @@ async def test_a_bad_request_is_refused_before_anything_is_stored(
     assert list((await served.runs.ListRuns(run_pb2.ListRunsRequest())).runs) == []
 
 
-async def test_more_live_runs_than_allowed_are_refused(settings: Settings) -> None:
-    served = Served(Settings(listen="127.0.0.1:0", data_dir=settings.data_dir, live_runs_max=1, log_level="error"))
+async def test_more_live_runs_than_allowed_are_refused(serve: Serve, settings: Settings) -> None:
+    served = serve(Settings(listen="127.0.0.1:0", data_dir=settings.data_dir, live_runs_max=1, log_level="error"))
     await served.submit(request_id="one")
     refused = await refusal(served.runs.SubmitRun(probe_request(request_id="two")))
     assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_RUNS")
-    await served.close()
 
 
 async def test_an_unknown_run_is_not_found_by_any_call(served: Served) -> None:
@@ -242,13 +241,13 @@ async def test_a_page_token_of_ones_own_making_is_refused(served: Served, token:
     assert refused == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_PAGE_TOKEN")
 
 
-async def test_a_restart_resumes_the_run_where_it_was(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_restart_resumes_the_run_where_it_was(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     run = await served.submit(tile_count=6)
     async with ProtocolWorker(served.channel) as worker:
         await worker.work_off(2, detail=True)
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     resumed = (await served.runs.GetRun(run_pb2.GetRunRequest(run_id=run.run_id))).run
     assert (resumed.state, resumed.cells_done) == (run_pb2.RUN_STATE_RUNNING, 2)
     assert (await served.runs.SubmitRun(probe_request(tile_count=6))).created is False
@@ -258,11 +257,10 @@ async def test_a_restart_resumes_the_run_where_it_was(settings: Settings) -> Non
     request = run_pb2.StreamResultsRequest(run_id=run.run_id)
     tiles = [response.tile async for response in served.runs.StreamResults(request)]
     assert sorted(tiles) == list(range(6))
-    await served.close()
 
 
-async def test_what_is_restored_is_what_the_core_held_durable(settings: Settings) -> None:
-    served = Served(settings)
+async def test_what_is_restored_is_what_the_core_held_durable(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     run_id = (await served.submit(tile_count=30, request_id="one", tiles_per_lease=3)).run_id
     await served.submit(tile_count=2, request_id="two")
     async with ProtocolWorker(served.channel) as worker:
@@ -278,13 +276,12 @@ async def test_what_is_restored_is_what_the_core_held_durable(settings: Settings
         held = served.scheduler.core.durable_runs()
     assert (held[0].done, held[0].failed) == ((((0, 3),),), (((0, 1),),))
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     assert served.scheduler.core.durable_runs() == held
-    await served.close()
 
 
-async def test_a_scheduler_that_stops_blames_no_worker_for_its_end(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_scheduler_that_stops_blames_no_worker_for_its_end(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     run_id = (await served.submit(tile_count=1)).run_id
     async with ProtocolWorker(served.channel) as worker:
         for _ in range(2):
@@ -294,27 +291,25 @@ async def test_a_scheduler_that_stops_blames_no_worker_for_its_end(settings: Set
             await worker.report(failures=[failure])
         await worker.lease()  # the last attempt is under way when the scheduler ends the stream
         await served.close()
-    served = Served(settings)
+    served = serve(settings)
     run = (await served.runs.GetRun(run_pb2.GetRunRequest(run_id=run_id))).run
     assert (run.state, run.cells_done) == (run_pb2.RUN_STATE_RUNNING, 0)
-    await served.close()
 
 
-async def test_a_finished_run_is_the_same_before_and_after_a_restart(settings: Settings) -> None:
-    served = Served(settings)
+async def test_a_finished_run_is_the_same_before_and_after_a_restart(serve: Serve, settings: Settings) -> None:
+    served = serve(settings)
     run_id = (await served.submit(tile_count=2)).run_id
     async with ProtocolWorker(served.channel) as worker:
         await worker.work_off(2)
     before = (await served.runs.GetRun(run_pb2.GetRunRequest(run_id=run_id))).run
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     after = (await served.runs.GetRun(run_pb2.GetRunRequest(run_id=run_id))).run
     for run in (before, after):  # those attached when asked
         run.ClearField("worker_count")
         run.ClearField("slot_count")
     assert before == after
     assert before.epoch_last > 0
-    await served.close()
 
 
 async def test_a_second_scheduler_on_the_same_directory_is_refused(served: Served, settings: Settings) -> None:

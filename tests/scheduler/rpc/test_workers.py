@@ -8,7 +8,7 @@ import contextlib
 import grpc
 import pytest
 
-from tests.scheduler.rpc.conftest import Served
+from tests.scheduler.rpc.conftest import Serve, Served
 from tests.scheduler.rpc.protocol_worker import PATIENCE_S, ProtocolWorker, a_result
 from xip_core.kernel_versions import announced
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
@@ -40,16 +40,18 @@ async def test_a_run_whose_kernel_nobody_has_waits_and_says_which(served: Served
         assert dict(finished.nodes[0].kernels) == {"probe.noop": "1"}
 
 
-async def test_cells_quarantined_after_a_reconnect_are_counted_whatever_is_handled_first(settings: Settings) -> None:
+async def test_cells_quarantined_after_a_reconnect_are_counted_whatever_is_handled_first(
+    serve: Serve, settings: Settings
+) -> None:
     """The results are on the wire before the scheduler has looked at the attachment they follow."""
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(tile_count=1)
     async with ProtocolWorker(served.channel) as worker:
         lease = await worker.lease()
         result = a_result(lease)
         result.quarantine.add(row=0, scenario_begin=0, scenario_end=1, reason=common_pb2.FAILURE_REASON_NUMERICAL)
     await served.close()
-    served = Served(settings)
+    served = serve(settings)
     worker = ProtocolWorker(served.channel)
     async with await worker.attach_and_report([lease], result):
         await worker.until_acknowledged(1)
@@ -57,13 +59,12 @@ async def test_cells_quarantined_after_a_reconnect_are_counted_whatever_is_handl
     assert (finished.state, finished.cells_done, finished.cells_quarantined) == (
         run_pb2.RUN_STATE_COMPLETED_WITH_QUARANTINE, 1, 1,
     )  # fmt: skip
-    await served.close()
 
 
 async def test_a_result_cut_off_by_the_end_of_the_scheduler_is_recorded_once_when_offered_again(
-    settings: Settings,
+    serve: Serve, settings: Settings
 ) -> None:
-    served = Served(settings)
+    served = serve(settings)
     run = await served.submit(tile_count=2)
     async with ProtocolWorker(served.channel) as worker:
         first = await worker.lease()
@@ -71,7 +72,7 @@ async def test_a_result_cut_off_by_the_end_of_the_scheduler_is_recorded_once_whe
         await worker.until_acknowledged(await worker.report(a_result(first, detail=True)))
         await worker.report(a_result(second, detail=True))  # whether it is recorded is not known here
         await served.close()
-    served = Served(settings)
+    served = serve(settings)
     worker = ProtocolWorker(served.channel)
     again = [a_result(lease, detail=True) for lease in (first, second)]
     async with await worker.attach_and_report([first, second], *again):
@@ -79,7 +80,6 @@ async def test_a_result_cut_off_by_the_end_of_the_scheduler_is_recorded_once_whe
     request = run_pb2.StreamResultsRequest(run_id=run.run_id)
     assert sorted([response.tile async for response in served.runs.StreamResults(request)]) == [0, 1]
     assert (await run_of(served, run.run_id)).state == run_pb2.RUN_STATE_COMPLETED
-    await served.close()
 
 
 async def test_a_tile_as_large_as_a_message_passes_every_hop(served: Served) -> None:
