@@ -45,7 +45,15 @@ from xip_core.model.market_instruments import FxForwards, Record
 from xip_core.model.market_objects import build_order, market_objects, maturity_years
 from xip_core.model.risk_class import RiskClass
 from xip_core.model.scenario_aim import Aims
-from xip_core.model.scenario_matrix import ObjectShift, QuoteBlock, QuoteMatrix, object_shifts
+from xip_core.model.scenario_index import has_target, shifts_of_block
+from xip_core.model.scenario_matrix import (
+    AimedQuotes,
+    ObjectShift,
+    QuoteBlock,
+    QuoteMatrix,
+    QuoteNumbers,
+    object_shifts,
+)
 from xip_core.model.scenario_shift import CURVE_TARGETS, Shift, Target
 from xip_core.model.scenario_table import ShiftTable
 from xip_core.model.unreadable import UNREADABLE, fault_of
@@ -175,9 +183,10 @@ class ScenarioMarket:
         for market_object in self._objects.values():
             for use in market_object.quotes:
                 self._users.setdefault(use.quote, []).append(market_object.name)
-        self._followers = _followers(snapshot)
         self._aims = Aims(snapshot, self._objects)
         self._quotes_of_aim: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._numbers = QuoteNumbers(snapshot.quotes, _followers(snapshot))
+        self._quotes_aimed_at: dict[tuple[tuple[object, ...], tuple[str, ...]], AimedQuotes] = {}
 
     def quotes_of(self, shift: Shift) -> tuple[str, ...]:
         """Names of the quotes a shift changes directly, in the order of the objects; none of a shift of curves.
@@ -220,15 +229,28 @@ class ScenarioMarket:
         self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
     ) -> QuoteBlock:
         """The shifts behind `quote_matrix`, which may be applied to the quotes of other snapshots as well."""
-        block = QuoteBlock(self._snapshot.quotes, self._followers, begin, end)
+        block = QuoteBlock(self._numbers, begin, end)
         keeps = (lambda quote: self._aims.risk_class(quote) in risk_classes) if risk_classes else None
-        for position, scenario in enumerate(scenarios.scenarios[begin:end]):
-            for shift in scenario.shifts:
-                quotes = self.quotes_of(shift)
-                block.add_shift(position, shift, quotes if keeps is None else tuple(filter(keeps, quotes)))
+        for shifts in shifts_of_block(scenarios.scenarios, begin, end):
+            block.add_shifts(shifts, self._aimed(shifts.aim, tuple(risk_classes)))
         for table in scenarios.shift_tables:
             block.add_table(table, keeps)
         return block
+
+    def _aimed(self, shift: Shift, risk_classes: tuple[str, ...]) -> AimedQuotes:
+        """What the aim of a shift is here, looked up once."""
+        key = shift.aim, risk_classes
+        found = self._quotes_aimed_at.get(key)
+        if found is None:
+            quotes = self.quotes_of(shift)
+            if risk_classes:
+                quotes = tuple(quote for quote in quotes if self._aims.risk_class(quote) in risk_classes)
+            shifted = None if shift.target == "quote" else ()
+            found = self._numbers.aimed(quotes, shifted, is_by_strike=shift.has_strikes)
+            if len(self._quotes_aimed_at) >= SHIFT_CACHE_MAX:
+                self._quotes_aimed_at.clear()
+            self._quotes_aimed_at[key] = found
+        return found
 
     def object_shifts(
         self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str] = ()
@@ -237,7 +259,8 @@ class ScenarioMarket:
         is_kept = {"curve": "INTEREST_RATE", "hazard": "CREDIT"}
         kinds = [kind for kind, one in is_kept.items() if not risk_classes or one in risk_classes]
         named: list[tuple[int, Shift, tuple[str, ...]]] = []
-        for position, scenario in enumerate(scenarios.scenarios[begin:end]):
+        is_of_curves = has_target(scenarios.scenarios, begin, end, CURVE_TARGETS)
+        for position, scenario in enumerate(scenarios.scenarios[begin:end] if is_of_curves else ()):
             for shift in scenario.shifts:
                 if shift.target in CURVE_TARGETS:
                     named.append((position, shift, self._aims.curves(shift)))

@@ -8,13 +8,16 @@ value of a quote in a scenario is a function of that scenario alone, so blocks m
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from xip_core.model.market_objects import maturity_years
+from xip_core.model.scenario_index import BlockShifts
 from xip_core.model.scenario_shift import Shift
 from xip_core.model.scenario_table import Floats, ShiftTable, SizeKind
 
@@ -73,103 +76,83 @@ class ObjectShift(msgspec.Struct, frozen=True):
     is_of_factor: bool = False
 
 
-class _ShiftGroup(msgspec.Struct, frozen=True):
-    """Shifts of the same quotes, each the one at *place* among those of its scenario: all at once.
+class AimedQuotes(msgspec.Struct, frozen=True):
+    """What the shifts of one aim change in a market.
 
     Attributes:
-        rows: of the quotes. leaders: (place in *rows*, rows of what follows it).
-        is_factor: sizes multiply; else they are added.
-        positions, sizes: of each shift.
+        rows: numbers of the quotes that are numbers.
+        leaders: (place in *rows*, numbers of what follows it), of those that have followers.
+        no_numbers: names of quotes that would be changed if they were numbers.
+        is_by_strike: quotes were chosen by strike or moneyness, which spots decide.
     """
 
-    place: int
     rows: Ints
     leaders: list[tuple[int, Ints]]
-    is_factor: bool
-    positions: list[int]
-    sizes: list[float]
+    no_numbers: frozenset[str]
+    is_by_strike: bool = False
 
-    def apply(self, values: Floats) -> None:
-        columns, sizes = np.array(self.positions), np.array(self.sizes)
-        at = (self.rows[:, None], columns)
-        before = values[at]
-        after = before * sizes if self.is_factor else before + sizes
-        values[at] = after
-        for leader, followers in self.leaders:
-            moved = np.flatnonzero(before[leader] != 0.0)  # nothing is a multiple of a spot of zero
-            values[followers[:, None], columns[moved]] *= after[leader, moved] / before[leader, moved]
+
+class QuoteNumbers:
+    """The quotes of a snapshot by number, and what follows which spot."""
+
+    def __init__(self, quotes: Mapping[str, float | str], followers: Mapping[str, tuple[str, ...]]) -> None:
+        self.names = tuple(quotes)
+        self._number_of = {name: number for number, name in enumerate(self.names) if isinstance(quotes[name], float)}
+        self.base = np.array([v if isinstance(v, float) else np.nan for v in quotes.values()], dtype=np.float64)
+        self._followers = followers
+
+    def is_number(self, name: str) -> bool:
+        return name in self._number_of
+
+    def aimed(self, names: Sequence[str], shifted: Collection[str] | None = None, **fields: bool) -> AimedQuotes:
+        """
+        Args:
+            names: of the quotes that are shifted.
+            shifted: followers that do not follow, because they are shifted themselves; None where none follows at all.
+        """
+        no_numbers = {name for name in names if name not in self._number_of}
+        numbers = [name for name in names if name in self._number_of]
+        leaders = []
+        for place, name in enumerate(numbers if shifted is not None else ()):
+            followers = [other for other in self._followers.get(name, ()) if other not in (shifted or ())]
+            no_numbers.update(other for other in followers if other not in self._number_of)
+            if followers:
+                leaders.append((place, self._rows(followers)))
+        return AimedQuotes(self._rows(numbers), leaders, frozenset(no_numbers), **fields)
+
+    def _rows(self, names: Sequence[str]) -> Ints:
+        return np.array([self._number_of[name] for name in names if name in self._number_of], dtype=np.int64)
 
 
 class QuoteBlock:
     """Collects the shifts of a block, then applies them in order: to the quotes it was made for, or to others."""
 
-    def __init__(
-        self,
-        quotes: Mapping[str, float | str],
-        followers: Mapping[str, tuple[str, ...]],
-        begin: int,
-        end: int,
-    ) -> None:
-        self._quotes = quotes
-        self._followers = followers
+    def __init__(self, numbers: QuoteNumbers, begin: int, end: int) -> None:
+        self._numbers = numbers
         self._begin, self._end = begin, end
-        self._row_of: dict[str, int] = {}
-        self._base: list[float] = []
-        self._no_numbers: set[str] = set()
-        self._has_bounds = False
-        self._rows_of_names: dict[tuple[str, ...], Ints] = {}
-        self._leaders_of_names: dict[tuple[str, ...], list[tuple[int, Ints]]] = {}
-        self._shift_counts = [0] * (end - begin)
-        self._shifts: dict[tuple[object, ...], _ShiftGroup] = {}
-        self._steps: list[Callable[[Floats], None]] = []
+        self._shifts: list[tuple[BlockShifts, AimedQuotes]] = []
+        self._tables: list[tuple[ShiftTable, Floats, AimedQuotes]] = []
 
-    def add_shift(self, position: int, shift: Shift, quotes: tuple[str, ...]) -> None:
-        """The next named shift of the scenario begin + position, of *quotes*."""
-        self._has_bounds = self._has_bounds or (shift.is_narrow and shift.has_strikes)
-        rows = self._rows(quotes)
-        if not len(rows):
-            return
-        is_factor, size = shift.step
-        place = self._shift_counts[position]
-        self._shift_counts[position] += 1
-        key = (place, quotes, is_factor, shift.target == "quote")
-        group = self._shifts.get(key)
-        if group is None:
-            leaders = [] if shift.target == "quote" else self._leaders_of(quotes)
-            group = self._shifts[key] = _ShiftGroup(place, rows, leaders, is_factor, [], [])
-        group.positions.append(position)
-        group.sizes.append(size)
+    def add_shifts(self, shifts: BlockShifts, aimed: AimedQuotes) -> None:
+        """Named shifts: those of a scenario in their order."""
+        self._shifts.append((shifts, aimed))
 
     def add_table(self, table: ShiftTable, keeps: Callable[[str], bool] | None) -> None:
         """Those columns of a table of quotes that are in the block."""
         if table.target != "quote" or table.last <= self._begin or table.first >= self._end:
             return
         sizes = table.columns(self._begin, self._end)
-        is_kept = (sizes != table.neutral).any(axis=1)
-        is_kept &= [self._is_number(name) for name in table.names]
+        is_moved = (sizes != table.neutral).any(axis=1)
         if keeps is not None:
-            is_kept &= [keeps(name) for name in table.names]
-        names = tuple(name for name, kept in zip(table.names, is_kept.tolist(), strict=True) if kept)
-        rows, kept_sizes = self._rows(names), sizes[is_kept]
-        leaders = self._leaders(names, set(table.names)) if table.moves_followers else []
-
-        def apply(values: Floats) -> None:
-            before = values[rows]
-            moved = kept_sizes != table.neutral
-            after = np.where(moved, table.applied(before, kept_sizes), before)
-            values[rows] = after
-            for place, followers in leaders:
-                is_multiple = moved[place] & (before[place] != 0.0)
-                ratio = np.ones(len(is_multiple))
-                np.divide(after[place], before[place], where=is_multiple, out=ratio)
-                values[followers] *= ratio
-
-        if len(rows):
-            self._steps.append(apply)
+            is_moved &= [keeps(name) for name in table.names]
+        names = [name for name, moved in zip(table.names, is_moved.tolist(), strict=True) if moved]
+        aimed = self._numbers.aimed(names, set(table.names) if table.moves_followers else None)
+        is_kept = is_moved & [self._numbers.is_number(name) for name in table.names]
+        self._tables.append((table, sizes[is_kept], aimed))
 
     def matrix(self) -> QuoteMatrix:
         """What the shifts make of the quotes, those left alone left out."""
-        return self._applied_to(np.array(self._base, dtype=np.float64))
+        return self._applied_to(self._numbers.base[self._used])
 
     def matrix_of(self, quotes: Mapping[str, float | str]) -> QuoteMatrix | None:
         """
@@ -177,64 +160,79 @@ class QuoteBlock:
         None where they may mean other quotes there: one is a number in one of the two alone, or a shift is bounded by
         strike or moneyness.
         """
-        base = [quotes.get(name) for name in self._row_of]
+        base = [quotes.get(name) for name in self._names]
         if (
-            self._has_bounds
+            any(aimed.is_by_strike for aimed in self._aimed())
             or not all(isinstance(value, float) for value in base)
-            or any(isinstance(quotes.get(name), float) for name in self._no_numbers)
+            or any(isinstance(quotes.get(name), float) for aimed in self._aimed() for name in aimed.no_numbers)
         ):
             return None
         return self._applied_to(np.array(base, dtype=np.float64))
 
+    def _aimed(self) -> Iterator[AimedQuotes]:
+        yield from (aimed for _, aimed in self._shifts)
+        yield from (aimed for _, _, aimed in self._tables)
+
+    @functools.cached_property
+    def _used(self) -> Ints:
+        """Numbers of the quotes that may change, ascending."""
+        rows = [rows for aimed in self._aimed() for rows in (aimed.rows, *(found for _, found in aimed.leaders))]
+        return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        return [self._numbers.names[number] for number in self._used.tolist()]
+
+    @functools.cached_property
+    def _steps(self) -> list[Callable[[Floats], None]]:
+        """What is done to the values of `_used`."""
+        steps: list[Callable[[Floats], None]] = []
+        for shifts, aimed in self._shifts:
+            if len(aimed.rows):
+                steps.append(functools.partial(_shift, shifts, *self._places(aimed)))
+        for table, sizes, aimed in self._tables:
+            steps.append(functools.partial(_shift_by_table, table, sizes, *self._places(aimed)))
+        return steps
+
+    def _places(self, aimed: AimedQuotes) -> tuple[Ints, list[tuple[int, Ints]]]:
+        """Rows and followers as places in `_used`."""
+        leaders = [(place, np.searchsorted(self._used, rows)) for place, rows in aimed.leaders]
+        return np.searchsorted(self._used, aimed.rows), leaders
+
     def _applied_to(self, base: Floats) -> QuoteMatrix:
         values = np.repeat(base[:, None], self._end - self._begin, axis=1)
-        for group in sorted(self._shifts.values(), key=lambda group: group.place):
-            group.apply(values)
         for step in self._steps:
             step(values)
         is_moved = (values != base[:, None]).any(axis=1)
-        names = tuple(name for name, moved in zip(self._row_of, is_moved.tolist(), strict=True) if moved)
+        if is_moved.all():
+            return QuoteMatrix(tuple(self._names), base, values)
+        names = tuple(itertools.compress(self._names, is_moved.tolist()))
         return QuoteMatrix(names, base[is_moved], values[is_moved])
 
-    def _is_number(self, name: str) -> bool:
-        if isinstance(self._quotes.get(name), float):
-            return True
-        self._no_numbers.add(name)
-        return False
 
-    def _rows(self, names: tuple[str, ...]) -> Ints:
-        """Rows of those names that are numbers."""
-        rows = self._rows_of_names.get(names)
-        if rows is None:
-            found = [self._row(name) for name in names if self._is_number(name)]
-            rows = self._rows_of_names[names] = np.array(found, dtype=np.int64)
-        return rows
+def _shift(shifts: BlockShifts, rows: Ints, leaders: list[tuple[int, Ints]], values: Floats) -> None:
+    """Applies shifts of one aim to *values*."""
+    at = (rows[:, None], shifts.positions)
+    before = values[at]
+    after = before * shifts.sizes if shifts.is_factor else before + shifts.sizes
+    values[at] = after
+    for leader, followers in leaders:
+        moved = np.flatnonzero(before[leader] != 0.0)  # nothing is a multiple of a spot of zero
+        values[followers[:, None], shifts.positions[moved]] *= after[leader, moved] / before[leader, moved]
 
-    def _row(self, name: str) -> int:
-        row = self._row_of.get(name)
-        if row is None:
-            row = self._row_of[name] = len(self._base)
-            value = self._quotes[name]
-            assert isinstance(value, float), name
-            self._base.append(value)
-        return row
 
-    def _leaders_of(self, names: tuple[str, ...]) -> list[tuple[int, Ints]]:
-        """Those of a shift, looked up once: the scenarios of a block name the same quotes again and again."""
-        found = self._leaders_of_names.get(names)
-        if found is None:
-            found = self._leaders_of_names[names] = self._leaders(names)
-        return found
-
-    def _leaders(self, names: tuple[str, ...], but: set[str] | None = None) -> list[tuple[int, Ints]]:
-        """(place among the rows of *names*, rows of what follows it), of those that have followers."""
-        numbers = [name for name in names if self._is_number(name)]
-        found = []
-        for place, name in enumerate(numbers):
-            followers = tuple(f for f in self._followers.get(name, ()) if but is None or f not in but)
-            if followers:
-                found.append((place, self._rows(followers)))
-        return found
+def _shift_by_table(
+    table: ShiftTable, sizes: Floats, rows: Ints, leaders: list[tuple[int, Ints]], values: Floats
+) -> None:
+    before = values[rows]
+    moved = sizes != table.neutral
+    after = np.where(moved, table.applied(before, sizes), before)
+    values[rows] = after
+    for place, followers in leaders:
+        is_multiple = moved[place] & (before[place] != 0.0)
+        ratio = np.ones(len(is_multiple))
+        np.divide(after[place], before[place], where=is_multiple, out=ratio)
+        values[followers] *= ratio
 
 
 def object_shifts(

@@ -56,15 +56,22 @@ class BlockQuotes(Sequence[Quotes]):
     def __init__(self, base: Quotes, matrix: QuoteMatrix, columns: Ints | None = None) -> None:
         self._base = base
         self._matrix = matrix
-        self._row_of = {name: row for row, name in enumerate(matrix.quotes)}
+        self._rows: dict[str, int] | None = None
         self._columns = np.arange(matrix.values.shape[1]) if columns is None else columns
 
     def chosen(self, positions: Ints) -> BlockQuotes:
         """The scenarios at *positions* of this block."""
         found = BlockQuotes.__new__(BlockQuotes)
-        found._base, found._matrix, found._row_of = self._base, self._matrix, self._row_of
+        found._base, found._matrix, found._rows = self._base, self._matrix, self._row_of
         found._columns = self._columns[positions]
         return found
+
+    @property
+    def _row_of(self) -> dict[str, int]:
+        """Rows by name, made at the first question: most blocks ask none."""
+        if self._rows is None:
+            self._rows = {name: row for row, name in enumerate(self._matrix.quotes)}
+        return self._rows
 
     def __len__(self) -> int:
         return len(self._columns)

@@ -92,8 +92,10 @@ def calibrate_tile(
     known = blocks.find(*block)
     shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
-    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market.copy(), failures, shifts), *block[1:])
-    shift_curves(layout, market, scenario_market.object_shifts(*block))
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts), *block[1:])
+    if curve_shifts := scenario_market.object_shifts(*block):
+        market = market.copy()  # what is known is without them
+        shift_curves(layout, market, curve_shifts)
     return calibration_columns(calibrator, market, failures, scenario_begin)
 
 

@@ -13,6 +13,7 @@ the words for what is wrong, with the same bytes for the plain ones.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -154,8 +155,9 @@ class CompiledMarket:
     def rows(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
         """For each quote its place in *names*, -1 where it is not there."""
         places = np.full(len(self.quotes) + 1, -1, dtype=np.int32)
-        nowhere = len(self.quotes)  # quotes that no object is made from
-        places[[self._number_of.get(name, nowhere) for name in names]] = np.arange(len(names), dtype=np.int32)
+        nowhere = itertools.repeat(len(self.quotes))  # quotes that no object is made from
+        numbers = np.fromiter(map(self._number_of.get, names, nowhere), dtype=np.int64, count=len(names))
+        places[numbers] = np.arange(len(names), dtype=np.int32)
         return places[:-1]
 
     def places(self, names: Collection[str]) -> list[int]:
