@@ -74,7 +74,7 @@ from xip_worker.events import (
     WorkReported,
 )
 from xip_worker.held import Batch, Connection, Held, LeaseState, Message, NodeKey
-from xip_worker.patience import HELD_OUTCOMES_MAX, Holdback, TileDurations, node_key, patience_of, runs_dry_in_s
+from xip_worker.patience import Holdback, TileDurations, may_wait, node_key, patience_of, runs_dry_in_s
 
 LEASES_HELD_MAX = 32_768
 """More are handed back: a Hello names them all, about 80 bytes each, and a gRPC message may have 4 MiB."""
@@ -158,7 +158,7 @@ class WorkerCore:
         sequence = self._sequence
         actions = self._dispatch(event, now_s)
         if self._sequence > sequence:
-            self._holdback.sent_s = now_s
+            self._holdback.sent(now_s)
         if self._drain is not None:
             actions += self._leave_if_done(now_s)
         return actions
@@ -215,7 +215,7 @@ class WorkerCore:
         """
         self._connection = Connection.DISCONNECTED
         self._heartbeat_due_s = None
-        self._holdback.release()
+        self._holdback.disconnected()
         self._is_writing = False
         self._returned.clear()
         self._kept.clear()
@@ -228,6 +228,7 @@ class WorkerCore:
     # Leases
 
     def _leases_received(self, event: LeasesReceived) -> list[Action]:
+        self._holdback.fed()
         for lease in event.leases:
             if lease.epoch in self._held:  # heard twice; once is enough
                 continue
@@ -337,9 +338,8 @@ class WorkerCore:
     # Outcomes
 
     def _work_reported(self, event: WorkReported, now_s: float) -> list[Action]:
-        held_by_epoch, pending = self._held, self._pending
+        held_by_epoch, pending, patience_s, ended = self._held, self._pending, math.inf, set[str]()
         is_due = bool(pending) and not self._holdback.is_holding  # it waits for the stream, and what follows goes along
-        patience_s = math.inf
         for report in event.reports:
             if isinstance(report, SlotFreed):
                 self._slot_freed(report)
@@ -350,14 +350,16 @@ class WorkerCore:
             if isinstance(report, LeaseBound):
                 self._shorten(held, report.tile_end)
                 continue
-            patience_s = min(patience_s, patience_of(report, held, self._tile_durations))
+            patience_s = min(patience_s, patience_of(report, held))
             held.count(report)
+            if held.tiles_done == held.lease.tile_count:
+                ended.add(held.lease.run_id)
             self._retained_bytes += report.size_bytes
             pending.append(report)
         assigned = self._assign()
-        is_light = len(pending) < HELD_OUTCOMES_MAX and self._retained_bytes <= self._message_bytes_max // 2
-        may_wait = pending and is_light and not is_due and self._drain is None
-        if may_wait and self._connection is Connection.ATTACHED:
+        is_due = is_due or self._drain is not None or self._connection is not Connection.ATTACHED
+        is_due = is_due or self._retained_bytes > self._message_bytes_max // 2
+        if not is_due and may_wait(len(pending), ended, held_by_epoch):
             dry_in_s = runs_dry_in_s(self._slots, self._queue, held_by_epoch, self._tile_durations)
             self._holdback.hold(patience_s, dry_in_s, now_s)
         else:

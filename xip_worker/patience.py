@@ -5,10 +5,11 @@ A message costs a worker 0.15 ms of CPU and a scheduler 1.5 ms, most of it for t
 
     the scheduler    who waits for it. A lease says how long nobody will miss its results (`Lease.patience_s`).
     the worker       when a slot of its own finds no lease any more. Before that the scheduler must have heard what is
-                     finished, or it would not send the next lease in time.
+                     finished, or it would not send the next lease in time. Once is enough: it had none to send.
 
-So nothing waits at a worker with an idle slot, nor behind a failure. A worker that dies takes what waited with it:
-HELD_OUTCOMES_MAX results, which is also how far behind the tile it died of the scheduler's suspicion may begin.
+So nothing waits at a worker with an idle slot, nor behind a failure, nor when the worker has no other lease of the run:
+that may be its end. A worker that dies takes what waited with it: HELD_OUTCOMES_MAX results, which is also how far
+behind the tile it died of the scheduler's suspicion may begin.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ EARLY_S = 1e-6
 
 QUEUED_LOOKED_AT_MAX = 64
 """Queued leases looked at to tell when a slot runs dry; tiny ones beyond are time nobody counts on."""
+
+HELD_LOOKED_AT_MAX = 64
+"""Leases looked at for one of the same run; where there are more, one is taken to be among them."""
 
 AVERAGE_WEIGHT = 0.3
 """Of the newest batch in a node's average seconds per tile."""
@@ -71,12 +75,13 @@ class Holdback:
 
     Attributes:
         until_s: on the clock of the core; None while nothing waits for company.
-        sent_s: when the last message went.
     """
 
     def __init__(self) -> None:
         self.until_s: float | None = None
-        self.sent_s = -math.inf
+        self._sent_s = -math.inf
+        self._dry_s = math.inf
+        self._is_told = False
 
     @property
     def is_holding(self) -> bool:
@@ -84,15 +89,31 @@ class Holdback:
 
     def hold(self, patience_s: float, dry_in_s: float | None, now_s: float) -> None:
         """More is pending, which may wait for *patience_s*; a slot has no lease in *dry_in_s*, None for now."""
+        self._dry_s = now_s + (dry_in_s or 0.0)
         if dry_in_s is None:
             self.until_s = None
             return
-        told_s = max(now_s + dry_in_s - RESERVE_S, self.sent_s + GAP_S)
+        told_s = math.inf if self._is_told else max(self._dry_s - RESERVE_S, self._sent_s + GAP_S)
         until_s = min(now_s + patience_s, told_s, math.inf if self.until_s is None else self.until_s)
         self.until_s = until_s if until_s > now_s + EARLY_S else None
 
     def release(self) -> None:
         self.until_s = None
+
+    def sent(self, now_s: float) -> None:
+        """A message went: when a slot was about to run dry then, the scheduler knows it from now on."""
+        self._sent_s = now_s
+        self._is_told = self._is_told or now_s >= self._dry_s - RESERVE_S - EARLY_S
+
+    def fed(self) -> None:
+        """Leases came."""
+        self._is_told = False
+        self._dry_s = math.inf
+
+    def disconnected(self) -> None:
+        """Whoever answers at the next stream knows nothing."""
+        self.release()
+        self.fed()
 
     def is_over(self, now_s: float) -> bool:
         """Has the time come? Then nothing is held any more."""
@@ -102,14 +123,22 @@ class Holdback:
         return True
 
 
-def patience_of(outcome: Outcome, held: Held, durations: TileDurations) -> float:
-    """
-    Seconds for which *outcome* may wait, about to be counted to its lease: as long as the lease says.
+def patience_of(outcome: Outcome, held: Held) -> float:
+    """Seconds for which *outcome* of the lease may wait: as long as the lease says, but failures go at once."""
+    return 0.0 if isinstance(outcome, FailedTile) else held.lease.patience_s
 
-    Failures go at once, and so does the first result of a node, which tells the scheduler how large leases should be.
+
+def may_wait(outcome_count: int, ended_run_ids: set[str], held: Mapping[Epoch, Held]) -> bool:
     """
-    is_first = not held.tiles_done and durations.of(node_key(held.lease)) is None
-    return 0.0 if is_first or isinstance(outcome, FailedTile) else held.lease.patience_s
+    May so many outcomes wait for company? A lease of each of *ended_run_ids* has just ended; there must be another one
+    of it among *held* whose tiles are not all finished.
+    """
+    if not 0 < outcome_count < HELD_OUTCOMES_MAX:
+        return False
+    if len(held) > HELD_LOOKED_AT_MAX or not ended_run_ids:
+        return True
+    open_of = {each.lease.run_id for each in held.values() if each.tiles_done < each.lease.tile_count}
+    return ended_run_ids <= open_of
 
 
 def runs_dry_in_s(

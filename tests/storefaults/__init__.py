@@ -9,6 +9,7 @@
     trouble   a full disk, EIO from a sync
     served    a whole scheduler as a process, whose store's thread strace watches
     grid      kill -9 of a whole scheduler that is fed over gRPC
+    together  kill -9 of it within the commit of several results that came in one message
     slow      syncs longer than a lease, under a whole scheduler
 
 After each fault the store is opened as the next start would open it. What it then holds must be the state after the

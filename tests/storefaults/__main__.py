@@ -17,12 +17,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.storefaults import damage, grid, kill, power, slow, tracing, trouble
+from tests.storefaults import damage, grid, kill, power, slow, together, tracing, trouble
 from tests.storefaults.kill import Story
 
 NEED_STRACE = (
     "kill -9 before every change of a file",
     "kill -9 of a whole scheduler",
+    "kill -9 within the commit of a message",
     "slow syncs",
     "power loss",
     "lying syncs",
@@ -67,6 +68,15 @@ def scheduler_kills(printer: Printer, count: int, jobs: int) -> None:
         chosen = grid.spread(every, count)
         found = await grid.check_all(chosen, jobs)
         printer.section("kill -9 of a whole scheduler", len(chosen), found, f", of {len(every)} points")
+
+    asyncio.run(kill_each())
+
+
+def message_kills(printer: Printer, jobs: int) -> None:
+    async def kill_each() -> None:
+        every = await together.places()
+        found = await grid.check_all(every, jobs, check=together.check)
+        printer.section("kill -9 within the commit of a message", len(every), found)
 
     asyncio.run(kill_each())
 
@@ -137,6 +147,7 @@ def main() -> None:
     parts: list[Callable[[list[Story]], None]] = [
         lambda stories: kill_points(printer, stories, arguments.points, arguments.jobs),
         lambda stories: scheduler_kills(printer, arguments.grid_points, arguments.jobs),
+        lambda stories: message_kills(printer, arguments.jobs),
         lambda stories: slow_syncs(printer, arguments.delay),
         lambda stories: power_losses(printer, stories, arguments.images, arguments.seed),
         lambda stories: disk_troubles(printer, stories, arguments.troubles, arguments.jobs),

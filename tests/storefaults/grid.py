@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -57,6 +57,10 @@ class Place(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"scheduler, {self.call} {self.number}"
+
+
+Check = Callable[[Place, str], Awaitable[list[str]]]
+"""Kill a story there, with a planted flaw or none: what was wrong."""
 
 
 def settings_of(directory: Path, **others: object) -> Settings:
@@ -234,7 +238,7 @@ def spread(found: list[Place], count: int) -> list[Place]:
     return found[:: max(1, len(found) // count)]
 
 
-async def check_all(found: list[Place], jobs: int, flaw: str = "") -> list[str]:
+async def check_all(found: list[Place], jobs: int, flaw: str = "", check: Check = check) -> list[str]:
     """Complaints of all places, *jobs* at a time."""
     turns = asyncio.Semaphore(jobs)
 

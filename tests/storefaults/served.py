@@ -29,8 +29,8 @@ from xip_scheduler.store.thread import StoreThread
 LIMIT_S = 30.0
 """For whatever a process is waited for."""
 
-FLAWS = ("early acknowledgement",)
-"""Planted: must be caught by kill -9 and by a slow sync."""
+FLAWS = ("early acknowledgement", "half a message")
+"""Planted: the first must be caught by kill -9 and by a slow sync, the second by kill -9 within a message's commit."""
 
 
 class ServedScheduler:
@@ -66,6 +66,11 @@ class ServedScheduler:
     def port(self) -> int:
         """Its port, when it serves."""
         return self._number("port")
+
+    def release(self) -> None:
+        """Let the store's thread go untraced; `trace` may come later, when it waits for work."""
+        self._number("thread")
+        os.write(self._tell, b"go")
 
     def trace(self, *expressions: str, log: Path = Path("/dev/null"), with_times: bool = False) -> None:
         """Attach strace to the store's thread as soon as that wants to make its first call, and let it go."""
@@ -133,6 +138,10 @@ async def _serve(settings: Settings, is_held: bool, flaw: str, pages: int, said:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="store", initializer=wait_for_tracer)
 
         async def commit(self, batch: Batch) -> None:
+            if flaw == "half a message" and len(batch.records) > 1:
+                half = len(batch.records) // 2
+                await super().commit(Batch(at_s=batch.at_s, records=batch.records[:half]))
+                batch.records = batch.records[half:]
             committing = asyncio.ensure_future(super().commit(batch))
             if flaw != "early acknowledgement":
                 await committing

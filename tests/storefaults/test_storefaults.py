@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.storefaults import damage, grid, kill, power, slow, tracing, trouble
+from tests.storefaults import damage, grid, kill, power, slow, together, tracing, trouble
 from tests.storefaults.kill import Story
 from tests.storefaults.script import make_script, states
 
@@ -92,6 +92,20 @@ async def test_a_scheduler_that_answers_before_it_commits_is_caught_by_kill_nine
     """At some places something was answered between two writes of a commit, at others nothing."""
     places = [grid.Place("pwrite64", number) for number in range(180, 480, 40)]
     assert await grid.check_all(places, jobs=2, flaw="early acknowledgement")
+
+
+@needs_strace
+async def test_results_that_came_together_are_there_together_or_not_at_all_after_kill_nine() -> None:
+    places = await together.places()
+    syncs = [place for place in places if place.call == "fdatasync"]
+    writes = [place for place in places if place.call == "pwrite64"]
+    assert len(writes) > 20, "records, outputs, details, quarantine and counts are on pages of their own"
+    assert await grid.check_all([syncs[0], *grid.spread(writes, 3)], jobs=2, check=together.check) == []
+
+
+@needs_strace
+async def test_half_of_the_results_that_came_together_is_caught() -> None:
+    assert await together.check(grid.Place("fdatasync", 2), "half a message")
 
 
 @needs_strace

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from xip_worker.events import Epoch, FailedTile, FinishedTiles, Lease
 from xip_worker.held import Batch, Held
 from xip_worker.patience import (
     GAP_S,
+    HELD_LOOKED_AT_MAX,
+    HELD_OUTCOMES_MAX,
     NODES_REMEMBERED_MAX,
     RESERVE_S,
     Holdback,
     TileDurations,
+    may_wait,
     node_key,
     patience_of,
     runs_dry_in_s,
@@ -68,14 +72,33 @@ def test_a_slot_whose_leases_were_revoked_is_dry() -> None:
     assert runs_dry_in_s([a_batch(a_held(1, 10))], (), {}, TileDurations()) == 0.0
 
 
-def test_failures_and_the_first_result_of_a_node_go_at_once() -> None:
-    durations, held = TileDurations(), a_held(1, 10)
-    result = FinishedTiles(Epoch(1), 0, 1, 1, 1_000)
-    assert patience_of(result, held, durations) == 0.0
-    assert patience_of(result, a_held(1, 10, tiles_done=1), durations) == 0.1
-    durations.learn(node_key(held.lease), 0.01)
-    assert patience_of(result, held, durations) == 0.1
-    assert patience_of(FailedTile(Epoch(1), 0, 9, "it broke"), held, durations) == 0.0
+def test_results_wait_as_long_as_their_lease_says_and_failures_not_at_all() -> None:
+    held = a_held(1, 10)
+    assert patience_of(FinishedTiles(Epoch(1), 0, 1, 1, 1_000), held) == 0.1
+    assert patience_of(FailedTile(Epoch(1), 0, 9, "it broke"), held) == 0.0
+
+
+def test_what_a_worker_has_of_a_run_waits_only_while_it_holds_more_of_it() -> None:
+    ended, other, open_one = a_held(1, 10, tiles_done=10), a_held(2, 10), a_held(3, 10, tiles_done=9)
+    other.lease = msgspec.structs.replace(other.lease, run_id="r2")
+    two = {Epoch(1): ended, Epoch(2): other}
+    assert not may_wait(1, {"r1"}, two)
+    assert not may_wait(1, {"r1", "r2"}, two)
+    assert may_wait(1, {"r1", "r2"}, two | {Epoch(3): open_one})
+    assert may_wait(1, set(), {}), "no lease has ended"
+
+
+def test_among_very_many_leases_one_of_the_run_is_taken_to_be() -> None:
+    held = {Epoch(epoch): a_held(epoch, 10, tiles_done=10) for epoch in range(1, HELD_LOOKED_AT_MAX + 1)}
+    assert not may_wait(1, {"r1"}, held)
+    assert may_wait(1, {"r1"}, held | {Epoch(1_000): a_held(1_000, 1, tiles_done=1)})
+
+
+def test_a_bounded_number_of_results_waits() -> None:
+    held = {Epoch(1): a_held(1, 100)}
+    assert [may_wait(count, set(), held) for count in (0, 1, HELD_OUTCOMES_MAX - 1, HELD_OUTCOMES_MAX)] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 def test_what_waits_leaves_when_its_patience_is_over() -> None:
@@ -93,9 +116,30 @@ def test_what_waits_leaves_before_a_slot_runs_dry_but_not_right_behind_the_last_
     holdback.hold(0.1, 0.05, 50.0)
     assert holdback.until_s == pytest.approx(50.05 - RESERVE_S)
     holdback.release()
-    holdback.sent_s = 49.999
+    holdback.fed()
+    holdback.sent(49.999)
     holdback.hold(0.1, 0.0, 50.0)
     assert holdback.until_s == pytest.approx(49.999 + GAP_S)
+
+
+def test_that_a_slot_runs_dry_is_said_once_until_leases_come() -> None:
+    holdback = Holdback()
+    holdback.hold(0.1, RESERVE_S, 50.0)
+    assert not holdback.is_holding
+    holdback.sent(50.0)
+    holdback.hold(0.1, RESERVE_S / 2, 50.02)
+    assert holdback.until_s == pytest.approx(50.12), "the scheduler knows, and had nothing to send"
+    holdback.fed()
+    holdback.hold(0.1, RESERVE_S / 2, 50.03)
+    assert not holdback.is_holding
+
+
+def test_a_message_that_left_long_before_says_nothing_of_a_dry_slot() -> None:
+    holdback = Holdback()
+    holdback.hold(0.1, 1.0, 50.0)
+    holdback.sent(50.1)
+    holdback.hold(0.1, RESERVE_S / 2, 51.0)
+    assert not holdback.is_holding
 
 
 @pytest.mark.parametrize(("patience_s", "dry_in_s"), [(0.0, 10.0), (0.1, None), (0.1, 0.0)])

@@ -140,13 +140,16 @@ def _tile_table(found: Explained) -> Table:
 
 
 def _trade_table(found: Explained) -> Table:
-    table = _table("slowest trades", "time a trade", "in tiles", "node", left=1)
+    table = _table("trades of the slowest tiles", "count", "average a trade", "in tiles", "node", left=1)
     table.columns[-1].justify = "left"
     for slow in found.slowest_trades:
         shown = [trade or f"#{row}" for row, trade in zip(slow.rows, slow.trades or [""] * len(slow.rows), strict=True)]
-        more = f" and {slow.row_count - len(shown):,} like these" if slow.row_count > len(shown) else ""
-        seen = f"{slow.tiles_seen} of {slow.tile_count}"
-        table.add_row(_escape(", ".join(shown)) + more, _seconds(slow.trade_s), seen, _escape(slow.node))
+        more = f" and {slow.row_count - len(shown):,} more" if slow.row_count > len(shown) else ""
+        numbers = (f"{slow.row_count:,}", _seconds(slow.trade_s), f"{slow.tiles_seen} of {slow.tile_count}")
+        table.add_row(_escape(", ".join(shown)) + more, *numbers, _escape(slow.node))
+    if any(slow.row_count > 1 for slow in found.slowest_trades):
+        table.caption = "tiles are timed whole: a line has the average of its trades, of which one may have taken most"
+        table.caption_justify = "left"
     return table
 
 
@@ -156,6 +159,8 @@ def _cost_table(found: Explained) -> Table:
     for cost in found.costs if total_s else ():
         numbers = (f"{cost.row_count:,}", f"{cost.core_s:,.3f}", f"{cost.wasted_s:,.3f}")
         table.add_row(_escape(cost.label), *numbers, _percent(cost.core_s, total_s))
+    table.caption = "shared out by rows: each is charged the average of its node"
+    table.caption_justify = "left"
     return table
 
 

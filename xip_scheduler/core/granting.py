@@ -1,17 +1,19 @@
 """Who gets what, and how much: leases are carved at the moment a worker can take one.
 
-Size (guided self-scheduling): a lease is what remains of its node, by the cost model, over twice the slots of the grid,
+Size (guided self-scheduling): a lease is what remains of its run, by the cost model, over twice the slots of the grid,
 between 50 ms and 2 s at this worker's own pace (`costs`): large while much is left, small at the tail, so the last
-leases end together. Until a tile of its class has been measured, leases are as small as allowed, because a declared
+leases end together. Of a node whose tiles others wait for one by one it is what remains of the node, so that all slots
+have a part in it. Until a tile of its class has been measured, leases are as small as allowed, because a declared
 cost may be wrong by 10x. A node with `tiles_per_lease` has its way. Whether a slow worker gets the last tiles at all,
 and how the idle come by the work of others: `tail`.
 
 Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
-per slot and only when less than 60 ms a slot is left of these (so that deeper tiles, ready by then, come first), then
-(tiny leases) up to 50 ms of work per slot. At the tail of the grid, when all that is ready is less than
-a smallest lease per slot, queueing stops, for a queued tile would wait while another worker's slot stands idle; only
-work shorter than the round trip it saves is still queued. The tail of one run while others have work is no tail: no
-slot would fall idle, and the small run would wait for the large one's end.
+per slot, then more of them when they are small, and only while less than 60 ms a slot is left of these, so that deeper
+tiles, ready by then, come first; while much is left of a run that has been measured, up to 250 ms, for each time that a
+worker has to say how far it is costs a message and a commit. At the tail of the grid, when all that is ready is less
+than a smallest lease per slot, queueing stops, for a queued tile would wait while another worker's slot stands idle;
+only work shorter than the round trip it saves is still queued. The tail of one run while others have work is no tail:
+no slot would fall idle, and the small run would wait for the large one's end.
 
 Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
 alive, even when every tile fails), then the deepest node with a ready tile at its head. Retries of a run whose turn it
@@ -30,7 +32,7 @@ from xip_scheduler.core.actions import Action, GrantLease
 from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
-from xip_scheduler.core.patience import AT_ONCE, WORK_S_MIN, patience_of
+from xip_scheduler.core.patience import AT_ONCE, WORK_S_MIN, is_awaited, patience_of
 from xip_scheduler.core.poison import hand_over
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
@@ -99,7 +101,7 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
             lease.tile_begin,
             lease.tile_end,
             lease.is_isolated,
-            *(patience_of(state, lease) if lease.work_s >= WORK_S_MIN else AT_ONCE),
+            *(patience_of(state, lease, now_s) if lease.work_s >= WORK_S_MIN else AT_ONCE),
         )
     )
     if lease.is_isolated:
@@ -192,7 +194,8 @@ def _carve(
         is_isolated, end = True, begin + 1
     pace = worker.paces[node.cost]
     tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
-    tile_count = node.tiles_per_lease or _guided_tile_count(state, node, tile_s)
+    work_s_max, worker.ahead_s = _guided_work_s(state, run, node)
+    tile_count = node.tiles_per_lease or max(1, int(work_s_max / tile_s))
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
@@ -203,13 +206,18 @@ def _carve(
     return lease
 
 
-def _guided_tile_count(state: SchedulerState, node: NodeState, tile_s: float) -> int:
-    limits, cost = state.limits, node.cost
-    work_s = limits.lease_work_s_min
-    if cost.is_measured:
-        share_s = node.pending.count * cost.tile_s / (2 * state.slot_count)
-        work_s = min(max(share_s, work_s), limits.lease_work_s_max)
-    return max(1, int(work_s / tile_s))
+def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState) -> tuple[float, float]:
+    """Seconds of work for a lease of *node*, and how much a slot may have before it; 0 while nothing was measured."""
+    limits, cost, part = state.limits, node.cost, 2 * state.slot_count
+    if node.tiles_per_lease or not any(each.cost.is_measured for each in run.nodes):
+        return limits.lease_work_s_min, 0.0
+    share_s = sum([each.pending.count * each.cost.tile_s for each in run.nodes]) / part
+    ahead_s = min(0.5 * share_s, limits.prefetch_behind_s_max)
+    if not cost.is_measured:
+        return limits.lease_work_s_min, ahead_s
+    if is_awaited(node):
+        share_s = node.pending.count * cost.tile_s / part
+    return min(max(share_s, limits.lease_work_s_min), limits.lease_work_s_max), ahead_s
 
 
 def _lease_of_retry(

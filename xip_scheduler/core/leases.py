@@ -117,6 +117,8 @@ class Worker:
     Attributes:
         leases: in the order granted, which is the order of evaluation.
         queued_s: estimated work of all of them.
+        ahead_s: such work a slot may have before more is queued, where that is more than `Limits.prefetch_behind_s`;
+            by what was left of the run it was served last.
         is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
         attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
         paces: how fast it is at which work.
@@ -126,6 +128,7 @@ class Worker:
 
     __slots__ = (
         "_can",
+        "ahead_s",
         "appetite",
         "attached_s",
         "connection_id",
@@ -150,6 +153,7 @@ class Worker:
         self.slot_count = 0
         self.leases: dict[Epoch, Lease] = {}
         self.queued_s = 0.0
+        self.ahead_s = 0.0
         self.appetite = Appetite.NONE
         self.is_draining = False
         self.drain_reason = ""

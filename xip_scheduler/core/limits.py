@@ -12,10 +12,12 @@ class Limits(msgspec.Struct, frozen=True):
             within 16 s; heartbeats come three times in this span, so two may be lost.
         lease_work_s_min: below 50 ms of work per lease the message and the commit are a visible share.
         lease_work_s_max: above 2 s a dead worker costs too much and the tail is ragged.
-        prefetch_behind_s: a lease is queued behind running ones only when what is left of those is less than this per
+        prefetch_behind_s: leases are queued behind running ones only when what is left of those is less than this per
             slot. Work is so bound late: a tile that becomes ready, deeper in its run, waits for one lease and not for
             two. A longer lease ends without a successor at hand; the round trip of 2 ms is then 3 % of it at most.
-        prefetch_s: tiny leases a slot may have queued beyond the first: a few round trips with their commits.
+        prefetch_behind_s_max: the same while much is left of the run whose turn it is (half a guided share of it): a
+            worker then comes back four times a second at most. Less than a lease may be long, and given back as a
+            lease is when somebody needs the slot.
         prefetch_tail_s: the same when little is left: queued work must not outlast the round trip that would bring
             it to an idle slot elsewhere.
         leases_per_slot_max: bound of a worker's queue when leases are forced to be tiny.
@@ -49,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True):
     lease_work_s_min: float = 0.050
     lease_work_s_max: float = 2.0
     prefetch_behind_s: float = 0.060
-    prefetch_s: float = 0.050
+    prefetch_behind_s_max: float = 0.250
     prefetch_tail_s: float = 0.005
     leases_per_slot_max: int = 256
     deep_leases_max: int = 1_500

@@ -4,26 +4,30 @@ A message costs the scheduler 1.5 ms and each result in it 20 us, so results tha
 waits for them is known here, when the lease is granted; when the worker itself will miss the next lease it knows better
 (`xip_worker.patience`), so nothing here guards against an idle slot of its own.
 
-    for a run that is almost done                       at once: a twentieth of what is left of it
-    tiles that others wait for one by one               at once while another worker has an idle slot, else 50 ms
-    isolated or tried before                            at once: what ends a worker should take little with it
-    all others                                          a tenth of a second
+    isolated or tried before               at once: what ends a worker should take little with it
+    tiles that others wait for one by one  at once while another worker has an idle slot, else 50 ms
+    of a class that nobody has measured    50 ms: what the others' leases are sized by
+    all others, and any for a grid of one  a fifth of a second
+    of a short run                         a twentieth of what it takes, from its first lease to its end
+
+The end of a run waits for none of these: what a worker has of a run goes when its last lease of that run has ended.
 """
 
 from __future__ import annotations
 
+from xip_scheduler.core.estimates import work_left_s
 from xip_scheduler.core.leases import Lease
 from xip_scheduler.core.run_state import NodeState
 from xip_scheduler.core.state import IDLE, SchedulerState
 
-PATIENCE_MS_MAX = 100
-"""Ten messages a second and worker; what a worker that dies takes with it, and how late a progress bar is."""
+PATIENCE_MS_MAX = 200
+"""Five messages a second and worker; what a worker that dies takes with it, and how late a progress bar is."""
 
 AWAITED_MS_MAX = 50
-"""With slots busy everywhere, before a tile that becomes ready is missed."""
+"""With slots busy everywhere, before a tile that becomes ready, or a wrong estimate, is missed."""
 
 SHARE_OF_RUN = 0.05
-"""Of the time that is left of a run: by so much its end may at most be later."""
+"""Of the time a run takes: a short one is watched as closely as a long one."""
 
 
 WORK_S_MIN = 0.001
@@ -35,20 +39,24 @@ WORK_US_MAX = (1 << 32) - 1
 AT_ONCE = (0, 0)
 
 
-def patience_of(state: SchedulerState, lease: Lease) -> tuple[int, int]:
+def patience_of(state: SchedulerState, lease: Lease, now_s: float) -> tuple[int, int]:
     """Milliseconds for which nobody misses a finished tile of *lease*, just granted; microseconds it will take."""
     run, node = lease.run, lease.node
     work_us = min(int(lease.work_s * 1e6), WORK_US_MAX)
     if lease.is_isolated or lease.retry is not None:
         return 0, work_us
     longest_ms = PATIENCE_MS_MAX
-    if _is_awaited(node):
-        idle = state.hungry[IDLE]
-        longest_ms = AWAITED_MS_MAX if len(idle) == (lease.worker.worker_id in idle) else 0
-    left_s = run.open_count * node.cost.tile_s / max(1, state.slot_count)
-    return min(longest_ms, int(SHARE_OF_RUN * 1_000.0 * left_s)), work_us
+    if state.active_count > 1:
+        if is_awaited(node):
+            idle = state.hungry[IDLE]
+            longest_ms = AWAITED_MS_MAX if len(idle) == (lease.worker.worker_id in idle) else 0
+        if not node.cost.is_measured:
+            longest_ms = min(longest_ms, AWAITED_MS_MAX)
+    begun_s = now_s if run.first_lease_s is None else run.first_lease_s
+    takes_s = now_s - begun_s + work_left_s(run) / max(1, state.slot_count)
+    return min(longest_ms, int(SHARE_OF_RUN * 1_000.0 * takes_s)), work_us
 
 
-def _is_awaited(node: NodeState) -> bool:
+def is_awaited(node: NodeState) -> bool:
     """Does a node of several tiles read it? A single tile, as of a reduction, waits for the last one anyway."""
     return any(dependent.tile_count > 1 for dependent, _ in node.dependents)

@@ -247,10 +247,11 @@ class SchedulerState:
         if lease_count < slot_count:
             return IDLE
         limits = self.limits
+        ahead_s = slot_count * max(limits.prefetch_behind_s, worker.ahead_s)
         if lease_count < 2 * slot_count:
-            return QUEUE if worker.queued_s < slot_count * limits.prefetch_behind_s else NONE
+            return QUEUE if worker.queued_s < ahead_s else NONE
         is_full = lease_count >= slot_count * limits.leases_per_slot_max
-        return NONE if is_full or worker.queued_s >= slot_count * limits.prefetch_s else DEEP
+        return NONE if is_full or worker.queued_s >= ahead_s else DEEP
 
     def hear(self, worker: Worker, now_s: float) -> None:
         """The worker said something, whatever it was: one that was silent may have work again."""

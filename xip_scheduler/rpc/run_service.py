@@ -165,10 +165,16 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         loop = asyncio.get_running_loop()
         with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
-            plan, plan_digest = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
-            begins_with = await begin_with(
-                self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
-            )
+            plan = await loop.run_in_executor(self._planner, _plan, request.spec, self._blobs, announced)
+            storing = loop.run_in_executor(self._planner, _store_plan, plan, self._blobs)
+            try:
+                begins_with = await begin_with(
+                    self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
+                )
+            finally:
+                await asyncio.wait((storing,))
+            plan_digest = storing.result()
+            self._plans.keep(plan_digest, plan)
             run_id = _run_id(request.spec.tenant, request.request_id)
             await self._driver.submit(
                 RunSubmitted(
@@ -464,24 +470,26 @@ def _same_run(known: StoredRun, payload_hash: str) -> RunId:
     return RunId(known.run_id)
 
 
-def _plan(
-    spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]
-) -> tuple[Plan, str]:
+def _plan(spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]) -> Plan:
     """
-    The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread.
+    Runs in the planner's thread.
 
     Raises:
         RequestError: as `planner.plan_run`, which answers from what it keeps of blobs: one that was removed since is
             BLOB_MISSING all the same.
     """
     plan = _load_planner()(convert.run_spec_from_wire(spec), blobs.get, announced)
-    plan.check()
     for one in plan.inputs:  # asked for, so that nothing removes what is about to be named (`retention`)
         if not blobs.has(one.digest):
             where = f"node {one.of!r}: " if one.of else ""
             sentence = f"{one.kind}_digest must name an uploaded blob, got {one.digest}, which is not here"
             raise RequestError("BLOB_MISSING", where + sentence)
-    return plan, blobs.put(plan.encode())
+    return plan
+
+
+def _store_plan(plan: Plan, blobs: FileBlobs) -> str:
+    """The digest of *plan*, which is durable as a blob when this returns. Runs in the planner's thread."""
+    return blobs.put(plan.encode())
 
 
 def _load_planner() -> Callable[..., Plan]:

@@ -147,17 +147,24 @@ def _sound_requests(inner: Handler) -> Handler:
 
 
 class _SoundRequests:
-    """An iterator, not a generator: a worker's stream passes thousands of messages a second through it."""
+    """An iterator, not a generator: a worker's stream passes thousands of messages a second through it.
 
-    __slots__ = ("_next",)
+    gRPC's own iterator is only asked for with the first message: begun and never read, as where the caller is at its
+    limit, it warns of a coroutine that was never awaited.
+    """
+
+    __slots__ = ("_next", "_requests")
 
     def __init__(self, requests: AsyncIterator[Any]) -> None:
-        self._next = aiter(requests).__anext__
+        self._requests = requests
+        self._next: Callable[[], Awaitable[Any]] | None = None
 
     def __aiter__(self) -> _SoundRequests:
         return self
 
     async def __anext__(self) -> Any:
+        if self._next is None:
+            self._next = aiter(self._requests).__anext__
         return _sound(await self._next())
 
 

@@ -189,7 +189,7 @@ class _SharedBlobWriter(BlobWriter):
     """An upload that is stored when both the file and the rows are."""
 
     def __init__(self, blobs: SharedBlobs, incoming: Path, digest: str, size_bytes: int) -> None:
-        super().__init__(incoming, blobs._path(digest), digest, size_bytes)
+        super().__init__(incoming, blobs._path(digest), digest, size_bytes, blobs._hashed)
         self._blobs = blobs
 
     def commit(self) -> None:

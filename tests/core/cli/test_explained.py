@@ -194,10 +194,19 @@ def test_explain_prints_every_figure_of_a_run(capsys: pytest.CaptureFixture[str]
         "planning 500.0 ms",
         "end of the run 250.0 ms 4.25 s",
         "all 4.75 s",
-        "BOND, SWAP 375.0 ms 1 of 1 value",
+        "BOND, SWAP 2 375.0 ms 1 of 1 value",
+        "tiles are timed whole: a line has the average of its trades, of which one may have taken most",
+        "each is charged the average of its node",
         "w1 market 100 1 w1 plan 20 1 w1 all 120 2",
     ):
         assert words in said, said
+
+
+def test_a_trade_that_was_a_tile_alone_is_no_average(capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(Explanation(a_run()), a_plan(), ACCOUNT)
+    alone = msgspec.structs.replace(found.slowest_trades[0], row_count=1, rows=(0,))
+    print_explained(msgspec.structs.replace(found, slowest_trades=(alone,)))
+    assert "timed whole" not in capsys.readouterr().out
 
 
 def test_a_run_that_shares_nothing_with_the_one_most_like_it_says_so_in_a_line(

@@ -99,7 +99,7 @@ def caplet_prices(snapshot, tenor, strike):
 QUOTED_BETWEEN = (0.003, 0.0035, 0.004)
 
 
-@pytest.mark.parametrize(("place", "tenor"), enumerate(("1Y", "2Y", "4Y")))
+@pytest.mark.parametrize(("place", "tenor"), list(enumerate(("1Y", "2Y", "4Y"))))
 def test_a_spline_gives_back_the_prices_of_the_quoted_caps(place, tenor):
     """Those of strike 0, whose quotes are QUOTED_BETWEEN; every caplet is a node."""
     prices = np.array(list(caplet_prices(by_spline(), tenor, 0.0)))

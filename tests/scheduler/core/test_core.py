@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.scheduler.core.builders import (
@@ -146,6 +147,38 @@ def test_a_lease_is_queued_only_when_the_one_that_runs_is_about_to_end() -> None
         report = a_report("w1", leases[0].epoch, tile)
         granted.append(len(grants_of(core.handle(report, tile * 0.01))))
     assert granted == [0] * 4 + [1] + [0] * 5
+
+
+def a_plan_of_nodes(*tile_counts: int) -> Plan:
+    """Nodes that wait for nothing, of tiles of 10 ms in leases as large as the core likes."""
+    node = a_probe_plan(tiles_per_lease=0, cost_s=0.01).nodes[0]
+    nodes = [
+        msgspec.structs.replace(node, node_id=node_id, name=f"n{node_id}", tile_count=tile_count)
+        for node_id, tile_count in enumerate(tile_counts)
+    ]
+    return Plan(tuple(nodes), sum(tile_counts))
+
+
+def test_the_more_is_left_of_a_run_the_more_a_worker_queues() -> None:
+    core = Core()
+    core.handle(an_attachment(slot_count=1), 0.0)
+    held = grants_of(core.handle(a_submission(plan=a_plan_of_nodes(*[1] * 200)), 0.0))
+    counts = [len(held)]
+    while held:
+        lease = held.pop(0)
+        held += grants_of(core.handle(a_report("w1", lease.epoch, lease.tile_begin), 0.0))
+        counts.append(len(held))
+    assert counts[0] == 6, "60 ms while nothing is measured"
+    assert max(counts) == counts[1] == 25, "250 ms"
+    assert counts[190] == 6, "60 ms again"
+
+
+def test_a_lease_is_a_share_of_its_run_and_not_of_its_node() -> None:
+    core = Core()
+    core.handle(an_attachment(slot_count=1), 0.0)
+    first, *_ = grants_of(core.handle(a_submission(plan=a_plan_of_nodes(50, 1_000)), 0.0))
+    lease, *_ = grants_of(core.handle(a_report("w1", first.epoch, first.tile_begin, first.tile_end), 0.05))
+    assert (lease.node_id, lease.tile_end) == (0, 50), "all that is left of the small node"
 
 
 def test_queues_of_tiny_leases_are_bounded_over_the_whole_grid() -> None:

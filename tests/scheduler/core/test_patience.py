@@ -24,7 +24,7 @@ def granted(plan: Plan, *events: Event, slot_count: int = 1) -> list[GrantLease]
     return [action for action in actions if isinstance(action, GrantLease)]
 
 
-def test_results_of_a_long_run_may_wait_a_tenth_of_a_second() -> None:
+def test_results_of_a_long_run_may_wait_a_fifth_of_a_second() -> None:
     lease, *_ = granted(a_probe_plan(tile_count=100_000, cost_s=0.01))
     assert lease.patience_ms == PATIENCE_MS_MAX
 
@@ -39,9 +39,29 @@ def test_more_slots_end_a_run_sooner() -> None:
     assert first.patience_ms == second.patience_ms == 25
 
 
-def test_tiles_that_unlock_others_wait_less() -> None:
-    calibrate, *_ = granted(a_book_plan(row_blocks=400, scenario_blocks=50))
-    assert (calibrate.node_id, calibrate.patience_ms) == (0, AWAITED_MS_MAX)
+def test_a_run_is_as_long_in_its_middle_as_at_its_beginning() -> None:
+    reports = [a_report("w1", epoch, 10 * (epoch - 1), 10 * epoch) for epoch in range(1, 5)]
+    core = Core()
+    core.handle(a_submission(plan=a_probe_plan(tile_count=100, tiles_per_lease=10, cost_s=0.01)), 0.0)
+    actions = core.handle(an_attachment(slot_count=1), 0.0)
+    for number, report in enumerate(reports, start=1):
+        actions += core.handle(report, 0.1 * number)
+    patience_ms = [action.patience_ms for action in actions if isinstance(action, GrantLease)]
+    assert patience_ms == [50] * 5
+
+
+def test_tiles_that_unlock_others_wait_less_where_another_worker_may_miss_them() -> None:
+    alone, *_ = granted(a_book_plan(row_blocks=400, scenario_blocks=50))
+    assert (alone.node_id, alone.patience_ms) == (0, PATIENCE_MS_MAX)
+    *_, last = granted(a_book_plan(row_blocks=400, scenario_blocks=50), an_attachment("w2", 2))
+    assert (last.node_id, last.patience_ms) == (0, AWAITED_MS_MAX)
+
+
+def test_what_nobody_has_measured_is_told_soon_where_others_wait_for_leases_of_it() -> None:
+    measured = a_report("w1", 1, 0, 1)
+    *_, before = granted(a_probe_plan(tile_count=100_000, cost_s=0.01), an_attachment("w2", 2))
+    *_, after = granted(a_probe_plan(tile_count=100_000, cost_s=0.01), measured, an_attachment("w2", 2))
+    assert (before.patience_ms, after.patience_ms) == (AWAITED_MS_MAX, PATIENCE_MS_MAX)
 
 
 def test_tiles_that_unlock_others_wait_not_at_all_while_another_worker_is_idle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -82,6 +83,16 @@ async def test_worker_streams_of_a_peer_are_limited(narrow: Served) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ProtocolWorker(narrow.channel, "w3").attach()
         assert reason_of(caught.value.trailing_metadata()) == "TOO_MANY_WORKERS"
+
+
+async def test_a_stream_refused_before_it_is_read_leaves_nothing_behind(
+    narrow: Served, recwarn: pytest.WarningsRecorder
+) -> None:
+    async with ProtocolWorker(narrow.channel, "w1"), ProtocolWorker(narrow.channel, "w2"):
+        await refusal(ProtocolWorker(narrow.channel, "w3").attach())
+        await narrow.runs.ListRuns(run_pb2.ListRunsRequest())  # by now the handler has ended
+        gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 async def test_a_call_without_a_deadline_ends_all_the_same(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import time
 from pathlib import Path
 
 import pytest
 
 from xip_core.errors import IntegrityError, NotFoundError, RequestError, StoreError
 from xip_core.graph.plan import digest_of
-from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES, FileBlobs
+from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES, HASHED_FOR_S, FileBlobs
 
 ABSENT = digest_of(b"absent")
 
@@ -96,3 +98,50 @@ def test_a_full_disk_is_a_refusal_of_the_store_and_keeps_nothing(
     with pytest.raises(StoreError, match=r"cannot be kept: No space left on device$"):
         blobs.put(b"content")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def count_of_hashed_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of what is hashed in one piece from now on."""
+    sizes: list[int] = []
+    real = hashlib.blake2b
+
+    def counting(content: bytes = b"", *, digest_size: int) -> hashlib.blake2b:
+        if content:
+            sizes.append(len(content))
+        return real(content, digest_size=digest_size)
+
+    monkeypatch.setattr("xip_scheduler.store.blobs.hashlib.blake2b", counting)
+    return sizes
+
+
+def test_what_this_process_has_hashed_is_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs, digest = FileBlobs(tmp_path), digest_of(b"content")
+    with blobs.writer(digest, 7) as writer:
+        writer.write(b"content")
+        writer.commit()
+    sizes = count_of_hashed_bytes(monkeypatch)
+    assert blobs.has(digest), "sets the times of the file"
+    assert blobs.get(digest) == b"content"
+    assert sizes == []
+    another = FileBlobs(tmp_path)
+    assert [another.get(digest), another.get(digest)] == [b"content"] * 2
+    assert sizes == [7], "another process trusts nobody, and itself from then on"
+
+
+def test_what_was_hashed_long_ago_is_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = blobs.put(b"content")
+    now_s = time.monotonic()
+    sizes = count_of_hashed_bytes(monkeypatch)
+    monkeypatch.setattr("xip_scheduler.store.blobs.time.monotonic", lambda: now_s + HASHED_FOR_S + 1.0)
+    assert blobs.get(digest) == b"content"
+    assert sizes == [7]
+
+
+def test_damage_of_a_blob_in_use_is_noticed_also_after_it_was_asked_for(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = blobs.put(b"content")
+    (tmp_path / digest[:2] / digest).write_bytes(b"c0ntent")
+    assert blobs.has(digest)
+    with pytest.raises(IntegrityError, match=digest):
+        blobs.get(digest)
