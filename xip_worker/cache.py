@@ -177,19 +177,20 @@ class BlobCache:
     def __init__(self, bytes_max: int = BLOBS_BYTES_MAX) -> None:
         self._cache: LoadingCache[str, bytes] = LoadingCache(bytes_max)
 
-    def get(self, digest: str, fetch: Callable[[str], bytes]) -> bytes:
+    def get(self, digest: str, *fetches: Callable[[str], bytes]) -> bytes:
         """
-        The blob; `fetch` is called in this thread when it is not held.
+        The blob; when it is not held, what the first of *fetches*, called in this thread, gives of that digest.
 
         Raises:
-            IntegrityError: the bytes fetched have another digest; nothing is kept.
+            IntegrityError: the bytes fetched last have another digest too; nothing is kept.
         """
 
         def load() -> tuple[bytes, int]:
-            content = fetch(digest)
-            if (got := digest_of(content)) != digest:
-                raise IntegrityError(f"blob {digest}: the {len(content)} bytes fetched have digest {got}")
-            return content, len(content)
+            for fetch in fetches:
+                content = fetch(digest)
+                if (got := digest_of(content)) == digest:
+                    return content, len(content)
+            raise IntegrityError(f"blob {digest}: the {len(content)} bytes fetched have digest {got}")
 
         return self._cache.get(digest, load)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from xip_core.errors import IntegrityError
-from xip_core.graph.plan import Plan, decode_plan, digest_of
+from xip_core.graph.plan import Plan, decode_plan
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import decode_block
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
@@ -82,16 +82,34 @@ class WorkerInputs:
 
     def remember(self, kind: str, digest: str) -> None:
         """The blob will be a base for the next one of its kind."""
-        self._last.setdefault(kind, deque(maxlen=BASES_MAX)).append(digest)
+        last = self._last.setdefault(kind, deque(maxlen=BASES_MAX))
+        if digest not in last:
+            last.append(digest)
 
-    def _load_plan(self, digest: str, is_cancelled: IsCancelled) -> tuple[Plan, int]:
-        def fetch(digest: str) -> bytes:
+    def blob(self, kind: str, digest: str, is_cancelled: IsCancelled) -> bytes:
+        """The blob. Where one of its kind is held, it comes as a delta; if that makes another content, whole."""
+
+        def as_delta(digest: str) -> bytes:
+            content, received_bytes, is_delta = self.fetcher.blob_like(digest, bases, is_cancelled)
+            self.meter.received(f"{kind} delta" if is_delta else kind, received_bytes)
+            return content
+
+        def whole(digest: str) -> bytes:
             content = self.fetcher.blob(digest, is_cancelled)
-            self.meter.received("plan", len(content))
+            self.meter.received(kind, len(content))
             return content
 
         with self.meter.waiting():
-            content = self.blobs.get(digest, fetch)
+            held = self.blobs.peek(digest)
+            if held is not None:
+                return held
+            bases = self.held_of(kind)
+            content = self.blobs.get(digest, as_delta, whole) if bases else self.blobs.get(digest, whole)
+            self.remember(kind, digest)
+            return content
+
+    def _load_plan(self, digest: str, is_cancelled: IsCancelled) -> tuple[Plan, int]:
+        content = self.blob("plan", digest, is_cancelled)
         try:
             plan = decode_plan(content)
             plan.check()
@@ -111,8 +129,7 @@ class LeaseData:
         self._needed: dict[int, frozenset[int] | int] = {}
 
     def blob(self, digest: str) -> bytes:
-        with self._inputs.meter.waiting():
-            return self._inputs.blobs.get(digest, self._fetch_blob)
+        return self._inputs.blob(_kind_of(self._plan, digest), digest, self._is_cancelled)
 
     def output(self, node_id: int, tile: int) -> Columns:
         inputs, run_id = self._inputs, self._lease.run_id
@@ -127,21 +144,6 @@ class LeaseData:
 
     def memo(self, key: tuple[object, ...], make: Maker) -> object:
         return self._inputs.memo.get(key, make)
-
-    def _fetch_blob(self, digest: str) -> bytes:
-        inputs, kind = self._inputs, _kind_of(self._plan, digest)
-        bases = inputs.held_of(kind)
-        if bases:
-            content, received_bytes, is_delta = inputs.fetcher.blob_like(digest, bases, self._is_cancelled)
-        else:
-            content = inputs.fetcher.blob(digest, self._is_cancelled)
-            received_bytes, is_delta = len(content), False
-        if is_delta and digest_of(content) != digest:  # our base is sound, so the delta is not: the blob itself
-            content = inputs.fetcher.blob(digest, self._is_cancelled)
-            received_bytes, is_delta = received_bytes + len(content), False
-        inputs.meter.received(f"{kind} delta" if is_delta else kind, received_bytes)
-        inputs.remember(kind, digest)
-        return content
 
     def _fetch_outputs(self, key: OutputKey, count: int) -> Iterator[tuple[int, Columns]]:
         outputs = self._inputs.fetcher.outputs(

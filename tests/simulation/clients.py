@@ -90,7 +90,7 @@ class Clients:
     async def submit(self, request: Request) -> None:
         ghost = self.world.ghost
         self.wanted[request.run_id] = None
-        (run_id,) = await self.call(lambda node: node.submit(request, request.payload_hash))
+        (run_id,) = await self.call(lambda node: node.runs.submit(request, request.payload_hash))
         if isinstance(run_id, RequestError):
             self._refused(request, run_id)
             return
@@ -109,12 +109,12 @@ class Clients:
         self.wanted.pop(run_id, None)
 
     async def submit_other(self, request: Request) -> None:
-        (run_id,) = await self.call(lambda node: node.submit(request, "other"))
+        (run_id,) = await self.call(lambda node: node.runs.submit(request, "other"))
         self.world.ghost.demand(run_id is None, "S6", f"{request.request_id} with other content became {run_id}")
 
     async def cancel(self, request: Request) -> None:
         ghost = self.world.ghost
-        (is_known,) = await self.call(lambda node: node.cancel(request.run_id))
+        (is_known,) = await self.call(lambda node: node.runs.cancel(request.run_id))
         if is_known:
             ghost.acknowledged_cancel(request.run_id)
         else:
@@ -123,12 +123,12 @@ class Clients:
 
     async def pause(self, request: Request) -> None:
         """Nobody leaves a run paused after the heal."""
-        await self.call(lambda node: node.pause(request.run_id))
+        await self.call(lambda node: node.runs.pause(request.run_id))
         if self.world.is_healed:
             await self.resume(request)
 
     async def resume(self, request: Request) -> None:
-        await self.call(lambda node: node.resume(request.run_id))
+        await self.call(lambda node: node.runs.resume(request.run_id))
 
     def find_paused(self) -> None:
         """A pause whose caller gave it up may be carried out after the resume: somebody sees it, and resumes again."""
@@ -147,7 +147,7 @@ class Clients:
         world = self.world
         new = retry_of(old, world.chance)
         known = world.requests.setdefault(new.run_id, new)
-        (answer,) = await self.call(lambda node: node.retry(old, known))
+        (answer,) = await self.call(lambda node: node.runs.retry(old, known))
         if isinstance(answer, RequestError):
             world.probe(f"retry refused: {answer.reason}")
             stored = known.run_id in world.ghost.runs

@@ -21,13 +21,12 @@ from collections import Counter
 import msgspec
 
 from tests.simulation.disk import Disk, Entry, Tables
+from tests.simulation.memory import Memory
 from tests.simulation.takeovers import Takeovers
 from tests.simulation.workload import SERIAL_BYTES, TENANTS, Request, Tile, cells_of_tile, tiles_needed
 from xip_core.graph.plan import Node, NodeKind
-from xip_core.model.account import RunAccount
 from xip_scheduler.core.actions import Action, GrantLease, PersistRun, RecordPaused, RecordRunState
 from xip_scheduler.core.core import Core
-from xip_scheduler.core.runs import RestoredRun
 from xip_scheduler.core.words import RunState
 from xip_scheduler.store import audit
 from xip_scheduler.store.protocol import Batch, FinishedRun, TileRecord
@@ -91,6 +90,7 @@ class Ghost:
         self.acknowledged_runs: set[str] = set()
         self.acknowledged_ends: set[str] = set()
         self.takeovers = Takeovers(self)
+        self.memory = Memory(self)
         self.crashes: dict[Tile, list[tuple[float, str]]] = {}
         self.attested: dict[str, frozenset[tuple[str, str]]] = {}
         self.term = 0
@@ -447,49 +447,7 @@ class Ghost:
         self.demand(self.acknowledged_runs <= tables.runs.keys(), "S5", "acknowledged runs are gone")
         self.demand(self.acknowledged_ends <= tables.finished.keys(), "S5", "acknowledged ends are gone")
         self.demand(_recorded_tiles(tables) == self.decided.keys(), "S5", "records are not those that were durable")
-        self.equal(core)
-
-    def equal(self, core: Core) -> None:
-        """S19: memory's durable part is the store's."""
-        live = core.durable_runs()
-        expected = [run_id for run_id in self.disk.tables.runs if run_id not in self.disk.tables.finished]
-        self.demand([run.run_id for run in live] == expected, "S19", f"live runs {live}, stored {expected}")
-        for run in live:
-            for node in run.plan.nodes:
-                serials = [self.decided.get((run.run_id, node.node_id, tile)) for tile in range(node.tile_count)]
-                done = _spans([serial is not None for serial in serials])
-                failed = _spans([serial == 0 for serial in serials])
-                where = f"{run.run_id} node {node.node_id}"
-                self.demand(run.done[node.node_id] == done, "S19", f"{where}: {run.done}, stored {done}")
-                self.demand(run.failed[node.node_id] == failed, "S19", f"{where}: {run.failed}, stored {failed}")
-            is_paused = self.disk.tables.paused.get(run.run_id, False)
-            self.demand(run.is_paused == is_paused, "S19", f"{run.run_id}: paused {run.is_paused}, stored {is_paused}")
-            cells = sum(record[6] for record in self.disk.tables.records[run.run_id])
-            self.demand(run.cells_done == cells, "S19", f"{run.run_id}: {run.cells_done} cells, stored {cells}")
-            kept = self.disk.tables.attempts.get(run.run_id, [])
-            tries = sorted(row[1:3] for row in kept if (run.run_id, *row[1:3]) not in self.decided)
-            known = [(node_id, tile) for node_id, tile, _ in run.attempts]
-            self.demand(known == tries, "S19", f"{run.run_id}: attempts at {known}, stored {tries}")
-            self._check_account(core, run)
-
-
-    def _check_account(self, core: Core, run: RestoredRun) -> None:
-        """S12: no tile is accounted for twice, whatever was restored, and what was stored is not forgotten."""
-        account = core.account(run.run_id)
-        assert account is not None
-        note = self.disk.tables.notes.get(run.run_id, {}).get("account", "")
-        stored = msgspec.json.decode(note, type=RunAccount) if note else RunAccount()
-        timed = {node.node_id: node.tiles_timed for node in stored.nodes}
-        for node, done, failed, reused in zip(account.nodes, run.done, run.failed, run.reused, strict=True):
-            own_count = _tile_count(done) - _tile_count(failed) - reused
-            stored_count = timed.get(node.node_id, 0)
-            sentence = f"{node.tiles_timed} tiles are timed, stored {stored_count}, computed {own_count}"
-            is_right = stored_count <= node.tiles_timed <= own_count
-            self.demand(is_right, "S12", f"{run.run_id} node {node.node_id}: {sentence}")
-
-
-def _tile_count(spans: tuple[tuple[int, int], ...]) -> int:
-    return sum(end - begin for begin, end in spans)
+        self.memory.compare(core)
 
 
 def _recorded_tiles(tables: Tables) -> set[Tile]:
@@ -499,14 +457,3 @@ def _recorded_tiles(tables: Tables) -> set[Tile]:
         for record in (() if run_id in tables.pruned else rows)
         for tile in range(record[2], record[3])
     }
-
-
-def _spans(flags: list[bool]) -> tuple[tuple[int, int], ...]:
-    """Half-open intervals of the true ones."""
-    spans: list[tuple[int, int]] = []
-    for position, flag in enumerate(flags):
-        if flag and spans and spans[-1][1] == position:
-            spans[-1] = (spans[-1][0], position + 1)
-        elif flag:
-            spans.append((position, position + 1))
-    return tuple(spans)

@@ -13,41 +13,26 @@ It can be killed at any await of the driver; the points that matter lie inside a
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.disk import Entry, ModelStore, QueuedStore, SharedStore
-from tests.simulation.ghost import DESK
-from tests.simulation.workload import Request, Tile
-from xip_core.errors import RequestError, StoreError, UnavailableError
-from xip_core.graph.plan import Plan, decode_plan
-from xip_core.wire.v1 import run_pb2
+from tests.simulation.run_service import RunService
+from tests.simulation.spied_core import SpiedCore
+from xip_core.errors import StoreError
 from xip_scheduler.clock import PatientClock
-from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, RevokeLease
+from xip_scheduler.core.actions import GrantLease
 from xip_scheduler.core.events import (
     Event,
-    HeartbeatReceived,
-    LeaseKept,
-    RunCancelled,
-    RunPaused,
-    RunResumed,
-    RunSubmitted,
-    TakenOver,
-    TilesReported,
     WorkerAttached,
     WorkerDetached,
 )
 from xip_scheduler.core.limits import Limits
-from xip_scheduler.core.views import RunView
-from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
+from xip_scheduler.core.words import ConnectionId, Epoch, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.restore import restore_core
 from xip_scheduler.retention import Retention, RetentionRules
-from xip_scheduler.rpc.admission import Admission
 from xip_scheduler.rpc.held_runs import HeldRuns
-from xip_scheduler.rpc.retrying import taken_over
-from xip_scheduler.rpc.reusing import NOTHING_REUSED, begin_with
 from xip_scheduler.store.protocol import Batch
 from xip_worker.events import Epoch as WorkerEpoch
 from xip_worker.events import Lease, LeaseBound
@@ -67,9 +52,6 @@ TIDY_INTERVAL_S = 0.7
 REST_S = 0.1
 """Between two commits of retention."""
 
-PLANNING_S = 0.7
-"""At most, until an earlier run is read and compared."""
-
 OLDER_STREAM_ENDS_S = 2.0
 """At most, until an older stream of a worker has ended; what it carries meanwhile is still read."""
 
@@ -78,96 +60,6 @@ class GhostLease(Lease, frozen=True, gc=False):
     """A lease that carries its serial to the worker and back."""
 
     serial: int = 0
-
-
-class SpiedCore:
-    """The core as the driver sees it, with a ghost at the keyhole."""
-
-    def __init__(self, node: SchedulerNode) -> None:
-        self.node = node
-        self.core = node.core
-        self.kept: list[tuple[str, int, int]] = []
-        self.recorded: dict[int, list[Tile]] = {}
-
-    def next_deadline_s(self) -> float | None:
-        return self.core.next_deadline_s()
-
-    def handle(self, event: Event, now_s: float) -> list[Action]:
-        if type(event) is LeaseKept:
-            self._answered(event)
-        actions = self.core.handle(event, now_s)
-        if not self.node.is_deposed:
-            self.node.world.ghost.decided_orders(actions)
-        if type(event) is WorkerAttached:
-            self._attached(event, actions)
-        elif type(event) is LeaseKept:
-            self._is_as_short(event.epoch, event.worker_id, event.tile_end)
-        elif type(event) is HeartbeatReceived:
-            silent = [view for view in self.core.workers() if view.is_silent and view.worker_id == event.worker_id]
-            self.node.world.ghost.demand(not silent, "L2", f"{silent} has just spoken and passes for silent")
-        elif type(event) is TilesReported:
-            tiles = [
-                (action.run_id, action.node_id, tile)
-                for action in actions
-                if type(action) is RecordTiles
-                for tile in range(action.tile_begin, action.tile_end)
-            ]
-            self.recorded[id(event)] = tiles
-            if not tiles:
-                self._refused(event)
-        return actions
-
-    def _answered(self, event: LeaseKept) -> None:
-        """A worker answers a trim."""
-        ghost = self.node.world.ghost
-        serial = ghost.serials.get((event.worker_id, event.epoch))
-        ghost.probes["trim answered"] += 1
-        if event.epoch not in self.core._state.leases:
-            ghost.probes["trim answered after the lease was lost"] += 1
-        elif serial is not None and event.tile_end < ghost.grants[serial].tile_end:
-            ghost.probes["lease trimmed"] += 1
-
-    def _is_as_short(self, epoch: int, worker_id: str, tile_end: int) -> None:
-        """What a worker has given back is free for others."""
-        lease = self.core._state.leases.get(Epoch(epoch))
-        if lease is not None and lease.worker.worker_id == worker_id:
-            sentence = f"{worker_id} keeps epoch {epoch} up to {tile_end}, the scheduler up to {lease.tile_end}"
-            self.node.world.ghost.demand(lease.tile_end <= tile_end, "L5", sentence)
-
-    def _attached(self, event: WorkerAttached, actions: list[Action]) -> None:
-        revoked = {action.epoch for action in actions if type(action) is RevokeLease}
-        probes = self.node.world.ghost.probes
-        for held in event.held:
-            if held.epoch in revoked:
-                probes["adoption refused"] += 1
-            else:
-                probes["lease kept or adopted"] += 1
-                self.kept.append((event.worker_id, held.epoch, held.tile_end))
-                self._is_as_short(held.epoch, event.worker_id, held.tile_end)
-                serial = self.node.world.ghost.serials.get((event.worker_id, held.epoch))
-                if serial is not None and held.tile_end < self.node.world.ghost.grants[serial].tile_end:
-                    probes["kept or adopted after a trim"] += 1
-        granted = sum(type(action) is GrantLease and action.worker_id == event.worker_id for action in actions)
-        for view in self.core.workers():
-            if view.worker_id == event.worker_id:
-                vouched = len(event.held) + granted
-                sentence = f"{event.worker_id} holds {view.lease_count} leases, vouches for {vouched}"
-                self.node.world.ghost.demand(view.lease_count <= vouched, "L5", sentence)
-
-    def _refused(self, event: TilesReported) -> None:
-        ghost = self.node.world.ghost
-        serial = ghost.serials.get((event.worker_id, event.epoch), 0)
-        if serial == 0:
-            return
-        grant = ghost.grants[serial]
-        tile = (grant.run_id, grant.node_id, event.tile_begin)
-        ghost.probes["result refused"] += 1
-        if grant.run_id in ghost.final:
-            ghost.probes["result after the end of its run"] += 1
-        elif ghost.current.get(tile, serial) != serial:
-            ghost.probes["result after re-lease"] += 1
-        if tile in ghost.decided:
-            ghost.probes["result of a decided tile"] += 1
 
 
 class ServerConnection:
@@ -199,14 +91,13 @@ class SchedulerNode:
         self.journal.view, self.journal.account = self.core.run, self.core.account
         self.spy = SpiedCore(self)
         self.driver = Driver(self.spy, self, self.journal, self._send, self.clock.now_s, self._wall_clock_s)
-        self.admission = Admission(self.driver, world.live_runs_max, world.tenant_live_runs_max)
         self.tidying: asyncio.Task[None] | None = None
         self.connections: dict[int, ServerConnection] = {}
         self.connection_count = 0
         self.disk_turn = asyncio.Lock()
         self.queued: Any = QueuedStore(self.store, self.disk_turn, self._commit_apart)
-        self.submissions: dict[tuple[str, str], asyncio.Lock] = {}
         self.held = HeldRuns()
+        self.runs = RunService(self)
         world.ghost.restarted(self.core, self.store.term, loop.now_s)
         self.task = self.process.create_task(self.driver.run())
         self.task.add_done_callback(self._ended)
@@ -312,7 +203,7 @@ class SchedulerNode:
         ghost.durable(entry)
         self.world.note(f"commit {entry.batch.records} {entry.batch.finished}")
         if not entry.is_apart and len(self.world.disk.entries) % CHECKED_ONE_IN == 0:
-            ghost.equal(self.core)
+            ghost.memory.compare(self.core)
             self.core.check_invariants()
 
     # ---- streams of workers
@@ -420,117 +311,3 @@ class SchedulerNode:
     def can_read(self) -> bool:
         """Blobs and outputs are served."""
         return self.is_alive and not self.process.is_stopped and self.seat.is_store_reachable()
-
-    # ---- clients
-
-    async def submit(self, request: Request, payload_hash: str) -> str | None:
-        """The run id, or None for FAILED_PRECONDITION; raises RequestError as `RunService.SubmitRun` does."""
-        lock = self.submissions.setdefault((request.tenant, request.request_id), asyncio.Lock())
-        async with lock:
-            async with self.disk_turn:
-                known = self.store.find_request(request.tenant, request.request_id)
-            if known is not None:
-                self.world.probe("submit repeated" if known.payload_hash == payload_hash else "submit of other content")
-                return known.run_id if known.payload_hash == payload_hash else None
-            with await self._admitted(request.tenant), ExitStack() as held:
-                self.world.disk.put_blobs(request.blobs)
-                begins_with = NOTHING_REUSED
-                if request.spec:
-                    spec = run_pb2.RunSpec.FromString(request.spec)
-                    store, disk, plan = self.queued, self.world.disk, request.plan
-                    begins_with = await begin_with(store, disk, self._plan, spec, plan, self.held, held)  # type: ignore[arg-type]  # a model
-                await self.driver.submit(run_submitted(request, payload_hash, begins_with.taken, begins_with.run_id))
-            return request.run_id
-
-    async def _plan(self, digest: str) -> Plan:
-        """Reading it, and comparing what it names, takes the planner's thread a while."""
-        await self.process.passed(PLANNING_S * self.world.chance.random())
-        return decode_plan(self.world.disk.get(digest))
-
-    async def _admitted(self, tenant: str) -> AbstractContextManager[None]:
-        core = self.core
-        counts = await self.driver.query(lambda: (core.live_run_count(), core.live_run_count_of(tenant)))
-        return self.admission.admitted(tenant, *counts)
-
-    async def retry(self, old: Request, new: Request) -> str:
-        """The id of the run that computes the rest of *old*; raises RequestError as `RunService.RetryRun` does."""
-        lock = self.submissions.setdefault((new.tenant, new.request_id), asyncio.Lock())
-        async with lock:
-            with self.held.holding(old.run_id):
-                # In turn, as the store's thread answers: retention may be about to remove the run.
-                known = await self.queued.find_request(new.tenant, new.request_id)
-                if known is not None:
-                    return known.run_id
-                stored = await self.queued.run(old.run_id)
-                if stored is None:
-                    raise RequestError("NO_SUCH_RUN", f"run {old.run_id} is not known")
-                if stored.pruned_at_s:
-                    raise RequestError("RUN_PRUNED", f"the results of run {old.run_id} are gone")
-                with await self._admitted(new.tenant):
-                    taken = await taken_over(self.queued, stored, new.plan)
-                    await self.driver.submit(run_submitted(new, new.payload_hash, taken))
-            return new.run_id
-
-    async def _view(self, run_id: str) -> RunView | None:
-        """The run as the core knows it, None for one that is final or unknown.
-
-        Raises:
-            UnavailableError: the store has it live, so another scheduler leads.
-        """
-        view: RunView | None = await self.driver.query(lambda: self.core.run(RunId(run_id)))
-        stored = self.store.run(run_id) if view is None else None
-        if stored is not None and not stored.finished_at_s:
-            self.world.probe("asked for a run of the successor")
-            raise UnavailableError("another scheduler leads")
-        return None if view is None or view.state.is_final else view
-
-    async def pause(self, run_id: str) -> None:
-        view = await self._view(run_id)
-        if view is not None and not view.is_paused:
-            await self.driver.submit(RunPaused(RunId(run_id), DESK))
-        else:
-            self._confirm()
-
-    async def resume(self, run_id: str) -> None:
-        view = await self._view(run_id)
-        if view is not None and view.is_paused:
-            await self.driver.submit(RunResumed(RunId(run_id), DESK))
-        else:
-            self._confirm()
-
-    def _confirm(self) -> None:
-        """As `RunService._confirm`: an answer that changed nothing rests on memory."""
-        try:
-            self.store.check_term()
-        except StoreError as error:
-            raise UnavailableError("another scheduler leads") from error
-
-    async def cancel(self, run_id: str) -> bool:
-        """True when the run is final now, False for NOT_FOUND."""
-        if await self._view(run_id) is not None:
-            await self.driver.submit(RunCancelled(RunId(run_id), "asked for", DESK))
-            return True
-        async with self.disk_turn:
-            return self.store.run(run_id) is not None
-
-
-def run_submitted(
-    request: Request, payload_hash: str, taken: TakenOver | None = None, earlier: str = ""
-) -> RunSubmitted:
-    """What the run service makes of a request that begins with tiles of *earlier*, or of a retry."""
-    return RunSubmitted(
-        RunId(request.run_id),
-        request.tenant,
-        "",
-        request.request_id,
-        request.plan,
-        request.plan_digest,
-        payload_hash,
-        1.0,
-        request.spec,
-        request.priority,
-        request.deadline_after_s,
-        retry_of=request.retried if taken is not None and not earlier else "",
-        taken_over=taken,
-        reuse_of=earlier if taken is not None else "",
-    )

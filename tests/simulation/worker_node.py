@@ -1,4 +1,4 @@
-"""A worker's process: the real core, with slots, inputs and a stream as the daemon makes them.
+"""A worker's process: the real core, with an executor and a stream as the daemon makes them.
 
 A host runs one process at a time; each gets a new worker id, as the daemon does. A paused process (SIGSTOP) does
 nothing at all; what happens to it meanwhile is done in order when it wakes.
@@ -6,15 +6,13 @@ nothing at all; what happens to it meanwhile is done in order when it wakes.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.scheduler_node import GhostLease, SchedulerNode, ServerConnection
-from tests.simulation.workload import KERNELS, SERIAL_BYTES, Fate, cells_of_tile
+from tests.simulation.executor import Executor
+from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
+from tests.simulation.workload import KERNELS
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.events import (
     Event as SchedulerEvent,
 )
@@ -32,7 +30,6 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.journal import TilePayload
 from xip_scheduler.rpc.tile_reports import POISON_REASONS
 from xip_worker.core import Connection, WorkerCore
-from xip_worker.cursor import TileCursor
 from xip_worker.events import (
     Action,
     Connected,
@@ -42,12 +39,9 @@ from xip_worker.events import (
     Event,
     FailedTile,
     FinishedTiles,
-    Lease,
-    LeaseBound,
     LeasesReceived,
     Leave,
     Outcome,
-    Report,
     ResultsAcknowledged,
     ResultsWritten,
     RevokeRunning,
@@ -55,12 +49,9 @@ from xip_worker.events import (
     SendHeartbeat,
     SendHello,
     SendResults,
-    SlotFreed,
-    SlotIndex,
     Ticked,
     TrimRunning,
     Welcomed,
-    WorkReported,
 )
 
 if TYPE_CHECKING:
@@ -68,27 +59,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CONNECT_TIMEOUT_S = 10.0
-REPORT_INTERVAL_S = 0.002
-FETCH_RETRY_S = 0.5
-FETCH_PATIENCE_S = 60.0
-REVOKED_LOOK_S = 0.05
 RESTART_S = 0.7
 CHECKED_ONE_IN = 16
-NO_LOCK = Lock()
-"""Everything happens in one thread."""
-
-
-class Slot:
-    """What one slot thread is at. *token* tells its timers of before a revocation from the current one."""
-
-    def __init__(self) -> None:
-        self.leases: deque[Lease] = deque()
-        self.cursors: dict[int, TileCursor] = {}
-        self.revoked: set[int] = set()
-        self.tile = 0
-        self.token = 0
-        self.begun_s = 0.0
-        self.patience_s = 0.0
 
 
 class WorkerNode:
@@ -124,9 +96,7 @@ class WorkerNode:
             message_bytes_max=chance.choice((300, 2_000)),
             retained_bytes_max=chance.choice((2_000, 1 << 20)),
         )
-        self.slots = [Slot() for _ in range(self.slot_count)]
-        self.reports: list[Report] = []
-        self.is_flush_due = False
+        self.executor = Executor(self)
         self.timer_s: float | None = None
         self.failed_tries = 0
         self.event_count = 0
@@ -205,11 +175,11 @@ class WorkerNode:
     def carry_out(self, action: Action) -> None:
         match action:
             case EvaluateLeases():
-                self.begin(action.slot, action.leases)
+                self.executor.begin(action.slot, action.leases)
             case RevokeRunning():
-                self.revoke(action)
+                self.executor.revoke(action)
             case TrimRunning():
-                self.trim(action)
+                self.executor.trim(action)
             case SendHello():
                 self.say_hello(action)
             case SendResults():
@@ -351,125 +321,6 @@ class WorkerNode:
         is_idle = self.link is not None and not self.is_sending
         if is_idle and self.core.connection is Connection.ATTACHED:
             self.world.ghost.demand(not self.owed, "S5", f"{self.worker_id} forgot outcomes nobody acknowledged")
-
-    # ---- slots
-
-    def begin(self, index: int, leases: tuple[Lease, ...]) -> None:
-        slot = self.slots[index]
-        assert not slot.leases, "a busy slot got more"
-        slot.leases = deque(leases)
-        slot.revoked = set()
-        slot.begun_s = self.world.loop.now_s
-        slot.cursors = {lease.epoch: TileCursor(lease, NO_LOCK) for lease in leases}
-        self.next_tile(index)
-
-    def trim(self, action: TrimRunning) -> None:
-        """As the executor does it, with the real cursors."""
-        for bound in action.bounds:
-            cursor = self.slots[action.slot].cursors.get(bound.epoch)
-            if cursor is not None:
-                self.world.probe("running lease trimmed")
-                cursor.trim(bound.tile_end, self.report)
-
-    def revoke(self, action: RevokeRunning) -> None:
-        slot = self.slots[action.slot]
-        slot.revoked.update(action.epochs)
-        if slot.leases and slot.leases[0].epoch in action.epochs:
-            self.world.probe("running tile stopped")
-            self.next_tile(action.slot, REVOKED_LOOK_S)
-
-    def next_tile(self, index: int, delay_s: float = 0.0) -> None:
-        """Start the next tile, or report that there is none."""
-        slot = self.slots[index]
-        slot.token += 1
-        token = slot.token
-        slot.patience_s = self.world.loop.now_s + FETCH_PATIENCE_S
-        while slot.leases:
-            epoch = slot.leases[0].epoch
-            tile = None if epoch in slot.revoked else slot.cursors[epoch].claim()
-            if tile is not None:
-                slot.tile = tile
-                break
-            slot.leases.popleft()
-        if slot.leases:
-            request = self.world.requests[slot.leases[0].run_id]
-            delay_s += request.tile_s * self.speed * (0.5 + self.world.chance.random())
-        self.later(delay_s, lambda: self.tile_done(index) if slot.token == token else None)
-
-    def tile_done(self, index: int) -> None:
-        slot = self.slots[index]
-        if not slot.leases:
-            busy_ns = int((self.world.loop.now_s - slot.begun_s) * 1e9)
-            self.reports.append(SlotFreed(SlotIndex(index), busy_ns))
-            self.flush()
-            return
-        lease, tile = slot.leases[0], slot.tile
-        if not self.world.can_fetch(self.link) and self.world.requests[lease.run_id].plan.nodes[lease.node_id].inputs:
-            if self.world.loop.now_s < slot.patience_s:
-                token = slot.token
-                self.later(FETCH_RETRY_S, lambda: self.tile_done(index) if slot.token == token else None)
-                return
-            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "no scheduler"))
-        elif not self.evaluate(lease, tile):
-            return
-        self.next_tile(index)
-
-    def evaluate(self, lease: Lease, tile: int) -> bool:
-        """One tile; False when it has killed the process."""
-        request = self.world.requests[lease.run_id]
-        is_kept = tile < self.promised.get(lease.epoch, lease.tile_end)
-        self.world.ghost.demand(is_kept, "S2", f"{self.worker_id} gave tile {tile} of {lease} back and evaluates it")
-        fate = request.fate(lease.node_id, tile)
-        node = request.plan.nodes[lease.node_id]
-        is_crippled = fate is Fate.CRASHES and lease.is_isolated and request.is_found(node, tile)
-        if is_crippled:
-            self.world.probe("poison row refused")
-        elif fate is Fate.CRASHES and lease.is_isolated:
-            self.world.probe("poison died in a child")
-            self.report(FailedTile(lease.epoch, tile, int(FailureReason.CRASHED), "signal 11 in a child"))
-            return True
-        elif fate is Fate.CRASHES:
-            self.world.crashed(self, lease, tile)
-            self.die()
-            return False
-        if fate is Fate.FAILS or (fate is Fate.FAILS_ONCE and self.host == "h0"):
-            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "it raised"))
-            return True
-        inputs = self.world.fetch(request, node, tile)
-        if inputs is None:
-            self.report(FailedTile(lease.epoch, tile, int(FailureReason.EVALUATION_FAILED), "input not found"))
-            return True
-        serial = lease.serial if isinstance(lease, GhostLease) else 0
-        output = b""
-        if node.kind is not NodeKind.PROBE or tile % 2:
-            output = serial.to_bytes(SERIAL_BYTES, "little")
-            output += request.value_of(node, tile, inputs, is_crippled)
-        finished = FinishedTiles(
-            lease.epoch,
-            tile,
-            tile + 1,
-            cells_of_tile(request.plan, node, tile),
-            int(request.tile_s * self.speed * 1e9),
-            output,
-            quarantine=request.quarantine_of(node, tile, is_crippled),  # type: ignore[arg-type]  # as on the wire
-            objects=request.objects_of(node, tile),
-        )
-        self.report(finished)
-        return True
-
-    def report(self, outcome: FinishedTiles | FailedTile | LeaseBound) -> None:
-        self.reports.append(outcome)
-        if not self.is_flush_due:
-            self.is_flush_due = True
-            self.later(REPORT_INTERVAL_S, self.flush)
-
-    def flush(self) -> None:
-        self.is_flush_due = False
-        if self.reports:
-            reports, self.reports = tuple(self.reports), []
-            self.handle(WorkReported(reports))
-            if self.core._holdback.is_holding:
-                self.world.probe("results waited for company")
 
     def check_quiet(self) -> None:
         """Long after the last run ended: nothing is held and nothing is owed."""

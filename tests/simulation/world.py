@@ -245,7 +245,7 @@ class World:
         node = self.scheduler
         if node is not None and node.is_alive:
             self.ghost.demand(node.core.lease_count() == 0, "L7", "leases of final runs are held")
-            self.ghost.equal(node.core)
+            self.ghost.memory.compare(node.core)
             self.ghost.takeovers.check_end()
             node.core.check_invariants()
             for name, count in msgspec.structs.asdict(node.core.counters).items():

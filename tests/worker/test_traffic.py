@@ -94,6 +94,18 @@ def test_the_next_market_comes_as_a_delta_against_the_last() -> None:
     assert (received["market delta"][0] < 100, received["market delta"][1]) == (True, 2)
 
 
+def test_the_plan_of_the_next_tick_comes_as_a_delta_against_the_last() -> None:
+    plans = [msgspec.structs.replace(a_plan(), cell_count=cell_count).encode() for cell_count in (1_000, 1_001)]
+    fetches = Fetches(*plans)
+    inputs = inputs_with(fetches)
+    for cell_count, plan in zip((1_000, 1_001), plans, strict=True):
+        assert inputs.plan(bytes.fromhex(digest_of(plan)), lambda: False).cell_count == cell_count
+    assert fetches.asked == [(digest_of(plans[0]), ()), (digest_of(plans[1]), (digest_of(plans[0]),))]
+    received = {kind: size_bytes for kind, size_bytes, _ in inputs.take_fetched()[1]}
+    assert received["plan"] == len(plans[0])
+    assert received["plan delta"] < 30
+
+
 def test_a_delta_that_makes_another_content_is_followed_by_the_blob() -> None:
     fetches = Fetches(*MARKETS, is_wrong=True)
     inputs = inputs_with(fetches)

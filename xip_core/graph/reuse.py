@@ -165,7 +165,9 @@ def _quotes_of(market: ScenarioMarket, shift: Shift) -> tuple[str, ...]:
 
 
 def _is_same_quote(before: float | str | None, after: float | str | None) -> bool:
-    """Equal to the bit; two NaN are."""
+    """Equal to the bit; two NaN are. Equal numbers but zeros have equal bits."""
+    if type(before) is type(after) and before == after and after:
+        return True
     return type(before) is type(after) and repr(before) == repr(after)
 
 
@@ -286,10 +288,11 @@ class _Comparing:
 
     def _row_blocks(self, old: Node, node: Node, before: SourceFacts, after: SourceFacts) -> Flags:
         """(row blocks,): are rows, groups and lines of the block what they were?"""
-        arrays = [
-            [np.frombuffer(getattr(each, name), dtype="<i4") for name in ("rows", *_row_fields(node))]
-            for each in (old, node)
-        ]
+        fields = ("rows", *_row_fields(node))
+        alike = ((getattr(old, name), getattr(node, name)) for name in ("block_ends", *fields))
+        if before.book == after.book and all(was == now for was, now in alike):
+            return np.ones(node.row_block_count, dtype=np.bool_)
+        arrays = [[np.frombuffer(getattr(each, name), dtype="<i4") for name in fields] for each in (old, node)]
         same = np.zeros(node.row_block_count, dtype=np.bool_)
         for block in range(min(node.row_block_count, old.row_block_count)):
             was, now = slice(*old.block_range(block)), slice(*node.block_range(block))

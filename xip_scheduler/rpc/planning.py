@@ -12,24 +12,26 @@ from xip_core.wire.v1 import run_pb2
 from xip_scheduler.store.blobs import FileBlobs
 
 
-def plan_of(
-    spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]
-) -> tuple[Plan, str]:
+def plan_of(spec: run_pb2.RunSpec, blobs: FileBlobs, announced: Mapping[str, KernelSignature]) -> Plan:
     """
-    The plan and its digest; the plan is durable as a blob when this returns. Runs in the planner's thread.
+    Runs in the planner's thread.
 
     Raises:
         RequestError: as `planner.plan_run`, which answers from what it keeps of blobs: one that was removed since is
             BLOB_MISSING all the same.
     """
     plan = load_planner()(convert.run_spec_from_wire(spec), _Blobs(blobs), announced)
-    plan.check()
     for one in plan.inputs:  # asked for, so that nothing removes what is about to be named (`retention`)
         if not blobs.has(one.digest):
             where = f"node {one.of!r}: " if one.of else ""
             sentence = f"{one.kind}_digest must name an uploaded blob, got {one.digest}, which is not here"
             raise RequestError("BLOB_MISSING", where + sentence)
-    return plan, blobs.put(plan.encode())
+    return plan
+
+
+def store_plan(plan: Plan, blobs: FileBlobs) -> str:
+    """The digest of *plan*, which is durable as a blob when this returns. Runs in the planner's thread."""
+    return blobs.put(plan.encode())
 
 
 class _Blobs:

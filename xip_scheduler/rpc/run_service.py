@@ -40,7 +40,7 @@ from xip_scheduler.rpc.explaining import explanation, tile_records
 from xip_scheduler.rpc.held_runs import HeldRuns
 from xip_scheduler.rpc.kernel_signatures import KernelSignatures
 from xip_scheduler.rpc.pages import page_token_of, run_key_of
-from xip_scheduler.rpc.planning import load_planner, plan_of
+from xip_scheduler.rpc.planning import load_planner, plan_of, store_plan
 from xip_scheduler.rpc.retrying import retry_hash, taken_over
 from xip_scheduler.rpc.reusing import begin_with
 from xip_scheduler.rpc.run_views import PlanCache, pruned_run, run_of_store, run_of_view, unknown_run
@@ -165,10 +165,16 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         loop = asyncio.get_running_loop()
         with await self._admitted(request.spec.tenant), ExitStack() as held:
             announced = self._signatures.by_name() if request.spec.HasField("kernel") else {}
-            plan, plan_digest = await loop.run_in_executor(self._planner, plan_of, request.spec, self._blobs, announced)
-            begins_with = await begin_with(
-                self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
-            )
+            plan = await loop.run_in_executor(self._planner, plan_of, request.spec, self._blobs, announced)
+            storing = loop.run_in_executor(self._planner, store_plan, plan, self._blobs)
+            try:
+                begins_with = await begin_with(
+                    self._store, self._blobs, self._plans.plan, request.spec, plan, self.held, held
+                )
+            finally:
+                await asyncio.wait((storing,))
+            plan_digest = storing.result()
+            self._plans.keep(plan_digest, plan)
             run_id = _run_id(request.spec.tenant, request.request_id)
             await self._driver.submit(
                 RunSubmitted(

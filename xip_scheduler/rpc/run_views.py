@@ -34,10 +34,14 @@ class PlanCache:
         plan = self._plans.get(digest)
         if plan is None:
             plan = await asyncio.to_thread(lambda: decode_plan(self._blobs.get(digest)))
-            self._plans[digest] = plan
-            if len(self._plans) > PLANS_CACHED_MAX:
-                self._plans.popitem(last=False)
+            self.keep(digest, plan)
         return plan
+
+    def keep(self, digest: str, plan: Plan) -> None:
+        """*plan* is stored under *digest*; the next tick is compared with it."""
+        self._plans[digest] = plan
+        if len(self._plans) > PLANS_CACHED_MAX:
+            self._plans.popitem(last=False)
 
 
 def run_of_view(view: RunView, worker_count: int, slot_count: int) -> Run:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import InputRef, Plan
+from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
 from xip_scheduler.core.remainder import CURABLE, remainder_of
 
 RESOLVE, VALUE, REDUCE = 1, 2, 3
@@ -102,6 +102,27 @@ def test_a_row_that_stays_in_quarantine_stays_though_a_sum_over_it_is_added_agai
     assert remainder.done[VALUE + 1] == ((1, 2),)
     assert remainder.kept == (0,)
     assert remainder.poison == ((VALUE, 1, int(FailureReason.CRASHED)),)
+
+
+def test_a_row_is_found_wherever_its_node_has_it() -> None:
+    """Row blocks follow dependency, not the order of the book."""
+    plan = a_book_plan(4, 1)
+    order = random.Random(7).sample(range(12), 12)
+    rows = b"".join(row.to_bytes(4, "little") for row in order)
+    nodes = [msgspec.structs.replace(node, rows=rows) if node.rows else node for node in plan.nodes]
+    plan = msgspec.structs.replace(plan, nodes=tuple(nodes))
+    for crashed in ((3,), (0, 7), tuple(range(12))):
+        entries = [(row, 0, 4, int(FailureReason.CRASHED)) for row in crashed]
+        remainder = remainder_of(plan, [((0, node.tile_count),) for node in nodes], entries)
+        again = {order.index(row) // nodes[VALUE].rows_per_tile for row in crashed}
+        assert remainder.done[VALUE] == spans(set(range(4)) - again)
+
+
+def test_a_row_of_a_table_is_found_by_its_number() -> None:
+    shape = {"row_count": 10, "rows_per_tile": 3, "scenario_count": 2, "scenarios_per_tile": 2, "row_begin": 5}
+    node = Node(0, "kernel", NodeKind.KERNEL, "equity.european", "1", 4, 0.01, **shape)
+    crashed = [(row, 0, 2, int(FailureReason.CRASHED)) for row in (4, 9, 14, 15)]
+    assert remainder_of(Plan((node,), 20), [((0, 4),)], crashed).done == (((0, 1), (2, 3)),)
 
 
 def test_rows_the_planner_refused_belong_to_no_tile() -> None:
