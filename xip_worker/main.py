@@ -12,6 +12,7 @@ import click
 
 import xip_core
 from xip_worker.isolation_settings import IsolationSettings
+from xip_worker.memory import keep_freed_memory
 from xip_worker.settings import DEFAULT_SCHEDULER, LEVEL_NAMES, Settings, core_count, parse_schedulers
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def run(settings: Settings) -> None:
     # Before grpc is imported: its notes on every lost connection would stand between our lines of JSON.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    keep_freed_memory()
     is_to_start_anew = asyncio.run(_serve(settings))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,6 +10,7 @@ Marks = npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
 Sparse = tuple[Indices, Indices, Floats]
 
 def versions(market: Floats, base: Floats | None, factors: Longs) -> tuple[Longs, Longs]: ...
+def mark(marks: Marks, factors: Indices) -> None: ...
 def add_quotients(
     values: Floats,
     market: Floats,

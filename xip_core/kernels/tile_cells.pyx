@@ -4,6 +4,7 @@ What a value tile does beside pricing: which scenarios it need not value, FRAs, 
 
 Each is one call without the interpreter's lock, where NumPy would take a dozen and give the lock away in every one.
 
+    mark        factors that a column of a row program names
     versions    scenarios whose market is the base's, or another scenario's, bit for bit in the factors the rows name
     add_quotients   notional D (F - K) tau / (1 + F tau),  F = (G - 1) / index_tau,  D = exp(d . m), G = exp(g . m)
     group_sums  sum[g, s] = sum over rows r of group g, in their order, of value[r, s] - base[r], without refused cells
@@ -116,6 +117,39 @@ def versions(market, base, factors):
         count = number_versions(
             seen, scenario_count, factor, factor_count, mixed, mixed + scenario_count, first_at, version_at)
     return first[:count].copy(), version
+
+
+# ---- factors ---------------------------------------------------------------------------------------------------------
+
+cdef Py_ssize_t mark_loop(
+        const int32_t* factor, Py_ssize_t count, Py_ssize_t mark_count, uint8_t* mark) noexcept nogil:  # IN and OUT
+    """The first place with a factor outside; *count* where there is none."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if not 0 <= factor[i] < mark_count:
+            return i
+        mark[factor[i]] = 1
+    return count
+
+
+def mark(marks, factors):
+    """
+    Sets the marks of all factors that occur.
+
+    Args:
+        marks: bool or uint8 (F,), C order, changed. factors: int32 (n,), in [0, F).
+
+    Raises:
+        ValueError: a dtype or a dimension is wrong, or a factor lies outside.
+    """
+    if marks.dtype.itemsize != 1 or not marks.flags.c_contiguous or not marks.flags.writeable:
+        raise ValueError(f"marks must be writable bytes in C order, got {marks.dtype.name}")
+    cdef Held held = Held(marks.view(np.uint8), np.uint8, "marks"), factor_held = Held(factors, np.int32, "factors")
+    cdef Py_ssize_t count = factor_held.size(), mark_count = held.size(), place
+    with nogil:
+        place = mark_loop(<const int32_t*> factor_held.view.buf, count, mark_count, <uint8_t*> held.view.buf)
+    if place < count:
+        raise ValueError(f"factors must lie in [0, {mark_count}), got {factor_held.array[place]}")
 
 
 # ---- quotients -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from xip_core.kernels import tile_cells
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.tile import Columns
 
@@ -41,7 +42,7 @@ def needed_objects(resolved: Columns, named: list[str], layout: FactorRanges) ->
     is_read = np.zeros(layout.factor_count, dtype=np.bool_)
     for name, column in resolved.items():
         if name.endswith(FACTOR_SUFFIX) and name not in NO_FACTORS:
-            is_read[column] = True
+            tile_cells.mark(is_read, column)
     for begin, width in zip(resolved.get("smile_begin", ()), resolved.get("smile_width", ()), strict=True):
         is_read[begin : begin + width] = True
     factors = np.flatnonzero(is_read).tolist()

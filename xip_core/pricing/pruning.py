@@ -51,7 +51,7 @@ def used_factors(columns: Columns, factor_count: int) -> npt.NDArray[np.int64]:
     is_used = np.zeros(factor_count, dtype=np.bool_)
     for name, column in columns.items():
         if name.endswith("_factor") and name != _NOT_OF_THE_MARKET:
-            is_used[column] = True
+            tile_cells.mark(is_used, column)
     widths = np.unique(columns["smile_width"]) if len(columns["smile_begin"]) else ()
     for width in widths:
         begins = columns["smile_begin"][columns["smile_width"] == width]

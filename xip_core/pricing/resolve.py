@@ -21,7 +21,7 @@ from xip_core.model import trade as trades
 from xip_core.pricing import resolve_assets, resolve_bermudan, resolve_commodity, resolve_credit, resolve_rates
 from xip_core.pricing.layout import SmileRef
 from xip_core.pricing.polling import poll
-from xip_core.pricing.program import OptionItem, PointArrays, ProgramWriter, RowParts, Uses
+from xip_core.pricing.program import OptionItem, PointArrays, ProgramWriter, RowParts, Uses, cumulated
 from xip_core.pricing.program_bermudan import bermudan_columns
 from xip_core.pricing.program_defaults import default_columns
 from xip_core.pricing.program_rare import chain_columns, rare_option_columns
@@ -268,16 +268,20 @@ def _id_of(line: bytes) -> str:
 
 
 def _object_columns(objects_of_rows: Sequence[tuple[str, ...]]) -> Columns:
-    distinct = set(objects_of_rows)
-    names = sorted({name for objects in distinct for name in objects})
+    """Rows share few sets of objects, so they are numbered set by set."""
+    set_of: dict[tuple[str, ...], int] = {}
+    sets = np.fromiter(
+        (set_of.setdefault(objects, len(set_of)) for objects in objects_of_rows), np.int64, len(objects_of_rows)
+    )
+    names = sorted({name for objects in set_of for name in objects})
     number = {name: i for i, name in enumerate(names)}
-    numbers_of = {objects: [number[name] for name in objects] for objects in distinct}
-    pointers = np.zeros(len(objects_of_rows) + 1, dtype=np.int32)
-    np.cumsum([len(objects) for objects in objects_of_rows], out=pointers[1:])
+    numbers = np.array([number[name] for objects in set_of for name in objects], dtype=np.int32)
+    sizes = np.array([len(objects) for objects in set_of], dtype=np.int64)
+    begins = cumulated(sizes)
+    pointers = cumulated(sizes[sets])
+    places = np.repeat(begins[sets] - pointers[:-1], sizes[sets]) + np.arange(pointers[-1])
     return {
         "object_names": json_column(names),
-        "object_ptr": pointers,
-        "object_index": np.array(
-            [one for objects in objects_of_rows for one in numbers_of[objects]], dtype=np.int32
-        ),
+        "object_ptr": pointers.astype(np.int32),
+        "object_index": numbers[places],
     }

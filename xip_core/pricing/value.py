@@ -11,6 +11,8 @@ revaluing), delta from them and from the terms that carry the trade's own underl
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 import numpy as np
 
@@ -110,12 +112,22 @@ def row_values(columns: Columns, market: Floats) -> Floats:
 
 def _pair_count(columns: Columns) -> int:
     """Pairs read for one scenario; an option counts as OPTION_PAIRS beside its own."""
-    pairs = sum(len(column) for name, column in columns.items() if name.endswith("_factor"))
+    pairs = sum([len(columns[name]) for name in _factor_columns(tuple(columns))])
     steps = len(columns["default_step"]) if "default_step" in columns else 0
     return pairs + OPTION_PAIRS * len(columns["option_amount"]) + STEP_PAIRS * steps
 
 
+@functools.lru_cache(maxsize=64)  # a tile of one kind of rows has the names of every other
+def _factor_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of pairs."""
+    return tuple(name for name in names if name.endswith("_factor"))
+
+
 def _block_values(columns: Columns, market: Floats) -> Floats:
+    if len(columns["option_amount"]) and not any(len(columns[name]) for name in _BEFORE_OPTIONS):
+        values = option_sums(columns, market)
+        values += 0.0  # the sum of no terms, as beside other rows: -0.0 is none there
+        return _with_defaults(values, columns, market)
     values = term_values(term_list_of(columns, "terms"), market)
     if len(columns["quotient_row"]):
         _add_quotients(values, columns, market)
@@ -125,6 +137,13 @@ def _block_values(columns: Columns, market: Floats) -> Floats:
         values[columns["bermudan_row"]] += _bermudan_values(columns, market)  # one a row
     if len(columns["option_amount"]):
         values += option_sums(columns, market)
+    return _with_defaults(values, columns, market)
+
+
+_BEFORE_OPTIONS = ("terms_amount", "quotient_row", "chain_amount", "bermudan_row")
+
+
+def _with_defaults(values: Floats, columns: Columns, market: Floats) -> Floats:
     if "default_step" in columns:
         values += default_values(columns, market) * _exp(sparse_of(columns, "spot"), market)
     return values

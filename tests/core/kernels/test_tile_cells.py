@@ -203,3 +203,22 @@ def test_one_number_that_is_none_is_found_wherever_it_is(level: str) -> None:
             hurt = values.copy()
             hurt[place] = broken
             assert not at_level(level).all_finite(hurt)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_factors_that_occur_are_marked_and_marks_that_stand_are_left(level: str) -> None:
+    marks = np.zeros(6, dtype=np.bool_)
+    marks[5] = True
+    at_level(level).mark(marks, np.array([3, 0, 3], dtype=np.int32))
+    at_level(level).mark(marks, np.empty(0, dtype=np.int32))
+    assert marks.tolist() == [True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("outside", [-1, 6, 2**31 - 1])
+def test_a_factor_outside_of_the_marks_is_refused(outside: int) -> None:
+    with pytest.raises(ValueError, match=rf"factors must lie in \[0, 6\), got {outside}"):
+        at_level(LEVELS[-1]).mark(np.zeros(6, dtype=np.uint8), np.array([0, outside], dtype=np.int32))
+    with pytest.raises(ValueError, match="marks must"):
+        at_level(LEVELS[-1]).mark(np.zeros(6, dtype=np.int64), np.array([0], dtype=np.int32))
+    with pytest.raises(ValueError, match="marks must"):
+        at_level(LEVELS[-1]).mark(np.zeros((6, 2), dtype=np.uint8)[:, 0], np.array([0], dtype=np.int32))
