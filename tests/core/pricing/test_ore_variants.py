@@ -16,8 +16,9 @@ from xip_core.readers.ore_market import read_ore_market
 pytestmark = needs_ore
 
 OF_NOTIONAL = 1e-10
-REACHED = {"CMPFED2": 2e-7}
-"""Where it is not OF_NOTIONAL."""
+REACHED = {  # where it is not OF_NOTIONAL
+    "CMPFED2": 2e-7,  # under a lookback logs of growths are weighted by days, not the rates (pricing.resolve_legs)
+}
 
 
 class Variant(msgspec.Struct, frozen=True):
