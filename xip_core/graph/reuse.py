@@ -26,7 +26,7 @@ amended in place costs its tile, one that joins the end of a book the last block
 all behind them where the run takes a block more; one inserted at the head of a book costs the node. What is not known
 (no objects told, a book too large to compare) counts as changed.
 
-Cost: a comparison of arrays, 30 ns a row; 60 ms for two books of 100,000 trades whose digests differ. Snapshots and
+Cost: 1 ms for 100,000 rows in the same blocks, 30 ns a row where blocks differ; 60 ms where the books do. Snapshots and
 scenarios that planning has read are kept (`graph.kept`); decoding the sample's takes 2 ms and 15 ms.
 """
 

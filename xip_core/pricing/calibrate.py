@@ -89,7 +89,7 @@ def calibrate_tile(
         raise ValueError(f"scenarios must be a range in [0, {count}), got [{scenario_begin}, {scenario_end})")
     calibrator, blocks = calibrator_of(snapshot, layout), known_blocks_of(layout)
     scenario_market, block = calibrator.scenario_market, (scenarios, scenario_begin, scenario_end, risk_classes)
-    known = blocks.find(*block)
+    known = blocks.find(*block, snapshot.quotes)
     shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
     blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts), *block[1:])

@@ -29,6 +29,12 @@ Failures = Mapping[tuple[str, int], Failure]
 
 BLOCKS_BYTES_MAX = 64 << 20
 
+BLOCKS_PER_KEY_MAX = 2
+"""Ticks may follow each other, or each begin at the same market: whichever it is, the block to begin with is kept."""
+
+COMPARED_MAX = 8
+"""Pairs of snapshots whose difference is remembered: every block of a tick is held against the same few."""
+
 
 class KnownBlock(msgspec.Struct, frozen=True):
     """
@@ -63,21 +69,45 @@ class KnownBlocks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocks: OrderedDict[BlockKey, KnownBlock] = OrderedDict()
+        self._blocks: OrderedDict[BlockKey, list[KnownBlock]] = OrderedDict()  # of each key, last used last
         self._size_bytes = 0
 
-    def find(self, scenarios: ScenarioSet, begin: int, end: int, risk_classes: Collection[str]) -> KnownBlock | None:
+    def find(
+        self,
+        scenarios: ScenarioSet,
+        begin: int,
+        end: int,
+        risk_classes: Collection[str],
+        quotes: Mapping[str, float | str],
+    ) -> KnownBlock | None:
+        """Of the blocks of these scenarios the one from which fewest *quotes* differ."""
+        key = (id(scenarios), begin, end, tuple(risk_classes))
         with self._lock:
-            return self._blocks.get((id(scenarios), begin, end, tuple(risk_classes)))
+            candidates = list(self._blocks.get(key, ()))
+        if not candidates:
+            return None
+        nearest = min(reversed(candidates), key=lambda block: len(changed_quotes(block.quotes, quotes)))
+        with self._lock:
+            self._blocks.get(key, []).sort(key=lambda block: block is nearest)  # stable: it comes last
+        return nearest
 
     def keep(self, block: KnownBlock, begin: int, end: int, risk_classes: Collection[str]) -> None:
         key = (id(block.scenarios), begin, end, tuple(risk_classes))
         with self._lock:
-            old = self._blocks.pop(key, None)
-            self._size_bytes += block.market.nbytes - (old.market.nbytes if old is not None else 0)
-            self._blocks[key] = block
+            of_key = self._blocks.pop(key, [])
+            of_key.append(block)
+            self._blocks[key] = of_key
+            self._size_bytes += block.market.nbytes
+            if len(of_key) > BLOCKS_PER_KEY_MAX:
+                self._drop_oldest(of_key)
             while self._size_bytes > BLOCKS_BYTES_MAX:
-                self._size_bytes -= self._blocks.popitem(last=False)[1].market.nbytes
+                oldest = next(iter(self._blocks))
+                self._drop_oldest(self._blocks[oldest])
+                if not self._blocks[oldest]:
+                    del self._blocks[oldest]
+
+    def _drop_oldest(self, of_key: list[KnownBlock]) -> None:
+        self._size_bytes -= of_key.pop(0).market.nbytes
 
 
 def known_blocks_of(layout: SnapshotLayout) -> KnownBlocks:
@@ -117,17 +147,19 @@ def shifted_quotes(
 
 def changed_quotes(before: Mapping[str, float | str], after: Mapping[str, float | str]) -> set[str]:
     """Names with another value, or in one of the snapshots alone. Mappings of snapshots do not change."""
-    global _last_compared
-    known_before, known_after, names = _last_compared
-    if known_before is not before or known_after is not after:
-        changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
-        names = frozenset(changed | (before.keys() - after.keys()))
-        _last_compared = before, after, names
+    global _compared
+    for known_before, known_after, names in _compared:
+        if known_before is before and known_after is after:
+            return set(names)
+    changed = {name for name, value in after.items() if not _is_same(before.get(name), value)}
+    names = frozenset(changed | (before.keys() - after.keys()))
+    _compared = ((before, after, names), *_compared[: COMPARED_MAX - 1])
     return set(names)
 
 
-_last_compared: tuple[Mapping[str, float | str], Mapping[str, float | str], frozenset[str]] = {}, {}, frozenset()
-"""Every block of a tick is held against the same two snapshots."""
+_Quotes = Mapping[str, float | str]
+_compared: tuple[tuple[_Quotes, _Quotes, frozenset[str]], ...] = ()
+"""The last pairs compared; replaced as a whole, for threads read it meanwhile."""
 
 
 def _is_same(before: float | str | None, after: float | str) -> bool:

@@ -14,10 +14,14 @@ its value tile was given up (that tile's output is an empty set of columns), or 
 it is counted in its group, "unclassified" where its labels could not be read. Nothing is ever added for a row without a
 number.
 
-Columns: docs/tile-outputs.md. Memory: one tile's partials at a time, and G x scenarios sums.
+Columns: docs/tile-outputs.md. Memory: the partials of one row block at a time, and G x scenarios sums.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,6 +31,8 @@ from xip_core.graph.nodes import SUM_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan
 from xip_core.pricing.polling import poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
+
+Array = npt.NDArray[Any]
 
 
 class GroupSums:
@@ -39,29 +45,37 @@ class GroupSums:
         self.rows_expected = np.zeros(group_count, "<i4")
         self.base = np.zeros((group_count, 1 + measure_count))
 
-    def add_tile(self, node: Node, tile: int, row_groups: bytes, partial: Columns) -> None:
+    def add_row_block(self, node: Node, tiles: Sequence[int], row_groups: bytes, partials: Sequence[Columns]) -> None:
         """
-        Add the partials of one value or sum tile; an empty set of columns is a tile that was given up.
+        Add the partials of value or sum tiles of one row block, whose scenarios follow each other; an empty set of
+        columns is a tile that was given up.
 
-        Rows are expected once, however many scenario blocks there are: by the first that this tile reads.
+        Rows are expected once, however many scenario blocks there are: by the first that this tile reads. Tiles of a
+        row block have the same groups and no cell in common: together they are added as one.
 
         Args:
             row_groups: int32 leaf groups of the rows of *node*.
         """
-        begin, end = node.scenario_range(tile)
-        own = slice(begin - self._begin, end - self._begin)
+        begin, end = node.scenario_range(tiles[0])[0], node.scenario_range(tiles[-1])[1]
         if begin == self._begin:
-            row_begin, row_end = node.row_range(tile)
+            row_begin, row_end = node.row_range(tiles[0])
             groups = np.frombuffer(row_groups, "<i4")[row_begin:row_end]
             self.rows_expected += np.bincount(groups, minlength=len(self.rows_expected)).astype("<i4")
-        if not partial:
+        if all(partials):
+            self._add(begin, end, partials[0], *(_joined(partials, name) for name in ("pnl_sum", "rows_used")))
             return
-        groups = partial["group"]
-        self.pnl[groups, own] += partial["pnl_sum"]  # each group is there once
-        self.rows_used[groups, own] += partial["rows_used"]
+        for tile, partial in zip(tiles, partials, strict=True):
+            if partial:
+                self._add(*node.scenario_range(tile), partial, partial["pnl_sum"], partial["rows_used"])
+
+    def _add(self, begin: int, end: int, first: Columns, pnl: Array, rows_used: Array) -> None:
+        own = slice(begin - self._begin, end - self._begin)
+        groups = first["group"]
+        self.pnl[groups, own] += pnl  # each group is there once
+        self.rows_used[groups, own] += rows_used
         if begin == 0:
-            self.base[groups, 0] += partial["pv_sum"]
-            self.base[groups, 1:] += partial["measure_sum"]
+            self.base[groups, 0] += first["pv_sum"]
+            self.base[groups, 1:] += first["measure_sum"]
 
     def expect_row(self, group: int) -> None:
         """Count a row that has no tile."""
@@ -97,9 +111,10 @@ def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValu
     for ref in reduce.inputs:
         node = plan.nodes[ref.node_id]
         groups = node.groups or plan.nodes[node.inputs[0].node_id].groups  # a sum node has those of its value node
-        for value_tile in ref.tiles_needed(tile, node.tile_count):
+        for _, of_block in itertools.groupby(ref.tiles_needed(tile, node.tile_count), node.row_range):
             poll()
-            sums.add_tile(node, value_tile, groups, data.output(node.node_id, value_tile))
+            tiles = list(of_block)
+            sums.add_row_block(node, tiles, groups, [data.output(node.node_id, each) for each in tiles])
     if reduce.kernel == SUM_OPERATION:
         return TileValue(output=sums.partial(), detail={}, cell_count=0)
     for quarantined in plan.quarantine:
@@ -108,6 +123,10 @@ def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValu
     columns = sums.columns()
     totals = _totals(plan.groups.labels, source.measures, columns)
     return TileValue(output=columns, detail=totals | {"scenario": np.arange(begin, end, dtype="<i4")}, cell_count=0)
+
+
+def _joined(partials: Sequence[Columns], name: str) -> Array:
+    return partials[0][name] if len(partials) == 1 else np.concatenate([each[name] for each in partials], axis=1)
 
 
 def _totals(labels: tuple[tuple[str, ...], ...], measures: tuple[str, ...], columns: Columns) -> Columns:

@@ -124,12 +124,32 @@ def test_a_spot_that_moves_a_shift_to_other_strikes_reaches_the_volatilities(lay
     assert_equal_bytes(calibrated(layout, ticks), calibrated(SnapshotLayout(MARKET), ticks))
 
 
+def test_a_block_begins_with_the_nearest_of_those_before_whether_ticks_follow_each_other_or_not() -> None:
+    layout = SnapshotLayout(MARKET)
+    years = [f"IR_SWAP/RATE/CHF/2D/6M/{count}Y" for count in (6, 7, 8, 9)]
+
+    def begun_with(ticks: dict[str, float | str]) -> object:
+        """The quotes of the block that this tick begins with; then it is calibrated."""
+        known = known_blocks_of(layout).find(SCENARIOS, 0, COUNT, (), {**MARKET.quotes, **ticks})
+        calibrated(layout, ticks)
+        return None if known is None else known.quotes
+
+    assert begun_with({}) is None
+    up = {name: float(MARKET.quotes[name]) + 1e-4 for name in years}
+    for name in years:
+        assert begun_with({name: up[name]}) == MARKET.quotes, "each a tick of the same market"
+    for count in range(2, 5):
+        before = {name: up[name] for name in years[:1] + years[2:count]}
+        calibrated(layout, before)
+        assert begun_with(before | {years[1]: up[years[1]]}) == {**MARKET.quotes, **before}, "each of the last"
+
+
 def test_only_what_a_tick_reaches_is_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen where no object is left to the compiled program, which builds as the caller does."""
     monkeypatch.setattr(calibrate_program, "_recipe", lambda *_: calibrate_program.OTHER)
     layout = SnapshotLayout(MARKET)
     calibrated(layout, {})
-    known = known_blocks_of(layout).find(SCENARIOS, 0, COUNT, ())
+    known = known_blocks_of(layout).find(SCENARIOS, 0, COUNT, (), {})
     assert known is not None
     name = "IR_SWAP/RATE/CHF/2D/6M/6Y"
     snapshot = msgspec.structs.replace(MARKET, quotes={**MARKET.quotes, name: float(MARKET.quotes[name]) + 1e-4})

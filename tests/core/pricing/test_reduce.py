@@ -115,6 +115,21 @@ def test_rows_of_a_tile_that_was_given_up_are_expected_and_not_used():
     assert columns["pnl"][0, 40] == (pv[:809, 40] - pv[:809, 0]).sum()
 
 
+@pytest.mark.parametrize("given_up", [(), (1, 6)])
+def test_sums_are_those_of_tiles_added_one_by_one_in_their_order(given_up: tuple[int, ...]):
+    """To the byte, of numbers whose sums depend on the order."""
+    plan = a_plan(book=a_book_of("swap", 900), scenarios=some_scenarios(100))
+    pv = np.random.default_rng(7).normal(scale=1e6, size=(900, 100)) ** 3
+    value = next(node for node in plan.nodes if node.kind == NodeKind.VALUE)
+    outputs = Outputs(plan, pv, given_up=tuple((value.node_id, tile) for tile in given_up))
+    expected = np.zeros((len(plan.groups.labels), 100))
+    for tile in range(value.tile_count):
+        partial = outputs.output(value.node_id, tile)
+        if partial:
+            expected[partial["group"], slice(*value.scenario_range(tile))] += partial["pnl_sum"]
+    assert reduce_tile(plan, plan.nodes[-1].node_id, 0, outputs).output["pnl"].tobytes() == expected.tobytes()
+
+
 def test_rows_quarantined_by_planning_are_expected_in_their_class_or_unclassified():
     book = a_book(a_line("A"), a_line("A", "cds"), b"no trade", a_line("B", "autocallable"))
     plan = a_plan(book=book)
