@@ -30,9 +30,8 @@ pytestmark = needs_ore
 
 SEEDS, PER_TRADE, LATER_DAYS = 2, 12, 500
 OF_NOTIONAL = 3e-9
-REACHED = {  # where it is not OF_NOTIONAL, by the trade of the book
-    "CDS": 1e-7,  # the hazard rates of its curve, as in test_ore_markets
-}
+REACHED = {"CDS": 1e-11}
+"""Where it is better than OF_NOTIONAL by far, by the trade of the book."""
 DATE = re.compile(r"(?<=>)(20[1-9]\d)(-?)([01]\d)-?([0-3]\d)(?=<)")
 NUMBER = r"(-?\d[\d.eE-]*)(?=<)"
 

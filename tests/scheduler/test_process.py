@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import grpc.aio
 import pytest
@@ -27,7 +29,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class SchedulerProcess:
-    """`python -m xip_scheduler` on a free port, known to serve when constructed."""
+    """`python -m xip_scheduler` on a free port, known to serve when constructed; none outlives its test."""
+
+    started: ClassVar[list[SchedulerProcess]] = []
 
     def __init__(self, data_dir: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
         self.process = subprocess.Popen(
@@ -36,6 +40,7 @@ class SchedulerProcess:
             cwd=REPOSITORY,
             env=os.environ | {"XIP_SCHEDULER_GATHERING_S": "0"},  # no worker of an earlier life comes back here
         )
+        self.started.append(self)
         assert self.process.stderr is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stderr, selectors.EVENT_READ)
@@ -54,6 +59,16 @@ class SchedulerProcess:
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    for scheduler in SchedulerProcess.started:
+        if scheduler.process.poll() is None:
+            scheduler.process.kill()
+            scheduler.wait()
+    SchedulerProcess.started.clear()
 
 
 def command(*arguments: str) -> list[str]:

@@ -64,6 +64,8 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
             the spot above is then the spot less the value of the dividends up to the day (`pricing.equity_dividends`).
         is_log_linear: q(t) t, and not q, is linear from 0 through the pillars, and goes on so beyond the last: a
             dividend curve of discount factors, log-linear, as in ORE's simulation market.
+        calendar: tenors of forwards and yields that end on a holiday of it stand on the next business day; unset, they
+            stand where they end. ISO dates always do.
     """
 
     name: str
@@ -74,11 +76,17 @@ class EquityDefinition(Record, frozen=True, kw_only=True):
     dividend_yields: Pillars = ()
     cash_dividends: Pillars | msgspec.UnsetType = msgspec.UNSET
     is_log_linear: bool | msgspec.UnsetType = msgspec.UNSET  # unset is not written: bytes as without it
+    calendar: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def dividends(self) -> Pillars:
         """`cash_dividends`, none where unset."""
         return () if isinstance(self.cash_dividends, msgspec.UnsetType) else self.cash_dividends
+
+    @property
+    def pillar_calendar(self) -> str:
+        """`calendar`, one without holidays where unset."""
+        return "NullCalendar" if isinstance(self.calendar, msgspec.UnsetType) else self.calendar
 
 
 class CommodityDefinition(Record, frozen=True, kw_only=True):

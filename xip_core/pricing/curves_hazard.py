@@ -8,8 +8,9 @@ the period, per unit of notional:
     premium      q [tau(a, b) D(p) Q(p) + tau(a, m) D(m) (Q(a') - Q(b))] - q * accrued at the trade date
 
 Q survival, D discount factor. All are exponentials of sums of factors, so a hazard curve is solved like any other.
-The last period counts its last day. Source: ISDA standard CDS model, mid-point variant as in QuantLib's
-MidPointCdsEngine; D. O'Kane, Modelling single-name and multi-name credit derivatives (2008), ch. 6.
+The last period counts its last day, also in what has accrued when the name defaults. Source: ISDA standard CDS model,
+mid-point variant as in QuantLib's MidPointCdsEngine; D. O'Kane, Modelling single-name and multi-name credit derivatives
+(2008), ch. 6.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _cds_terms(layout: SnapshotLayout, definition: HazardDefinition, maturity_da
         middle = alive_from + (stop - alive_from) // 2
         at_middle = discount(middle)
         protection = 1.0 - definition.recovery_rate
-        accrued = accrual(start, middle)
+        accrued = accrual(start, middle + counted - stop)
         for sign, day in ((1.0, alive_from), (-1.0, stop)):
             exponent = combine_refs((1.0, at_middle), (1.0, survival(day)))
             out.add(sign * protection, exponent)

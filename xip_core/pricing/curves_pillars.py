@@ -82,6 +82,17 @@ def add_tenors(
     return np.where(fixed_days >= 0, fixed_days, rolled)
 
 
+def days_after(as_of_day: int, tenors: Sequence[str], calendar_names: str) -> list[int]:
+    """Where tenors of calendar days or months end, or the business day after. ISO dates stand for themselves.
+
+    Raises:
+        ValueError: a tenor is neither; an unknown calendar.
+    """
+    ends = add_tenors("NullCalendar", as_of_day, tenors, "unadjusted", False)
+    rolled = calendar(calendar_names).adjust(ends, "following")
+    return np.where(["-" in tenor for tenor in tenors], ends, rolled).tolist()  # type: ignore[no-any-return]  # integers
+
+
 def index_spot_day(index: RateIndex, day: int) -> int:
     """Value date of a deposit of *index* fixed on *day*."""
     value_day = advance_days(index.calendar, day, index.settlement_days)

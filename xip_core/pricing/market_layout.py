@@ -39,7 +39,7 @@ from xip_core.model.market_instruments import CurveDefinition, FxIndex, Pillars,
 from xip_core.model.market_lgm import LinearGaussModel
 from xip_core.model.market_objects import MarketObject, build_order, market_objects
 from xip_core.pricing.curves_interpolation import interpolator_of
-from xip_core.pricing.curves_pillars import add_tenors, advance_days, curve_instruments, hazard_knot_days
+from xip_core.pricing.curves_pillars import advance_days, curve_instruments, days_after, hazard_knot_days
 from xip_core.pricing.inflation import (
     InflationSlot,
     YearOnYearSlot,
@@ -144,7 +144,7 @@ class SnapshotLayout:
                 self.spots[short_name] = self._take(name, 1)
             case "equity":
                 equity = next(equity for equity in snapshot.equities if equity.name == short_name)
-                knots = self._pillar_days(name, equity.forwards or equity.dividend_yields)
+                knots = self._pillar_days(name, equity.forwards or equity.dividend_yields, equity.pillar_calendar)
                 ex_days = self._pillar_days(name, equity.dividends)
                 own = self._take(name, 1 + len(knots) + len(ex_days))
                 self.equities[short_name] = PillarSlot(own, knots)
@@ -199,8 +199,8 @@ class SnapshotLayout:
         begin = self._take(f"curve/{definition.name}", interpolator.factor_count if interpolator else len(knots))
         self.curves[definition.name] = CurveSlot(definition, begin, knots, found, reference, interpolator)
 
-    def _pillar_days(self, name: str, pillars: Pillars) -> tuple[int, ...]:
-        days = add_tenors("NullCalendar", self.as_of_day, [p.tenor for p in pillars], "unadjusted", False).tolist()
+    def _pillar_days(self, name: str, pillars: Pillars, calendar_name: str = "NullCalendar") -> tuple[int, ...]:
+        days = days_after(self.as_of_day, [pillar.tenor for pillar in pillars], calendar_name)
         for position, day in enumerate(days):
             if day <= ([self.as_of_day, *days])[position]:
                 message = f"pillars must ascend from the as-of date, got {date_of(day)}"

@@ -195,9 +195,8 @@ class _Reader:
         spot = self._dots([self._layout.log_equity_spot(given.name)])
         yields = (spot - discounts - forwards) / self._years(days)
         pillars = self._pillars(f"equity/{given.name}", self._grid.dividends, yields)
-        return msgspec.structs.replace(
-            given, forecast_curve=forecast, forwards=(), dividend_yields=pillars, is_log_linear=True
-        )
+        yielding = msgspec.structs.replace(given, forwards=(), dividend_yields=pillars, calendar=msgspec.UNSET)
+        return msgspec.structs.replace(yielding, forecast_curve=forecast, is_log_linear=True)
 
     # ---- volatilities -----------------------------------------------------------------------------------------------
 

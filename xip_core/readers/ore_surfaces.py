@@ -65,6 +65,7 @@ class SurfaceReader:
             forecast_curve=text_of(element, "ForecastingCurve"),
             forwards=pillars if is_forward else (),
             dividend_yields=() if is_forward else pillars,
+            calendar="WeekendsOnly",  # whatever the currency's holidays are
         )
 
     def commodity(self, name: str, config: str) -> CommodityDefinition:

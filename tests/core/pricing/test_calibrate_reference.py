@@ -35,8 +35,7 @@ DAILY_ERROR_MAX = {
     "GBP": ("GBP-IN-EUR", 5e-13),
     "GBP-LIBOR-6M": ("GBP6M", 5e-13),
     "BENCHMARK_EUR": ("BENCHMARK_EUR", 5e-13),
-    # the accrual rebate of the first contract: hazard rates agree to 1.4e-5 relative in the first year, 6e-7 after
-    "BANK": ("BANK", 2e-7),
+    "BANK": ("BANK", 1e-12),
     "CPTY_A": ("CPTY_A", 1e-14),
     "CPTY_C": ("CPTY_C", 1e-14),
 }

@@ -18,6 +18,7 @@ from xip_core.pricing.curves_pillars import (
     advance_days,
     cds_maturity,
     curve_instruments,
+    days_after,
     hazard_knot_days,
 )
 
@@ -35,6 +36,14 @@ def curve_of(segment: instruments.Segment) -> CurveDefinition:
 
 def pillars_of(definition: CurveDefinition) -> list[str]:
     return [date_of(item.pillar_day).isoformat() for item in curve_instruments(definition, BY_NAME, AS_OF_DAY)]
+
+
+def test_tenors_stand_on_business_days_and_dates_where_they_are():
+    """A year from the as-of date, and 324 days on Christmas, are Sundays."""
+    tenors = ("324D", "1Y", "2017-09-17")
+    assert days_after(AS_OF_DAY, tenors, "NullCalendar") == dates("2016-12-25", "2017-02-05", "2017-09-17")
+    assert days_after(AS_OF_DAY, tenors, "WeekendsOnly") == dates("2016-12-26", "2017-02-06", "2017-09-17")
+    assert days_after(AS_OF_DAY, tenors, "US") == dates("2016-12-27", "2017-02-06", "2017-09-17")
 
 
 def test_tenors_move_by_days_months_and_dates():

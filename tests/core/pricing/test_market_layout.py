@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 from tests.core.small_market import AS_OF, a_snapshot, curves
 from xip_core.errors import CellError, FailureReason
 from xip_core.model import market_instruments as instruments
+from xip_core.model.dates import date_of
 from xip_core.model.market_instruments import CurveDefinition, Pillar
 from xip_core.pricing.layout import MarketLayout
 from xip_core.pricing.layout_slots import combine_refs, forward_weights
@@ -111,6 +113,17 @@ def test_equity_forward_is_spot_curve_and_yield():
     assert refs.pop(begin) == 1.0
     assert refs.pop(begin + 1) == pytest.approx(-371 / 365)
     assert refs == {factor: -weight for factor, weight in layout.log_discount("USD1D", date)}
+
+
+def test_equity_pillars_stand_on_business_days_of_their_calendar():
+    """A year from 5 February 2016 is a Sunday."""
+    snapshot = a_snapshot()
+    rolled = msgspec.structs.replace(snapshot.equities[1], calendar="WeekendsOnly")
+    layout = a_layout(equities=(rolled,))
+    assert [date_of(day) for day in a_layout().equities["INDX"].knot_days] == [dt.date(2017, 2, 5)]
+    assert [date_of(day) for day in layout.equities["INDX"].knot_days] == [dt.date(2017, 2, 6)]
+    unknown = msgspec.structs.replace(rolled, calendar="the moon's")
+    assert "the moon's" in a_layout(equities=(unknown,)).broken["equity/INDX"]
 
 
 def test_commodity_forward_is_linear_in_price_and_flat_after():

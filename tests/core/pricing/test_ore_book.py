@@ -34,7 +34,7 @@ REACHED = {
     "CC_SWAP_EUR_USD": (1e-12, 1e-11),
     "CC_SWAP_EUR_USD_RESET": (1e-12, 1e-11),
     "CPI_Swap": (1e-11, 1e-12),  # given the FX rate to 10 decimals
-    "CDS": (1e-12, 1e-7),
+    "CDS": (1e-12, 1e-12),
     "CommodityForward": (1e-12, 1e-12),
     "CommodityForward_Gold_Apr_17": (1e-12, 1e-12),
     "CommodityForward_WTI_Oct_21": (1e-12, 1e-12),
