@@ -26,7 +26,7 @@ KERNEL_HEAD = "# cython: language_level=3, boundscheck=False, wraparound=False, 
 # Which parts of xip_core a part may import, beside itself.
 CORE_IMPORTS_ALLOWED = {
     "errors": set(),
-    "model": {"errors"},
+    "model": {"errors", "kernels"},  # scenarios applied to the quotes of a block, in loops without NumPy's locks
     "kernels": {"errors"},
     "graph": {"errors", "model", "kernels", "risk"},  # kernels' declarations, as data; how many scenarios a rule needs
     "risk": {"errors", "model", "kernels"},  # pure functions over arrays

@@ -31,4 +31,5 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):  # no glibc
         return False
     settings = ((M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES), (M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES))
-    return all([mallopt(name, size_bytes) == 1 for name, size_bytes in settings])
+    heard: list[int] = [mallopt(name, size_bytes) for name, size_bytes in settings]
+    return 0 not in heard

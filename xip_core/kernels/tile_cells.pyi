@@ -10,6 +10,16 @@ Marks = npt.NDArray[np.uint8] | npt.NDArray[np.bool_]
 Sparse = tuple[Indices, Indices, Floats]
 
 def versions(market: Floats, base: Floats | None, factors: Longs) -> tuple[Longs, Longs]: ...
+def shift(
+    values: Floats,
+    rows: Longs,
+    positions: Longs,
+    sizes: Floats,
+    is_factor: bool,
+    leaders: Longs,
+    follower_begin: Longs,
+    followers: Longs,
+) -> None: ...
 def mark(marks: Marks, factors: Indices) -> None: ...
 def add_quotients(
     values: Floats,

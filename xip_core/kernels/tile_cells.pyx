@@ -2,8 +2,10 @@
 """
 What a value tile does beside pricing: which scenarios it need not value, FRAs, and the sums of its leaf groups.
 
-Each is one call without the interpreter's lock, where NumPy would take a dozen and give the lock away in every one.
+Each is one call, where NumPy would take a dozen and give the interpreter's lock away in every one; a call gives it away
+where it takes longer than another slot takes to wake up (`UNLOCKED_MIN`).
 
+    shift       quotes of a block of scenarios, and what follows a spot
     mark        factors that a column of a row program names
     versions    scenarios whose market is the base's, or another scenario's, bit for bit in the factors the rows name
     add_quotients   notional D (F - K) tau / (1 + F tau),  F = (G - 1) / index_tau,  D = exp(d . m), G = exp(g . m)
@@ -70,6 +72,20 @@ cdef Py_ssize_t number_versions(
     return count
 
 
+cdef Py_ssize_t find_versions(
+        const uint64_t* seen, const uint64_t* of_base, Py_ssize_t scenario_count, const int64_t* factor,
+        Py_ssize_t factor_count, uint64_t* mixed, uint64_t* differs,            # IN zeros
+        int64_t* first, int64_t* version) noexcept nogil:                       # OUT
+    cdef Py_ssize_t i
+    for i in range(factor_count):
+        mix_loop(
+            scenario_count, seen + factor[i] * scenario_count, 0 if of_base == NULL else of_base[factor[i]], mixed,
+            differs)
+    for i in range(scenario_count if of_base == NULL else 0):
+        differs[i] = 1
+    return number_versions(seen, scenario_count, factor, factor_count, mixed, differs, first, version)
+
+
 def versions(market, base, factors):
     """
     Which scenarios have to be valued, and whose numbers the others have.
@@ -106,17 +122,85 @@ def versions(market, base, factors):
     cdef uint64_t* mixed = <uint64_t*> marks_held.view.buf
     cdef int64_t* first_at = <int64_t*> first_held.view.buf
     cdef int64_t* version_at = <int64_t*> version_held.view.buf
-    with nogil:
-        for i in range(factor_count):
-            mix_loop(
-                scenario_count, seen + factor[i] * scenario_count, 0 if of_base == NULL else of_base[factor[i]], mixed,
-                mixed + scenario_count)
-        if of_base == NULL:
-            for i in range(scenario_count):
-                mixed[scenario_count + i] = 1
-        count = number_versions(
-            seen, scenario_count, factor, factor_count, mixed, mixed + scenario_count, first_at, version_at)
+    if factor_count * scenario_count < UNLOCKED_MIN:
+        count = find_versions(
+            seen, of_base, scenario_count, factor, factor_count, mixed, mixed + scenario_count, first_at, version_at)
+    else:
+        with nogil:
+            count = find_versions(
+                seen, of_base, scenario_count, factor, factor_count, mixed, mixed + scenario_count, first_at,
+                version_at)
     return first[:count].copy(), version
+
+
+# ---- shifts ----------------------------------------------------------------------------------------------------------
+
+cdef void shift_loop(
+        Py_ssize_t width, const int64_t* row, Py_ssize_t row_count, const int64_t* position, const double* size,
+        Py_ssize_t count, bint is_factor, const int64_t* leader, const int64_t* begin, const int64_t* follower,
+        Py_ssize_t leader_count, double* ratio, double* value) noexcept nogil:  # scratch; IN and OUT
+    """Followers of a spot of zero stay: nothing is a multiple of it."""
+    cdef Py_ssize_t i, j, k
+    cdef double before, after
+    for i in range(leader_count):
+        for j in range(count):
+            before = value[row[leader[i]] * width + position[j]]
+            after = before * size[j] if is_factor else before + size[j]
+            ratio[i * count + j] = after / before if before != 0.0 else 1.0
+    for i in range(row_count):
+        for j in range(count):
+            before = value[row[i] * width + position[j]]
+            value[row[i] * width + position[j]] = before * size[j] if is_factor else before + size[j]
+    for i in range(leader_count):
+        for k in range(begin[i], begin[i + 1]):
+            for j in range(count):
+                value[follower[k] * width + position[j]] *= ratio[i * count + j]
+
+
+def shift(values, rows, positions, sizes, bint is_factor, leaders, follower_begin, followers):
+    """
+    Shifts quotes in some scenarios, and what follows them in proportion.
+
+    Args:
+        values: float64 (Q, S), C order, changed. rows: int64 (n,), distinct, in [0, Q).
+        positions, sizes: int64 and float64 (m,), distinct scenarios in [0, S), and what is added there, or multiplied.
+        leaders: int64 (L,), places in *rows*. follower_begin, followers: int64 (L + 1,) and (f,), rows in [0, Q) that
+            are multiplied by what their leader was multiplied by, after all.
+
+    Raises:
+        ValueError: a dtype, a length or a place is wrong.
+    """
+    cdef Held held = Held(values, np.float64, "values", 2), row = Held(rows, np.int64, "rows")
+    cdef Held position = Held(positions, np.int64, "positions"), size = Held(sizes, np.float64, "sizes")
+    cdef Held leader = Held(leaders, np.int64, "leaders"), begin = Held(follower_begin, np.int64, "follower_begin")
+    cdef Held follower = Held(followers, np.int64, "followers")
+    cdef Py_ssize_t count = position.size(), leader_count = leader.size(), i
+    cdef const int64_t* bound = <const int64_t*> begin.view.buf
+    if held.array is not values or size.size() != count or begin.size() != leader_count + 1:
+        raise ValueError(f"values must be float64 in C order, with a size for each of {count} positions")
+    check_places(row, held.size(0), "rows")
+    check_places(position, held.size(1), "positions")
+    check_places(leader, row.size(), "leaders")
+    check_places(follower, held.size(0), "followers")
+    for i in range(leader_count):
+        if bound[i] > bound[i + 1]:
+            raise ValueError("follower_begin must not decrease")
+    if bound[0] != 0 or bound[leader_count] != follower.size():
+        raise ValueError(f"follower_begin must run from 0 to {follower.size()}")
+    scratch = np.empty(max(1, leader_count * count))
+    cdef Held ratio = Held(scratch, np.float64, "scratch")
+    shift_loop(
+        held.size(1), <const int64_t*> row.view.buf, row.size(), <const int64_t*> position.view.buf,
+        <const double*> size.view.buf, count, is_factor, <const int64_t*> leader.view.buf, bound,
+        <const int64_t*> follower.view.buf, leader_count, <double*> ratio.view.buf, <double*> held.view.buf)
+
+
+cdef check_places(Held places, Py_ssize_t end, str name):
+    cdef const int64_t* place = <const int64_t*> places.view.buf
+    cdef Py_ssize_t i
+    for i in range(places.size()):
+        if not 0 <= place[i] < end:
+            raise ValueError(f"{name} must lie in [0, {end}), got {place[i]}")
 
 
 # ---- factors ---------------------------------------------------------------------------------------------------------
@@ -146,8 +230,11 @@ def mark(marks, factors):
         raise ValueError(f"marks must be writable bytes in C order, got {marks.dtype.name}")
     cdef Held held = Held(marks.view(np.uint8), np.uint8, "marks"), factor_held = Held(factors, np.int32, "factors")
     cdef Py_ssize_t count = factor_held.size(), mark_count = held.size(), place
-    with nogil:
+    if count < UNLOCKED_MIN:
         place = mark_loop(<const int32_t*> factor_held.view.buf, count, mark_count, <uint8_t*> held.view.buf)
+    else:
+        with nogil:
+            place = mark_loop(<const int32_t*> factor_held.view.buf, count, mark_count, <uint8_t*> held.view.buf)
     if place < count:
         raise ValueError(f"factors must lie in [0, {mark_count}), got {factor_held.array[place]}")
 
@@ -344,10 +431,15 @@ def group_sums(groups, values, base=None, refused=None):
     total = np.zeros((group_count, count))
     cdef Held rows_held = Held(rows, np.int64, "rows"), used_held = Held(used, np.int32, "used", 2)
     cdef Held total_held = Held(total, np.float64, "total", 2)
-    with nogil:
+    if row_count * count < UNLOCKED_MIN:
         sum_loop(
             <const double*> held.view.buf, of_base, is_refused, group, row_count, count, number, group_count,
             <int64_t*> rows_held.view.buf, <int32_t*> used_held.view.buf, <double*> total_held.view.buf)
+    else:
+        with nogil:
+            sum_loop(
+                <const double*> held.view.buf, of_base, is_refused, group, row_count, count, number, group_count,
+                <int64_t*> rows_held.view.buf, <int32_t*> used_held.view.buf, <double*> total_held.view.buf)
     return numbers[:group_count].copy(), rows, used, total
 
 
@@ -364,6 +456,9 @@ def all_finite(values):
     cdef Held held = Held(values, np.float64, "values", 2)
     cdef bint found
     cdef Py_ssize_t count = held.size(0) * held.size(1)
-    with nogil:
+    if count < UNLOCKED_MIN:
         found = all_finite_loop(<const double*> held.view.buf, count)
+    else:
+        with nogil:
+            found = all_finite_loop(<const double*> held.view.buf, count)
     return found

@@ -92,6 +92,10 @@ class AimedQuotes(msgspec.Struct, frozen=True):
     is_by_strike: bool = False
 
 
+NAMES_KEPT_MAX = 16
+"""Sets of quotes that blocks of a market change; 20 kB each."""
+
+
 class QuoteNumbers:
     """The quotes of a snapshot by number, and what follows which spot."""
 
@@ -100,6 +104,18 @@ class QuoteNumbers:
         self._number_of = {name: number for number, name in enumerate(self.names) if isinstance(quotes[name], float)}
         self.base = np.array([v if isinstance(v, float) else np.nan for v in quotes.values()], dtype=np.float64)
         self._followers = followers
+        self._names_of: dict[bytes, tuple[str, ...]] = {}
+
+    def names_of(self, numbers: Ints) -> tuple[str, ...]:
+        """The names of those quotes; of the blocks of a run the same object, most have the same quotes."""
+        key = numbers.data.tobytes()
+        found = self._names_of.get(key)
+        if found is None:
+            found = tuple([self.names[number] for number in numbers.tolist()])
+            if len(self._names_of) >= NAMES_KEPT_MAX:
+                self._names_of.clear()
+            self._names_of[key] = found
+        return found
 
     def is_number(self, name: str) -> bool:
         return name in self._number_of
@@ -176,12 +192,16 @@ class QuoteBlock:
     @functools.cached_property
     def _used(self) -> Ints:
         """Numbers of the quotes that may change, ascending."""
-        rows = [rows for aimed in self._aimed() for rows in (aimed.rows, *(found for _, found in aimed.leaders))]
-        return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)
+        is_used = np.zeros(len(self._numbers.names), dtype=np.bool_)
+        for aimed in self._aimed():
+            is_used[aimed.rows] = True
+            for _, followers in aimed.leaders:
+                is_used[followers] = True
+        return np.flatnonzero(is_used)
 
     @functools.cached_property
-    def _names(self) -> list[str]:
-        return [self._numbers.names[number] for number in self._used.tolist()]
+    def _names(self) -> tuple[str, ...]:
+        return self._numbers.names_of(self._used)
 
     @functools.cached_property
     def _steps(self) -> list[Callable[[Floats], None]]:
@@ -196,8 +216,14 @@ class QuoteBlock:
 
     def _places(self, aimed: AimedQuotes) -> tuple[Ints, list[tuple[int, Ints]]]:
         """Rows and followers as places in `_used`."""
-        leaders = [(place, np.searchsorted(self._used, rows)) for place, rows in aimed.leaders]
-        return np.searchsorted(self._used, aimed.rows), leaders
+        return self._place_of[aimed.rows], [(place, self._place_of[rows]) for place, rows in aimed.leaders]
+
+    @functools.cached_property
+    def _place_of(self) -> Ints:
+        """Of a used quote's number its place in `_used`."""
+        places = np.zeros(len(self._numbers.names), dtype=np.int64)
+        places[self._used] = np.arange(len(self._used))
+        return places
 
     def _applied_to(self, base: Floats) -> QuoteMatrix:
         values = np.repeat(base[:, None], self._end - self._begin, axis=1)
@@ -205,20 +231,28 @@ class QuoteBlock:
             step(values)
         is_moved = (values != base[:, None]).any(axis=1)
         if is_moved.all():
-            return QuoteMatrix(tuple(self._names), base, values)
+            return QuoteMatrix(self._names, base, values)
         names = tuple(itertools.compress(self._names, is_moved.tolist()))
         return QuoteMatrix(names, base[is_moved], values[is_moved])
 
 
 def _shift(shifts: BlockShifts, rows: Ints, leaders: list[tuple[int, Ints]], values: Floats) -> None:
     """Applies shifts of one aim to *values*."""
-    at = (rows[:, None], shifts.positions)
-    before = values[at]
-    after = before * shifts.sizes if shifts.is_factor else before + shifts.sizes
-    values[at] = after
-    for leader, followers in leaders:
-        moved = np.flatnonzero(before[leader] != 0.0)  # nothing is a multiple of a spot of zero
-        values[followers[:, None], shifts.positions[moved]] *= after[leader, moved] / before[leader, moved]
+    from xip_core.kernels import tile_cells  # loaded where scenarios are applied, not where they are named
+
+    follower_begin = np.zeros(len(leaders) + 1, dtype=np.int64)
+    for number, (_, followers) in enumerate(leaders):
+        follower_begin[number + 1] = follower_begin[number] + len(followers)
+    tile_cells.shift(
+        values,
+        rows,
+        shifts.positions,
+        shifts.sizes,
+        shifts.is_factor,
+        np.array([place for place, _ in leaders], dtype=np.int64),
+        follower_begin,
+        np.concatenate([followers for _, followers in leaders]) if leaders else rows[:0],
+    )
 
 
 def _shift_by_table(

@@ -192,7 +192,10 @@ class Calibrator:
         begin, end = self._layout.ranges[name]
         built, built_failures = self._build(name, market, quotes.chosen(found.columns), failures, found.columns)
         touched = np.flatnonzero(found.version_of >= 0)
-        market[begin:end, touched] = built[:, found.version_of[touched]]
+        if len(found.columns) == market.shape[1]:
+            market[begin:end] = built  # versions are numbered in the order of the scenarios
+        else:
+            market[begin:end, touched] = built[:, found.version_of[touched]]
         for column in touched.tolist() if built_failures else ():
             version = int(found.version_of[column])
             if version in built_failures:

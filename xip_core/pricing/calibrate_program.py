@@ -95,7 +95,7 @@ OTHER = Recipe()
 
 
 class CompiledMarket:
-    """The program of a layout; immutable, shared between threads.
+    """The program of a layout; immutable but for what it found last, shared between threads.
 
     Attributes:
         order: the objects, parents first.
@@ -120,6 +120,7 @@ class CompiledMarket:
         for place, found in enumerate(parents):
             for parent in found:
                 self._children.setdefault(parent, []).append(place)
+        self._last_rows: tuple[tuple[str, ...] | None, npt.NDArray[np.int32]] = None, np.empty(0, dtype=np.int32)
         number_of = self._number_of
         self.program = calibration.MarketProgram(
             [recipe.system for recipe in recipes],
@@ -152,12 +153,16 @@ class CompiledMarket:
         found = (quotes.get(name) for name in self.quotes)
         return np.array([float(value) if isinstance(value, int | float) else np.nan for value in found])
 
-    def rows(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
-        """For each quote its place in *names*, -1 where it is not there."""
+    def rows(self, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
+        """For each quote its place in *names*, -1 where it is not there. Not to be changed."""
+        last_names, last_places = self._last_rows
+        if last_names is names:  # most blocks of a run change the same quotes, and say so with the same object
+            return last_places
         places = np.full(len(self.quotes) + 1, -1, dtype=np.int32)
         nowhere = itertools.repeat(len(self.quotes))  # quotes that no object is made from
         numbers = np.fromiter(map(self._number_of.get, names, nowhere), dtype=np.int64, count=len(names))
         places[numbers] = np.arange(len(names), dtype=np.int32)
+        self._last_rows = names, places[:-1]
         return places[:-1]
 
     def places(self, names: Collection[str]) -> list[int]:

@@ -112,7 +112,7 @@ def _resolved_key(plan: Plan, node: Node, tile: int, data: TileData) -> tuple[ob
     """Resolved rows follow from the book and the definitions, so they outlive a run, and quotes that move."""
     source = plan.source_of(node)
     rows = tile_rows(node, tile) - np.int32(source.row_begin)
-    return ("resolved", source.book_digest, rows.tobytes(), _definitions_digest(source, data))
+    return ("resolved", source.book_digest, rows.data.tobytes(), _definitions_digest(source, data))
 
 
 def _resolved(plan: Plan, node: Node, tile: int, refused: Mapping[int, Failure], data: TileData) -> Columns:
@@ -248,11 +248,14 @@ def _at_base(
     from xip_core.pricing.pruning import rows_at_base
 
     book_rows = rows - np.int32(source.row_begin)
-    statuses = resolved["row_status"].tobytes()
-    key = ("at base", source.book_digest, book_rows.tobytes(), statuses, source.market_digest)
-    base = np.ascontiguousarray(block.base["market"][:, :1])
+    statuses = resolved["row_status"].data.tobytes()  # of its memory: an array's own gives the lock away to copy
+    key = ("at base", source.book_digest, book_rows.data.tobytes(), statuses, source.market_digest)
+
+    def make() -> Columns:
+        return rows_at_base(resolved, np.ascontiguousarray(block.base["market"][:, :1]))
+
     with np.errstate(all="ignore"):  # what is not finite is found and named in the value tile
-        return cast(Columns, data.memo(key, lambda: rows_at_base(resolved, base)))
+        return cast(Columns, data.memo(key, make))
 
 
 def market_block(node: Node, tile: int, data: TileData) -> MarketBlock:

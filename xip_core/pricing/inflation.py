@@ -201,6 +201,7 @@ class YearOnYearSwaps:
         self._slot = slot
         self._discounts = discounts
         self._accruals = accruals
+        self._weights = [slot.weights(slot.base_month + 12 * (year + 1)) or () for year in range(len(accruals))]
 
     def solve(self, rates: Floats, market: Floats) -> Floats:
         """Growths (1 + n, K): the base rate and that of each swap's month. *rates* are (n, K)."""
@@ -213,7 +214,7 @@ class YearOnYearSwaps:
             slope = np.zeros(rates.shape[1])
             for k in range(year, last_year):
                 annuity = annuity + annuities[k]
-                for position, weight in slot.weights(slot.base_month + 12 * (k + 1)) or ():
+                for position, weight in self._weights[k]:
                     if position == swap:
                         slope = slope + weight * annuities[k]
                     else:

@@ -67,9 +67,9 @@ def rows_at_base(columns: Columns, base: Floats) -> Columns:
         columns: of a resolve tile (program.py). base: float64 (F, 1).
 
     Returns:
-        `factors` i8 (n,), `values` f8 (R, 1).
+        `factors` i8 (n,), `values` f8 (R, 1), and `market`, *base* itself.
     """
-    return {"factors": used_factors(columns, len(base)), "values": row_values(columns, base)}
+    return {"factors": used_factors(columns, len(base)), "values": row_values(columns, base), "market": base}
 
 
 def pruned_values(

@@ -34,6 +34,7 @@ class CapQuotes:
     def __init__(self, index: RateIndex, surface: CapVolatility, as_of_day: int, row_days: tuple[int, ...]) -> None:
         self.weights: Floats = np.eye(len(surface.tenors))
         self.quoted_rows = list(range(len(surface.tenors)))
+        self._is_spline = surface.is_spline
         if surface.is_spline:
             period = parse_tenor(index.tenor)[0]
             months = [period * (row + 2) for row in range(len(row_days))]
@@ -45,6 +46,8 @@ class CapQuotes:
 
     def of_rows(self, quotes: Floats) -> Floats:
         """(rows, ...) from (tenors, ...), in order of the tenors; NaN where the spline is below zero."""
+        if not self._is_spline:
+            return quotes + 0.0  # as the sum below, which makes 0.0 of -0.0
         total = self.weights[:, :1, None] * quotes[:1].reshape(1, 1, -1)
         for place in range(1, len(quotes)):
             total = total + self.weights[:, place, None, None] * quotes[place].reshape(1, 1, -1)

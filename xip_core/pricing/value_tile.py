@@ -68,7 +68,7 @@ def value_tile(
     """
     if not resolved or not block.calibrated or not block.base:
         return _given_up(source, rows, groups, block)
-    base_market = np.ascontiguousarray(block.base["market"][:, :1])
+    base_market = at_base["market"] if at_base else np.ascontiguousarray(block.base["market"][:, :1])
     with np.errstate(all="ignore"):  # what is not finite is found and named below
         found = pruned_values(resolved, block.calibrated["market"], base_market, block.has_base, at_base)
         measures = _measures(source, resolved, block, base_market, found.base[:, 0]) if block.has_base else {}
@@ -139,12 +139,14 @@ class CellStatuses:
         self._failures: dict[tuple[int, int], str] = {}
         self._row_messages: dict[int, str] = {}
         self._statuses: Statuses | None = None
-        unresolved = resolved["row_status"] != 0
+        row_statuses = resolved["row_status"].data.tobytes()  # bytes: NumPy would give the lock away for a microsecond
+        has_unresolved = row_statuses != bytes(len(row_statuses))
         read = (block.calibrated,) if block.has_base else (block.base, block.calibrated)
         failures = [failure for calibrated in read for failure in json_value(calibrated["failures"])]
         is_finite = tile_cells.all_finite(found.values) and tile_cells.all_finite(found.base)
-        if is_finite and not failures and not unresolved.any():
+        if is_finite and not failures and not has_unresolved:
             return
+        unresolved = resolved["row_status"] != 0
         statuses = self.statuses
         self._apply_calibration(statuses, failures)
         statuses[unresolved] = resolved["row_status"][unresolved, None]

@@ -222,3 +222,45 @@ def test_a_factor_outside_of_the_marks_is_refused(outside: int) -> None:
         at_level(LEVELS[-1]).mark(np.zeros(6, dtype=np.int64), np.array([0], dtype=np.int32))
     with pytest.raises(ValueError, match="marks must"):
         at_level(LEVELS[-1]).mark(np.zeros((6, 2), dtype=np.uint8)[:, 0], np.array([0], dtype=np.int32))
+
+
+def shifted_by_numpy(
+    values: np.ndarray, rows: np.ndarray, positions: np.ndarray, sizes: np.ndarray, is_factor: bool, leaders: list[Any]
+) -> np.ndarray:
+    """The words of `shift`, array by array."""
+    values = values.copy()
+    at = (rows[:, None], positions)
+    before = values[at]
+    after = before * sizes if is_factor else before + sizes
+    values[at] = after
+    for leader, followers in leaders:
+        moved = np.flatnonzero(before[leader] != 0.0)
+        values[np.array(followers)[:, None], positions[moved]] *= after[leader, moved] / before[leader, moved]
+    return values
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("is_factor", [False, True])
+def test_shifts_move_what_follows_in_proportion_but_after_a_spot_of_zero(level: str, is_factor: bool) -> None:
+    draw = np.random.default_rng(7)
+    values = draw.normal(size=(9, 6))
+    values[4, 2] = 0.0
+    rows, positions, sizes = np.array([1, 4, 7]), np.array([0, 2, 3, 5]), draw.normal(size=4)
+    leaders = [(1, [0, 7]), (2, [3])]  # 7 is shifted itself and then follows
+    arrays = [np.array(part, dtype=np.int64) for part in ([1, 2], [0, 2, 3], [0, 7, 3])]
+    found = values.copy()
+    at_level(level).shift(found, rows, positions, sizes, is_factor, *arrays)
+    assert found.tobytes() == shifted_by_numpy(values, rows, positions, sizes, is_factor, leaders).tobytes()
+    assert found[0, 2] == values[0, 2]
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [(1, [9]), (2, [6, 0]), (2, [0]), (4, [3]), (5, [0, 1, 1]), (5, [1, 1]), (6, [9]), (0, np.zeros((9, 6)).T)],
+)
+def test_shifts_outside_of_their_arrays_are_refused(place: int, wrong: Any) -> None:
+    arguments: list[Any] = [np.zeros((9, 6)), [1, 2], [0, 3], np.ones(2), [0], [0, 1], [5]]
+    arguments = [np.array(one, dtype=np.float64 if k in (0, 3) else np.int64) for k, one in enumerate(arguments)]
+    arguments[place] = wrong if place == 0 else np.array(wrong, dtype=np.int64)
+    with pytest.raises(ValueError, match="must"):
+        at_level(LEVELS[-1]).shift(*arguments[:4], False, *arguments[4:])
