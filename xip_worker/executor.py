@@ -74,8 +74,10 @@ class Inputs(Protocol):
     def take_fetched(self) -> tuple[int, tuple[Fetched, ...]]:
         """Since this thread asked last: nanoseconds it waited for the scheduler, and what came."""
 
-    def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
-        """The serialized output of a tile just evaluated here, for leases of later nodes."""
+    def keep_output(self, lease: Lease, plan: Plan, tile: int, output: Columns | bytes) -> None:
+        """
+        The output of a tile just evaluated here, for leases of later nodes; serialized where it was in another process.
+        """
 
 
 class Evaluator(Protocol):
@@ -282,7 +284,7 @@ class _SlotRun:
                 f"most {TILE_BYTES_MAX} bytes together, got {len(output)}, {len(detail)} and "
                 f"{payload_bytes - len(output) - len(detail)}; plan smaller tiles"
             )
-        self._inputs.keep_output(lease, plan, tile, output)
+        self._inputs.keep_output(lease, plan, tile, output if isinstance(value, ContainedTile) else value.output)
         fetch_ns, fetched = self._inputs.take_fetched()
         return FinishedTiles(
             lease.epoch,

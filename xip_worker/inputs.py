@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from xip_core.errors import IntegrityError
 from xip_core.graph.plan import Plan, decode_plan
 from xip_core.pricing.tile import Columns, Maker
-from xip_core.wire.convert import decode_block
+from xip_core.wire.convert import as_received, decode_block
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
 from xip_worker.events import Fetched, Lease
 from xip_worker.executor import IsCancelled
@@ -66,10 +66,11 @@ class WorkerInputs:
         """See `Inputs.take_fetched` of the executor."""
         return self.meter.take()
 
-    def keep_output(self, lease: Lease, plan: Plan, tile: int, output: bytes) -> None:
-        """Only what later nodes read; decoded from the bytes, so that it is what another worker would get."""
+    def keep_output(self, lease: Lease, plan: Plan, tile: int, output: Columns | bytes) -> None:
+        """Only what later nodes read; the arrays are those that another worker would get."""
         if any(ref.node_id == lease.node_id for node in plan.nodes for ref in node.inputs):
-            self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), decode_block(output))
+            columns = decode_block(output) if isinstance(output, bytes) else as_received(output)
+            self.outputs.put(OutputKey(lease.run_id, lease.node_id, tile), columns)
 
     def expect(self, leases: tuple[Lease, ...]) -> None:
         """Leases have come: on the event loop, what the first tiles of a run would else wait for."""

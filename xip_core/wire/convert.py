@@ -90,6 +90,23 @@ def decode_block(data: bytes) -> Columns:
     return columns
 
 
+def as_received(columns: Columns) -> Columns:
+    """
+    What `decode_block` makes of `encode_block(columns)`, but for sums that are taken only where bytes have travelled:
+    read-only arrays in C order. They share the memory of *columns*, where that holds little else.
+    """
+    import numpy as np  # as in `decode_block`
+
+    received: Columns = {}
+    for name, array in columns.items():
+        whole = array if array.base is None else array.base
+        is_part = not isinstance(whole, np.ndarray) or whole.nbytes > array.nbytes
+        own = np.array(array, order="C") if is_part else np.asarray(array, order="C").view()
+        own.flags.writeable = False
+        received[name] = own
+    return received
+
+
 def _checked_shape(column: common_pb2.Column, size_bytes: int) -> tuple[int, ...]:
     item_size_bytes = DTYPE_SIZES_BYTES.get(column.dtype)
     if item_size_bytes is None:

@@ -54,6 +54,20 @@ def test_a_strided_view_is_sent_in_c_order():
     assert np.array_equal(decoded["pv"], matrix.T[1:])
 
 
+def test_columns_that_stay_here_are_those_that_another_would_receive():
+    matrix = np.arange(4096.0).reshape(64, 64)
+    columns = a_block() | {"strided": matrix.T[1:], "part": matrix[:2], "bytes": np.frombuffer(b"abcd", "<i4")}
+    kept, received = convert.as_received(columns), convert.decode_block(convert.encode_block(columns))
+    assert list(kept) == list(received)
+    for name, array in received.items():
+        ours = kept[name]
+        assert (ours.dtype, ours.shape, ours.tobytes()) == (array.dtype, array.shape, array.tobytes()), name
+        assert ours.flags.c_contiguous, name
+        assert not ours.flags.writeable, name
+        assert not np.shares_memory(ours, matrix), "a part would keep the whole in memory"
+    assert columns["pv"].flags.writeable, "who made them may go on"
+
+
 def test_decoded_arrays_cannot_be_written():
     decoded = convert.decode_block(convert.encode_block(a_block()))
     with pytest.raises(ValueError, match="read-only"):
