@@ -20,28 +20,39 @@ from xip_scheduler.store.blobs import FileBlobs
 from xip_scheduler.store.protocol import NodeTally, StoredRun
 
 PLANS_CACHED_MAX = 32
-"""Plans of finished runs kept decoded; one is about 10 kB for 2,000 trades."""
+"""Plans of runs looked at, or accepted last, kept decoded."""
+
+PLANS_BYTES_MAX = 64 << 20
+"""Of their rows and groups, 12 bytes a trade and source; the plan used last is kept whatever its size."""
 
 
 class PlanCache:
-    """Plans by digest, decoded from their blobs in a thread."""
+    """Plans by digest, decoded from their blobs in a thread; the least recently used go first."""
 
-    def __init__(self, blobs: FileBlobs) -> None:
+    def __init__(self, blobs: FileBlobs, bytes_max: int = PLANS_BYTES_MAX) -> None:
         self._blobs = blobs
         self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._bytes_max = bytes_max
+        self._size_bytes = 0
 
     async def plan(self, digest: str) -> Plan:
         plan = self._plans.get(digest)
         if plan is None:
             plan = await asyncio.to_thread(lambda: decode_plan(self._blobs.get(digest)))
-            self.keep(digest, plan)
+        self.keep(digest, plan)
         return plan
 
     def keep(self, digest: str, plan: Plan) -> None:
         """*plan* is stored under *digest*; the next tick is compared with it."""
+        if self._plans.pop(digest, None) is None:
+            self._size_bytes += _size_bytes(plan)
         self._plans[digest] = plan
-        if len(self._plans) > PLANS_CACHED_MAX:
-            self._plans.popitem(last=False)
+        while len(self._plans) > 1 and (len(self._plans) > PLANS_CACHED_MAX or self._size_bytes > self._bytes_max):
+            self._size_bytes -= _size_bytes(self._plans.popitem(last=False)[1])
+
+
+def _size_bytes(plan: Plan) -> int:
+    return sum(len(node.rows) + len(node.groups) for node in plan.nodes)
 
 
 def run_of_view(view: RunView, worker_count: int, slot_count: int) -> Run:
