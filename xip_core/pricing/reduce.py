@@ -112,9 +112,8 @@ def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValu
         node = plan.nodes[ref.node_id]
         groups = node.groups or plan.nodes[node.inputs[0].node_id].groups  # a sum node has those of its value node
         for _, of_block in itertools.groupby(ref.tiles_needed(tile, node.tile_count), node.row_range):
-            poll()
             tiles = list(of_block)
-            sums.add_row_block(node, tiles, groups, [data.output(node.node_id, each) for each in tiles])
+            sums.add_row_block(node, tiles, groups, [_output(data, node, each) for each in tiles])
     if reduce.kernel == SUM_OPERATION:
         return TileValue(output=sums.partial(), detail={}, cell_count=0)
     for quarantined in plan.quarantine:
@@ -123,6 +122,12 @@ def reduce_tile(plan: Plan, node_id: int, tile: int, data: TileData) -> TileValu
     columns = sums.columns()
     totals = _totals(plan.groups.labels, source.measures, columns)
     return TileValue(output=columns, detail=totals | {"scenario": np.arange(begin, end, dtype="<i4")}, cell_count=0)
+
+
+def _output(data: TileData, node: Node, tile: int) -> Columns:
+    """What may have to be fetched first."""
+    poll()
+    return data.output(node.node_id, tile)
 
 
 def _joined(partials: Sequence[Columns], name: str) -> Array:
