@@ -14,8 +14,10 @@ class PricingEvaluator:
 
     def warm_up(self) -> None:
         """Import what the first leases of a run need: 0.2 s and 10 MB, while the run is still being planned."""
+        import xip_core.pricing.aggregate
         import xip_core.pricing.calibrate
         import xip_core.pricing.evaluate
+        import xip_core.pricing.needed_objects
         import xip_core.pricing.reduce
         import xip_core.pricing.resolve
         import xip_core.pricing.value_tile  # noqa: F401 - all imported for their effect

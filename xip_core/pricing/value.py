@@ -98,8 +98,9 @@ def row_values(columns: Columns, market: Floats) -> Floats:
     Returns:
         float64 (row_count, scenario_count), base currency; NaN where the market is.
     """
-    scenario_count = market.shape[1]
-    per_step = max(SCENARIOS_PER_STEP_MIN, PAIRS_PER_STEP // (_pair_count(columns) or 1))
+    scenario_count, per_step = market.shape[1], SCENARIOS_PER_STEP_MIN
+    if scenario_count > per_step:
+        per_step = max(per_step, PAIRS_PER_STEP // (_pair_count(columns) or 1))
     if scenario_count <= per_step:
         poll()
         return _block_values(columns, market)
