@@ -90,6 +90,19 @@ def notes(connection: sa.Connection, run_id: str) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.execute(statement)}
 
 
+def quarantined(run_id: str, limit: int, offset: int) -> sa.Select[Any]:
+    """The statement of `Store.quarantine`."""
+    cells = schema.quarantine.c
+    return (
+        sa.select(cells.row, cells.scenario_begin, cells.scenario_end, cells.reason, cells.message, cells.trade_id)
+        .join(schema.run)
+        .where(schema.run.c.run_id == run_id)
+        .order_by(cells.quarantine_key)
+        .limit(limit)
+        .offset(offset)
+    )
+
+
 def stored_run(found: Sequence[Any]) -> StoredRun:
     """A row of `schema.run`, whose columns stand in the order of the record."""
     stored = StoredRun(*found)

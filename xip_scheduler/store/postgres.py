@@ -148,6 +148,9 @@ class PostgresStore(PostgresReads):
     def epoch_floor(self) -> int:
         return self._epoch_floor
 
+    def rest(self) -> None:
+        """The server has processes of its own for what can wait."""
+
     def close(self) -> None:
         """Say goodbye to whoever waits, if the database can be reached."""
         self._driver.close()

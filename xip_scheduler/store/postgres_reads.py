@@ -205,18 +205,7 @@ class PostgresReads:
         return [Detail(*found) for found in page]
 
     def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
-        cells = schema.quarantine.c
-        statement = (
-            sa.select(
-                cells.row, cells.scenario_begin, cells.scenario_end, cells.reason, cells.message, cells.trade_id
-            )
-            .join(schema.run)
-            .where(schema.run.c.run_id == run_id)
-            .order_by(cells.quarantine_key)
-            .limit(limit)
-            .offset(offset)
-        )
-        return [QuarantineRow(*found) for found in self._selected(statement)]
+        return [QuarantineRow(*row) for row in self._selected(lineage.quarantined(run_id, limit, offset))]
 
     def attempts(self, run_id: str) -> list[Attempt]:
         rows = self._rows(

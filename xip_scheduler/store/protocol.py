@@ -311,6 +311,9 @@ class Store(Protocol):
             StoreError: nothing of the batch is kept, and this store must not be used any more.
         """
 
+    def rest(self) -> None:
+        """Nobody commits for a moment: do what would else fall into a commit. If it fails, the next commit refuses."""
+
     def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
         """The run submitted under this request id, finished or not."""
 

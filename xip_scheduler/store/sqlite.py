@@ -4,6 +4,7 @@ How it is set up, asserted at every start, because each setting was seen to matt
 
 * one connection, `locking_mode=EXCLUSIVE`: SQLite before 3.51.3 can damage a WAL that two connections write;
 * `journal_mode=WAL`, `synchronous=FULL`: with NORMAL, acknowledged commits are lost at power loss;
+* `wal_autocheckpoint`: not every 4 MiB within a commit, but when nobody commits (`sqlite_file`);
 * a data directory lock (`lock`) and a schema version; a quick check of the pages before anything is trusted.
 
 Group commit: the driver collects what happened while the last commit was running and writes it in one transaction, so
@@ -57,6 +58,7 @@ from xip_scheduler.store.sqlite_file import (
     connect,
     open_term,
     seal,
+    settled,
 )
 from xip_scheduler.store.sqlite_statements import (
     ADD_TO_TALLY,
@@ -143,6 +145,9 @@ class SqliteStore:
         self._driver.close()
         self._acknowledged.close()
         self._lock.release()
+
+    def rest(self) -> None:
+        self._is_abandoned = self._is_abandoned or not settled(self._driver)
 
     # ---- commit
 
@@ -439,18 +444,8 @@ class SqliteStore:
         return answer
 
     def quarantine(self, run_id: str, limit: int, offset: int = 0) -> list[QuarantineRow]:
-        cells = schema.quarantine.c
-        statement = (
-            sa.select(
-                cells.row, cells.scenario_begin, cells.scenario_end, cells.reason, cells.message, cells.trade_id
-            )
-            .join(schema.run)
-            .where(schema.run.c.run_id == run_id)
-            .order_by(cells.quarantine_key)
-            .limit(limit)
-            .offset(offset)
-        )
-        return [QuarantineRow(*found) for found in self._connection.execute(statement)]
+        found = self._connection.execute(lineage.quarantined(run_id, limit, offset))
+        return [QuarantineRow(*row) for row in found]
 
     def records_of(self, run_id: str, tiles: Sequence[tuple[int, int]]) -> list[StoredRecord]:
         return lineage.records_of(self._connection, run_id, tiles)

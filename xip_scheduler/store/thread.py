@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import ParamSpec, TypeVar
 
 from xip_scheduler.store.protocol import (
@@ -25,6 +26,12 @@ from xip_scheduler.store.protocol import (
     TileSpan,
 )
 
+QUIET_S = 0.1
+"""Without a commit: between runs, longer than between two commits of one."""
+
+RESTED_BYTES = 4 << 20
+"""Blocks committed before the store is given a rest."""
+
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
@@ -35,6 +42,8 @@ class StoreThread:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._payload_bytes = 0
+        self._resting: asyncio.TimerHandle | None = None
 
     @property
     def term(self) -> int:
@@ -42,11 +51,23 @@ class StoreThread:
 
     async def close(self) -> None:
         """Finish what is queued and release the store."""
+        if self._resting is not None:
+            self._resting.cancel()
         await self._call(self._store.close)
         self._executor.shutdown()
 
     async def commit(self, batch: Batch) -> None:
         await self._call(self._store.commit, batch)
+        self._payload_bytes += sum([len(block) for _, _, _, block in chain(batch.outputs, batch.details)])
+        if self._payload_bytes > RESTED_BYTES:
+            if self._resting is not None:
+                self._resting.cancel()
+            self._resting = asyncio.get_running_loop().call_later(QUIET_S, self._rest)
+
+    def _rest(self) -> None:
+        """Nobody has committed for a while."""
+        self._payload_bytes = 0
+        self._executor.submit(self._store.rest)
 
     async def find_request(self, tenant: str, request_id: str) -> StoredRun | None:
         return await self._call(self._store.find_request, tenant, request_id)

@@ -14,6 +14,7 @@ from tests.scheduler.store.builders import a_batch_with_run, a_record
 from xip_core.errors import StoreError
 from xip_scheduler.store.protocol import Batch
 from xip_scheduler.store.sqlite import DATABASE_NAME, SqliteStore
+from xip_scheduler.store.sqlite_file import LOG_PAGES_MAX
 
 HOLD_THE_STORE = """
 import sys
@@ -72,10 +73,48 @@ def test_durability_settings_are_in_force(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     settings = {
         name: store._driver.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("journal_mode", "synchronous", "locking_mode", "foreign_keys")
+        for name in ("journal_mode", "synchronous", "locking_mode", "foreign_keys", "wal_autocheckpoint")
     }
-    assert settings == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive", "foreign_keys": 1}
+    wanted = {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive", "foreign_keys": 1}
+    assert settings == wanted | {"wal_autocheckpoint": LOG_PAGES_MAX}
     store.close()
+
+
+def database_bytes(directory: Path) -> int:
+    return (directory / DATABASE_NAME).stat().st_size
+
+
+def test_what_a_tick_commits_is_copied_into_the_database_when_the_store_rests(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    store.commit(a_batch_with_run(outputs=[("r1", 0, tile, bytes(1 << 20)) for tile in range(8)]))
+    assert database_bytes(tmp_path) < 1 << 20, "the commit itself copied nothing"
+    store.rest()
+    assert database_bytes(tmp_path) > 8 << 20
+    store.commit(Batch(outputs=[("r1", 0, 8, b"and on")]))
+    store.close()
+
+
+def test_after_a_rest_that_the_disk_refused_nothing_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is the database closed, which would copy and sync again."""
+    store = SqliteStore(tmp_path)
+    store.commit(a_batch_with_run())
+    driver = store._driver
+
+    class Failing:
+        def execute(self, statement: str) -> sqlite3.Cursor:
+            assert "wal_checkpoint" in statement
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store, "_driver", Failing())
+    store.rest()
+    monkeypatch.setattr(store, "_driver", driver)
+    with pytest.raises(StoreError, match="nothing can be committed"):
+        store.commit(Batch(epoch_end=7))
+    store.close()
+    assert driver.execute("SELECT 1").fetchone() == (1,), "still open"
+    driver.close()
 
 
 def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
