@@ -113,10 +113,14 @@ class CurveSystem:
     def _last_knots(self) -> list[int]:
         """Per exponential the last own knot in it, -1 where there is none."""
         first, end = self.first_factor, self.first_factor + self.knot_count
-        return [
-            max((factor - first for factor, _ in exponent if first <= factor < end), default=-1)
-            for exponent in self._exponents
-        ]
+        found = []
+        for exponent in self._exponents:
+            last = -1
+            for factor, _ in exponent:
+                if first <= factor < end and factor - first > last:
+                    last = factor - first
+            found.append(last)
+        return found
 
     @cached_property
     def kernel(self) -> calibration.System:
@@ -230,19 +234,19 @@ class _Runs:
     """Runs of entries with some columns each, as flat arrays."""
 
     def __init__(self, width: int) -> None:
-        self._columns: list[list[float]] = [[] for _ in range(width)]
+        self._width = width
+        self._entries: list[tuple[float, ...]] = []
         self._begin = [0]
 
     def add(self, *values: float) -> None:
-        for column, value in zip(self._columns, values, strict=True):
-            column.append(value)
+        self._entries.append(values)
 
     def end(self) -> None:
         """Closes a run."""
-        self._begin.append(len(self._columns[0]))
+        self._begin.append(len(self._entries))
 
     def arrays(self, stem: str, index: str, *weights: str) -> dict[str, npt.NDArray[np.generic]]:
-        first, *others = self._columns
+        first, *others = zip(*self._entries, strict=True) if self._entries else [()] * self._width
         return {
             f"{stem}_begin": np.array(self._begin, dtype=np.int32),
             f"{stem}_{index}": np.array(first, dtype=np.int32),

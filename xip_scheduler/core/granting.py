@@ -9,11 +9,11 @@ and how the idle come by the work of others: `tail`.
 
 Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
 per slot, then more of them when they are small, and only while less than 60 ms a slot is left of these, so that deeper
-tiles, ready by then, come first; while much is left of a run that has been measured, up to 250 ms, for each time that a
-worker has to say how far it is costs a message and a commit. At the tail of the grid, when all that is ready is less
-than a smallest lease per slot, queueing stops, for a queued tile would wait while another worker's slot stands idle;
-only work shorter than the round trip it saves is still queued. The tail of one run while others have work is no tail:
-no slot would fall idle, and the small run would wait for the large one's end.
+tiles, ready by then, come first; while much is left of a run that has been measured and has shown its first numbers, up
+to 250 ms, for each time that a worker has to say how far it is costs a message and a commit. At the tail of the grid,
+when all that is ready is less than a smallest lease per slot, queueing stops, for a queued tile would wait while
+another worker's slot stands idle; only work shorter than the round trip it saves is still queued. The tail of one run
+while others have work is no tail: no slot would fall idle, and the small run would wait for the large one's end.
 
 Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
 alive, even when every tile fails), then the deepest node with a ready tile at its head. Retries of a run whose turn it
@@ -217,7 +217,7 @@ def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState, now_s: 
     if not (rest.is_measured or cost.is_measured):
         return limits.lease_work_s_min, 0.0
     share_s = rest.pending_s / part
-    ahead_s = min(0.5 * share_s, limits.prefetch_behind_s_max)
+    ahead_s = 0.0 if run.shows_nothing_yet else min(0.5 * share_s, limits.prefetch_behind_s_max)
     if not cost.is_measured:
         return limits.lease_work_s_min, ahead_s
     if is_awaited(node):

@@ -8,6 +8,8 @@ waits for them is known here, when the lease is granted; when the worker itself 
     tiles that others wait for one by one  at once while another worker has an idle slot, else 50 ms
     of a class that nobody has measured    50 ms: what the others' leases are sized by
     all others, and any for a grid of one  a fifth of a second
+    of a run that shows more than sums,    at once: a person waits, and leases granted until then are few
+        before its first numbers
     of a short run                         a twentieth of what it takes, from its first lease to its end
 
 The end of a run waits for none of these: what a worker has of a run goes when its last lease of that run has ended.
@@ -43,7 +45,7 @@ def patience_of(state: SchedulerState, lease: Lease, now_s: float) -> tuple[int,
     """Milliseconds for which nobody misses a finished tile of *lease*, just granted; microseconds it will take."""
     run, node = lease.run, lease.node
     work_us = min(int(lease.work_s * 1e6), WORK_US_MAX)
-    if lease.is_isolated or lease.retry is not None:
+    if lease.is_isolated or lease.retry is not None or run.shows_nothing_yet:
         return 0, work_us
     longest_ms = PATIENCE_MS_MAX
     if state.active_count > 1:

@@ -29,6 +29,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
+from xip_core.model.run_spec import Detail
 from xip_scheduler.core.accounts import NodeTimes, Past, Traffic
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
@@ -365,6 +366,11 @@ class LiveRun:
         else:
             for key in [key for key in histories if key[0] == node_id and begin <= key[1] < end]:
                 del histories[key]
+
+    @property
+    def shows_nothing_yet(self) -> bool:
+        """Somebody may be watching for its first numbers."""
+        return not self.cells_done and any(source.detail is not Detail.NONE for source in self.plan.sources)
 
     @property
     def tiles_failed(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan, a_report, a_submission, an_attachment
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import Plan
+from xip_core.graph.plan import Plan, Source
+from xip_core.model.run_spec import Detail
 from xip_scheduler.core.actions import GrantLease
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import Event, TileFailed
@@ -22,6 +24,10 @@ def granted(plan: Plan, *events: Event, slot_count: int = 1) -> list[GrantLease]
         actions += core.handle(event, 1.0)
         core.check_invariants()
     return [action for action in actions if isinstance(action, GrantLease)]
+
+
+def a_plan_that_shows(detail: Detail) -> Plan:
+    return msgspec.structs.replace(a_book_plan(row_blocks=5_000, scenario_blocks=4), sources=(Source(detail=detail),))
 
 
 def test_results_of_a_long_run_may_wait_a_fifth_of_a_second() -> None:
@@ -51,10 +57,32 @@ def test_a_run_is_as_long_in_its_middle_as_at_its_beginning() -> None:
 
 
 def test_tiles_that_unlock_others_wait_less_where_another_worker_may_miss_them() -> None:
-    alone, *_ = granted(a_book_plan(row_blocks=400, scenario_blocks=50))
+    alone, *_ = granted(a_plan_that_shows(Detail.NONE))
     assert (alone.node_id, alone.patience_ms) == (0, PATIENCE_MS_MAX)
-    *_, last = granted(a_book_plan(row_blocks=400, scenario_blocks=50), an_attachment("w2", 2))
-    assert (last.node_id, last.patience_ms) == (0, AWAITED_MS_MAX)
+    *_, last = granted(a_plan_that_shows(Detail.NONE), an_attachment("w2", 2))
+    assert (last.node_id, last.patience_ms) == (1, AWAITED_MS_MAX)
+
+
+def test_the_first_numbers_of_a_run_that_shows_more_than_sums_are_waited_for() -> None:
+    first, *_ = granted(a_plan_that_shows(Detail.ALL))
+    assert (first.node_id, first.patience_ms) == (0, 0)
+    first, *_ = granted(a_plan_that_shows(Detail.NONE))
+    assert (first.node_id, first.patience_ms) == (0, PATIENCE_MS_MAX)
+
+
+def test_when_its_first_numbers_are_there_a_run_is_as_any_other() -> None:
+    core = Core()
+    core.handle(a_submission(plan=a_plan_that_shows(Detail.ALL)), 0.0)
+    leases = [action for action in core.handle(an_attachment(slot_count=1), 0.0) if isinstance(action, GrantLease)]
+    patience_ms = {}
+    for number in range(20):
+        lease = leases.pop(0)
+        patience_ms[lease.node_id, number] = lease.patience_ms
+        report = a_report("w1", lease.epoch, lease.tile_begin, lease.tile_end, cell_count=int(lease.node_id == 2))
+        leases += [action for action in core.handle(report, 0.0) if isinstance(action, GrantLease)]
+    assert set(list(patience_ms.values())[:3]) == {0}
+    assert list(patience_ms.values())[-1] == PATIENCE_MS_MAX
+    assert any(node_id == 2 for node_id, _ in patience_ms)
 
 
 def test_what_nobody_has_measured_is_told_soon_where_others_wait_for_leases_of_it() -> None:
@@ -68,7 +96,7 @@ def test_tiles_that_unlock_others_wait_not_at_all_while_another_worker_is_idle()
     core = Core()
     core.handle(an_attachment("w1", 1), 0.0)
     core.handle(an_attachment("w2", 2), 0.0)
-    actions = core.handle(a_submission(plan=a_book_plan(row_blocks=400, scenario_blocks=50)), 0.0)
+    actions = core.handle(a_submission(plan=a_plan_that_shows(Detail.NONE)), 0.0)
     first, second, *_ = [action for action in actions if isinstance(action, GrantLease)]
     assert first.patience_ms == 0, "w2 had nothing yet"
     assert second.patience_ms == AWAITED_MS_MAX
