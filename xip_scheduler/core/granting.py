@@ -195,8 +195,10 @@ def _carve(
         is_isolated, end = True, begin + 1
     pace = worker.paces[node.cost]
     tile_s = pace.tile_s if pace.is_measured else worker.paces.tile_s(node.cost)
-    work_s_max, worker.ahead_s = _guided_work_s(state, run, node, now_s)
-    tile_count = node.tiles_per_lease or max(1, int(work_s_max / tile_s))
+    tile_count, worker.ahead_s = node.tiles_per_lease, 0.0
+    if not tile_count:
+        work_s_max, worker.ahead_s = _guided_work_s(state, run, node, now_s)
+        tile_count = max(1, int(work_s_max / tile_s))
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
@@ -211,8 +213,6 @@ def _carve(
 def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState, now_s: float) -> tuple[float, float]:
     """Seconds of work for a lease of *node*, and how much a slot may have before it; 0 while nothing was measured."""
     limits, cost, part = state.limits, node.cost, 2 * state.slot_count
-    if node.tiles_per_lease:
-        return limits.lease_work_s_min, 0.0
     rest = rest_of(run, now_s)
     if not (rest.is_measured or cost.is_measured):
         return limits.lease_work_s_min, 0.0
