@@ -16,8 +16,10 @@ another worker's slot stands idle; only work shorter than the round trip it save
 while others have work is no tail: no slot would fall idle, and the small run would wait for the large one's end.
 
 Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
-alive, even when every tile fails), then the deepest node with a ready tile at its head. Retries of a run whose turn it
-is not wait like everything else of it: at the tail, where nothing is queued behind a busy slot, nor are they (L2).
+alive, even when every tile fails), then the first node in its order (`run_state`) with a ready tile at its head. Until
+a scenario block is calibrated a worker has one lease of them, as long as there is anything else. Retries of a run whose
+turn it is not wait like everything else of it: at the tail, where nothing is queued behind a busy slot, nor are they
+(L2).
 
 Cost: a round makes one grant per step and ends at the first worker that gets nothing for a reason that holds for all.
 Only when what is left are retries which that worker has tried already, or kernels that it does not have, are all the
@@ -28,6 +30,7 @@ from __future__ import annotations
 
 import itertools
 
+from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.actions import Action, GrantLease
 from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
@@ -116,6 +119,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     limits, slot_count = state.limits, state.slot_count
     first: tuple[LiveRun, NodeState, int, int] | None = None
     spared: tuple[LiveRun, NodeState, int, int] | None = None
+    later: tuple[LiveRun, NodeState, int, int] | None = None
     lease_count, work_s = 0, 0.0
     for run in state.queue.candidates():
         retry = _retry_for(state, worker, run) if run.retries else None
@@ -138,6 +142,10 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             if node.kernels and not worker.can(node.kernels):
                 is_blocked = is_blocked and not state.fleets.count(node.kernels)
                 continue
+            if _makes_base_market(worker, node):
+                is_blocked = False
+                later = later or (run, node, begin, end)
+                continue
             pace = worker.paces[node.cost]
             if pace.tile_s > 2.0 * node.cost.tile_s and leaves_to_faster(state, worker, node, now_s):
                 is_blocked = False
@@ -153,10 +161,25 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
                 return _carve(state, worker, *first, now_s, actions)
         if is_blocked and not run.retries:
             state.queue.leave(run)
+    first = first or later
+    if first is not None and first is later and (worker.appetite is IDLE or _is_no_tail(state, later[1])):
+        return _carve(state, worker, *later, now_s, actions)
     if first is not None and worker.queued_s < worker.slot_count * limits.prefetch_tail_s:
         return _carve(state, worker, *first, now_s, actions)
-    state.is_uneven = state.is_uneven or spared is not None
+    state.is_uneven = state.is_uneven or spared is not None or later is not None
     return None
+
+
+def _is_no_tail(state: SchedulerState, node: NodeState) -> bool:
+    count, slot_count = node.pending.count, state.slot_count
+    return count >= slot_count and count * node.cost.tile_s >= slot_count * state.limits.lease_work_s_min
+
+
+def _makes_base_market(worker: Worker, node: NodeState) -> bool:
+    """A slot of *worker* makes what each of its tiles of *node* begins with: a second one would wait for it."""
+    if node.plan_node.kind is not NodeKind.CALIBRATE or node.done.count:
+        return False
+    return any(lease.node is node for lease in worker.leases.values())
 
 
 def _retry_for(state: SchedulerState, worker: Worker, run: LiveRun) -> Retry | None:

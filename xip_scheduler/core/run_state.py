@@ -15,14 +15,15 @@ run out of the queue until something is recorded, so the search is paid once per
 A given-up tile counts as done, without output. What cannot do without it (everything but `reduce`) is given up at once,
 down to the values, whose cells go to quarantine; `reduce` adds what is there and says rows_used < rows_expected.
 
-Order inside a run: calibrate first, then the deepest node (what is nearest to a number the desk sees, and what lets
-memory go), then node id. Every row block reads all scenario blocks, so nothing is let go before the last one is
-calibrated; left for later, each would hold up all that is ready then but for a tile or two, and near the end of a run
-slots would stand idle for it.
+Order inside a run: the deepest node first (what is nearest to a number the desk sees, and what lets memory go), then
+node id; where a run shows sums alone, calibrate before all others. Every row block reads all scenario blocks, so
+nothing is let go before the last one is calibrated; left for later, each would hold up all that is ready then but for a
+tile or two, and near the end of a run slots would stand idle for it.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import OrderedDict
@@ -247,7 +248,8 @@ class LiveRun:
 
     Attributes:
         nodes: by node id.
-        grant_order: calibrate, then the deepest first.
+        is_watched: it shows more than sums, so somebody may wait for its first numbers.
+        grant_order: see above.
         retries: failed tiles waiting for another worker, by (node id, tile).
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
@@ -279,6 +281,7 @@ class LiveRun:
         "histories",
         "is_paused",
         "is_queued",
+        "is_watched",
         "last_lease_s",
         "message",
         "name",
@@ -328,7 +331,8 @@ class LiveRun:
         self.submitted_at_s = submitted_at_s
         self.submitted_s = submitted_s
         self.nodes = nodes
-        self.grant_order = tuple(sorted(nodes, key=_grant_rank))
+        self.is_watched = any(source.detail is not Detail.NONE for source in plan.sources)
+        self.grant_order = tuple(sorted(nodes, key=functools.partial(_grant_rank, self.is_watched)))
         self.retries: dict[tuple[int, int], Retry] = {}
         self.histories: dict[tuple[int, int], Retry] = {}
         self.open_count = sum(node.tile_count - node.done.count for node in nodes)
@@ -370,15 +374,15 @@ class LiveRun:
     @property
     def shows_nothing_yet(self) -> bool:
         """Somebody may be watching for its first numbers."""
-        return not self.cells_done and any(source.detail is not Detail.NONE for source in self.plan.sources)
+        return self.is_watched and not self.cells_done
 
     @property
     def tiles_failed(self) -> int:
         return sum(node.failed.count for node in self.nodes)
 
 
-def _grant_rank(node: NodeState) -> tuple[bool, int, int]:
-    return node.plan_node.kind is not NodeKind.CALIBRATE, -node.depth, node.node_id
+def _grant_rank(is_watched: bool, node: NodeState) -> tuple[bool, int, int]:
+    return is_watched or node.plan_node.kind is not NodeKind.CALIBRATE, -node.depth, node.node_id
 
 
 Intervals = tuple[tuple[int, int], ...]

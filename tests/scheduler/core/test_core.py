@@ -149,6 +149,27 @@ def test_a_lease_is_queued_only_when_the_one_that_runs_is_about_to_end() -> None
     assert granted == [0] * 4 + [1] + [0] * 5
 
 
+def first_grants(plan: Plan, *slot_counts: int) -> list[tuple[WorkerId, int]]:
+    """(worker, node) of the leases that workers with so many slots get of a run when they come, one after the other."""
+    core = Core()
+    core.handle(a_submission(plan=plan), 0.0)
+    grants = []
+    for number, slot_count in enumerate(slot_counts, start=1):
+        grants += grants_of(core.handle(an_attachment(f"w{number}", number, slot_count), 0.0))
+    return [(grant.worker_id, grant.node_id) for grant in grants]
+
+
+def test_until_a_scenario_block_is_calibrated_a_workers_other_slots_resolve() -> None:
+    """All blocks begin with the base market, which one of its slots makes; the others would wait for that."""
+    plan = a_book_plan(row_blocks=8, scenario_blocks=8)
+    assert first_grants(plan, 2, 3) == [("w1", 0), ("w1", 1), ("w2", 0), ("w2", 1), ("w2", 1)]
+
+
+def test_where_there_is_nothing_to_resolve_all_slots_calibrate() -> None:
+    plan = a_book_plan(row_blocks=1, scenario_blocks=8)
+    assert first_grants(plan, 3) == [("w1", 0), ("w1", 1), ("w1", 0)]
+
+
 def a_plan_of_nodes(*tile_counts: int) -> Plan:
     """Nodes that wait for nothing, of tiles of 10 ms in leases as large as the core likes."""
     node = a_probe_plan(tiles_per_lease=0, cost_s=0.01).nodes[0]

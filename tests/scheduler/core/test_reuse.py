@@ -10,7 +10,8 @@ import pytest
 
 from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_report, a_submission, an_attachment
 from xip_core.errors import FailureReason
-from xip_core.graph.plan import NodeKind, Plan
+from xip_core.graph.plan import NodeKind, Plan, Source
+from xip_core.model.run_spec import Detail
 from xip_scheduler.core.actions import Action, GrantLease, RecordRunState, RevokeLease
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import Event, RunCancelled, RunSubmitted, TakenOver, WorkerDetached
@@ -150,9 +151,10 @@ def test_a_run_that_reuses_is_cancelled_like_any_other() -> None:
     assert grid.core.lease_count() == 0
 
 
-def test_after_a_tick_every_scenario_block_is_calibrated_before_a_value_tile_is_leased() -> None:
+def test_after_a_tick_of_sums_every_scenario_block_is_calibrated_before_a_value_tile_is_leased() -> None:
     """So values go out a row block at a time, and no slot waits for a block that was left for later."""
     grid, plan = Grid(), a_book_plan(row_blocks=3, scenario_blocks=4)
+    plan = msgspec.structs.replace(plan, sources=(Source(detail=Detail.NONE),))
     grid.handle(an_attachment())
     grid.store.final[RunId("r1")] = RunState.COMPLETED
     same: list[set[int]] = [set(), {0, 1, 2}, set(range(4, 12)), set()]
