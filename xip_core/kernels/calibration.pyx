@@ -311,3 +311,4 @@ def check_arrays(arrays, int own_begin):
 
 
 include "market_program.pxi"
+include "market_doors.pxi"
