@@ -161,7 +161,7 @@ class Executor:
             cells_of_tile(request.plan, node, tile),
             int(request.tile_s * self.node.speed * 1e9),
             output,
-            quarantine=request.quarantine_of(node, tile, is_crippled),  # type: ignore[arg-type]  # as on the wire
+            quarantine=request.quarantine_of(node, tile, is_crippled),  # type: ignore[arg-type]  # tuples of the same fields, as the store has them
             objects=request.objects_of(node, tile),
         )
         self.report(finished)

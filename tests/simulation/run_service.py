@@ -55,7 +55,7 @@ class RunService:
                 if request.spec:
                     spec = run_pb2.RunSpec.FromString(request.spec)
                     store, disk, plan = self.queued, self.world.disk, request.plan
-                    begins_with = await begin_with(store, disk, self._plan, spec, plan, self.held, held)  # type: ignore[arg-type]  # a model
+                    begins_with = await begin_with(store, disk, self._plan, spec, plan, self.held, held)  # type: ignore[arg-type]  # models of a StoreThread and FileBlobs
                 await self.driver.submit(run_submitted(request, payload_hash, begins_with.taken, begins_with.run_id))
             return request.run_id
 

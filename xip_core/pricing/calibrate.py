@@ -92,6 +92,7 @@ def calibrate_tile(
     known = blocks.find(*block, snapshot.quotes)
     shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
+    market.flags.writeable = False  # shared by what is known, the output and what the worker keeps of it
     blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts), *block[1:])
     if curve_shifts := scenario_market.object_shifts(*block):
         market = market.copy()  # what is known is without them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from tests.core.client.test_graph import a_graph
 from tests.core.graph.builders import a_book_of, a_plan, some_scenarios
 from tests.core.pricing.test_quadratic_run import ASKED, a_blob, planned
 from xip_core.cli.lineage_of import cell_of, digests_of, lineage_of, tiles_behind
+from xip_core.client.client import Client
 from xip_core.errors import NotFoundError, RequestError
 from xip_core.graph.plan import NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
@@ -91,7 +93,7 @@ async def test_the_digests_of_a_number_are_those_of_every_input() -> None:
     plan, inputs = planned(ASKED, covariance=a_blob())
     other, _ = planned(msgspec.structs.replace(ASKED, q=0.95), covariance=a_blob(lambda matrix: 2.0 * matrix))
     client = KnownRuns({"r1": plan, "r0": other}, "r0", inputs.blobs)
-    found = await lineage_of(client, "r1", "#0")  # type: ignore[arg-type]  # as much of a client as is asked
+    found = await lineage_of(cast(Client, client), "r1", "#0")
     assert set(found.digests.values()) == {digest_of(plan.encode()), *plan.input_digests}
     assert found.digests["covariance"] == digest_of(a_blob())
     assert found.origins["r0"] == digests_of(digest_of(other.encode()), other)
@@ -101,7 +103,7 @@ async def test_the_digests_of_a_number_are_those_of_every_input() -> None:
 async def test_digests_of_a_run_that_is_not_kept_are_not_told() -> None:
     plan, inputs = planned(ASKED, covariance=a_blob())
     client = KnownRuns({"r1": plan}, "r0", inputs.blobs)
-    found = await lineage_of(client, "r1", "#0")  # type: ignore[arg-type]  # as much of a client as is asked
+    found = await lineage_of(cast(Client, client), "r1", "#0")
     assert found.origins == {"r0": {}}
 
 

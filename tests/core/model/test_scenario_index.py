@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from xip_core.model import scenario_index
@@ -26,7 +27,7 @@ def some_scenarios(count: int) -> tuple[Scenario, ...]:
     for number in range(1, count):
         aims = [chance.choice(AIMS[:3] if number < count // 2 else AIMS) for _ in range(chance.randrange(4))]
         sizes = [{chance.choice(("shift_bps", "shift_relative", "shift_factor")): chance.random()} for _ in aims]
-        shifts = tuple(Shift(**aim, **size) for aim, size in zip(aims, sizes, strict=True))  # type: ignore[arg-type] # drawn fields
+        shifts = tuple(msgspec.convert(aim | size, Shift) for aim, size in zip(aims, sizes, strict=True))
         found.append(Scenario(name=str(number), shifts=shifts))
     return tuple(found)
 

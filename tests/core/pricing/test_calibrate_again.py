@@ -54,6 +54,17 @@ def test_a_market_after_a_tick_has_the_bytes_of_one_calibrated_from_nothing(layo
     assert_equal_bytes(calibrated(layout, {}), calibrated(SnapshotLayout(MARKET), {}))
 
 
+def test_nobody_can_write_to_a_block_that_the_next_market_begins_with() -> None:
+    """Its array is the output of the tile, too, and what the worker keeps of that."""
+    layout = SnapshotLayout(MARKET)
+    market = calibrated(layout, {})["market"]
+    known = known_blocks_of(layout).find(SCENARIOS, 0, COUNT, (), MARKET.quotes)
+    assert known is not None
+    assert known.market is market
+    with pytest.raises(ValueError, match="read-only"):
+        market[0, 0] = 0.0
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_shifts_that_no_spot_decides_are_applied_to_the_quotes_of_the_next_market(seed: int) -> None:
     """Without the shift by moneyness; a quote that is no number any more, and then again, has them read anew."""
