@@ -112,21 +112,8 @@ def points(story: Story) -> list[Point]:
     return [Point(story, call, number) for call, count in counts.items() for number in range(1, count + 1)]
 
 
-STATUS_LOST = 255
-"""What multiprocessing says of a child whose end its fork server did not tell (`popen_forkserver.Popen.poll`)."""
-
-
 def check(point: Point) -> list[str]:
-    """Kill there, start again, go on to the end: what was wrong. Once more where nobody knows how the writer ended."""
-    complaints = _checked(point)
-    return _checked(point) if complaints == [_not_reached(point, STATUS_LOST)] else complaints
-
-
-def _not_reached(point: Point, code: int) -> str:
-    return f"{point}: not reached, exit code {code}"
-
-
-def _checked(point: Point) -> list[str]:
+    """Kill there, start again, go on to the end: what was wrong."""
     story = point.story
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         directory = Path(name)
@@ -135,7 +122,7 @@ def _checked(point: Point) -> list[str]:
             writer, f"trace={point.call}", f"inject={point.call}:signal=SIGKILL:when={point.number}"
         )
         if code != -9:
-            return [_not_reached(point, code)]
+            return [f"{point}: not reached, exit code {code}"]
         with FORKING:
             return [f"{point}: {complaint}" for complaint in recovery(directory, story, writer.acknowledged)]
 

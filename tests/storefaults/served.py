@@ -17,8 +17,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.storefaults.forked import ForkedProcess, Passed
 from tests.storefaults.tracing import FORKING
-from tests.storefaults.writer import CONTEXT, Passed
 from xip_scheduler import daemon
 from xip_scheduler.logs import configure_logs
 from xip_scheduler.settings import Settings
@@ -48,17 +48,15 @@ class ServedScheduler:
         self._tracer: subprocess.Popen[str] | None = None
         with os.fdopen(said, "wb") as said_file, os.fdopen(told, "rb") as told_file:
             pipes = (Passed(said_file.fileno()), Passed(told_file.fileno()))
-            self._process = CONTEXT.Process(target=_main, args=(settings, is_held, flaw, checkpoint_pages, *pipes))
             with FORKING:
-                self._process.start()
+                self._process = ForkedProcess(_main, settings, is_held, flaw, checkpoint_pages, *pipes)
 
     def __enter__(self) -> ServedScheduler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join()
+        self._process.kill()
+        self._process.exit_code()
         self.untrace()
         for descriptor in (self._said, self._tell):
             os.close(descriptor)
@@ -99,8 +97,7 @@ class ServedScheduler:
 
     def exit_code(self) -> int:
         """Of a process that ends by itself, negative for a signal."""
-        self._process.join(LIMIT_S)
-        code = self._process.exitcode
+        code = self._process.exit_code(LIMIT_S)
         assert code is not None, f"the scheduler must end within {LIMIT_S:g} s"
         return code
 

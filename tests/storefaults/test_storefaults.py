@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 
 from tests.storefaults import damage, grid, kill, power, slow, together, tracing, trouble
+from tests.storefaults.forked import ForkedProcess
 from tests.storefaults.kill import Story
 from tests.storefaults.script import make_script, states
 
@@ -24,6 +28,12 @@ def test_the_script_has_everything_a_batch_can_hold() -> None:
     assert set(final.events) == {
         "accepted", "retried", "paused", "resumed", "finished", "cancelled", "tiles failed", "tiles given up",
     }  # fmt: skip
+
+
+def test_a_process_ends_with_its_own_exit_code_whoever_starts_others() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        ends = pool.map(lambda code: ForkedProcess(os._exit, code).exit_code(), [3] * 200)
+        assert set(ends) == {3}
 
 
 @needs_strace

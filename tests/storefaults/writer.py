@@ -1,17 +1,15 @@
 """The process that is killed: opens the store of a directory and commits a script to it.
 
 What it says, in single writes to its standard output, which no buffer can hold back: "open" when the store serves, then
-the number of batches committed, after each. It is forked from a server that has everything loaded, because starting an
-interpreter would take longer than the fault.
+the number of batches committed, after each.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.storefaults.forked import ForkedProcess, Passed
 from tests.storefaults.script import PLANS, make_script
 from xip_core.errors import StoreError
 from xip_scheduler.store.blobs import FileBlobs
@@ -20,9 +18,6 @@ from xip_scheduler.store.sqlite import SqliteStore
 
 EXIT_REFUSED = 3
 """The store could not be opened, or a commit was refused: what the scheduler would have ended with."""
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.storefaults.writer", "tests.storefaults.served"])
 
 
 class Writer:
@@ -36,16 +31,10 @@ class Writer:
         start, self._start = os.pipe()
         arguments = (str(directory), seed, first, last, flaw)
         with os.fdopen(said, "wb") as said_file, os.fdopen(start, "rb") as start_file:
-            self.process: ForkServerProcess = CONTEXT.Process(
-                target=_main, args=(*arguments, Passed(said_file.fileno()), Passed(start_file.fileno()))
-            )
-            self.process.start()
+            pipes = (Passed(said_file.fileno()), Passed(start_file.fileno()))
+            self._process = ForkedProcess(_main, *arguments, *pipes)
+        self.pid = self._process.pid
         self.said = b""
-
-    @property
-    def pid(self) -> int:
-        assert self.process.pid is not None
-        return self.process.pid
 
     def begin(self) -> None:
         os.write(self._start, b"go")
@@ -55,10 +44,8 @@ class Writer:
         """Exit code, negative for a signal; `said` is then all it said."""
         with os.fdopen(self._said_reader, "rb") as reader:
             self.said = reader.read()
-        self.process.join()
-        code = self.process.exitcode
+        code = self._process.exit_code()
         assert code is not None
-        self.process.close()
         return code
 
     @property
@@ -66,22 +53,6 @@ class Writer:
         """Batches of the script known to be committed, counted from the first one; -1 if the store never opened."""
         lines = self.said.decode().split()
         return -1 if not lines else 0 if lines[-1] == "open" else int(lines[-1])
-
-
-class Passed:
-    """A descriptor that travels to the forked process, where it is a number."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __reduce__(self) -> object:
-        from multiprocessing.reduction import DupFd
-
-        return _opened, (DupFd(self.descriptor),)  # type: ignore[no-untyped-call]  # the standard library's
-
-
-def _opened(duplicate: object) -> int:
-    return int(duplicate.detach())  # type: ignore[attr-defined]  # a DupFd
 
 
 def _main(directory: str, seed: int, first: int, last: int | None, flaw: str, said: int, start: int) -> None:
