@@ -70,6 +70,11 @@ class ScriptedEvaluator:
         return encode_block(columns)
 
 
+def no_tile(plan: Plan, node_id: int, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
+    """For inputs that never have to make an output anew."""
+    raise AssertionError(f"tile {tile} of node {node_id} was to be read, not made")
+
+
 def until_cancelled(tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
     """A tile that runs until it is revoked, as a kernel does that looks between blocks."""
     pause = threading.Event()
