@@ -30,6 +30,7 @@ from xip_core import samples
 from xip_core.client import connect_sync
 from xip_core.client.results import RunNumbers
 from xip_core.model.result import RunState
+from xip_core.model.run_spec import ProbeWork, RunSpec
 from xip_scheduler.store.postgres_session import DatabaseAddress
 from xip_scheduler.store.sqlite import SqliteStore
 
@@ -155,8 +156,9 @@ def test_a_cancelled_run_stays_cancelled_and_frees_the_workers(tmp_path: Path, d
     kept(daemons, scheduler)
     kept(daemons, start_worker(address))
     with connect_sync(address) as client:
-        cancelled = submit_sample(client, "cancelled")
-        watch_until(client, cancelled.run_id, has_done(0.05))
+        longer_than_any_test = ProbeWork("probe.spin", 1_000_000, tile_duration_s=0.01)
+        cancelled = client.submit_spec(RunSpec("cancelled", longer_than_any_test))
+        watch_until(client, cancelled.run_id, lambda run: run.cells_done > 0)
         assert client.cancel(cancelled.run_id, "not needed").state is RunState.CANCELLED
         after = submit_sample(client, "after")
         assert client.wait(after.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED

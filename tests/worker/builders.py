@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import structlog
 
+from tests.patience import PATIENCE_S
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 from xip_core.wire.convert import encode_block
@@ -17,8 +18,6 @@ from xip_core.wire.v1 import worker_pb2
 from xip_worker.daemon import Daemon
 from xip_worker.messages import Identity
 from xip_worker.settings import Settings, parse_schedulers
-
-PATIENCE_S = 10.0
 
 Behaviour = Callable[[int, TileData, Callable[[], bool]], TileValue]
 
