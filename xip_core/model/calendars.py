@@ -109,6 +109,12 @@ def _holidays_of(name: str) -> DayNumbers:
     return _day_numbers(_LISTS[name]())
 
 
+def make_all() -> None:
+    """Make every list now, for whoever has time before the first one is needed."""
+    for name in _LISTS:
+        _holidays_of(name)
+
+
 def _day_numbers(dates: Iterable[dt.date]) -> DayNumbers:
     return np.array([date.toordinal() for date in dates], dtype=np.int64) - dt.date(1970, 1, 1).toordinal()
 
