@@ -14,12 +14,13 @@ from collections.abc import Iterator
 
 from xip_core.errors import IntegrityError
 from xip_core.graph.plan import Plan, decode_plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import as_received, decode_block
 from xip_worker.arrival import Received
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
 from xip_worker.events import Fetched, Lease
-from xip_worker.executor import EvaluateTile, IsCancelled
+from xip_worker.executor import EvaluateTile
 from xip_worker.fetch import Fetcher
 from xip_worker.meter import FetchMeter
 from xip_worker.origins import TILES_BEYOND, KnownOrigins

@@ -13,7 +13,7 @@ scenarios do travel where that is cheaper than to make them again (`TileValue.re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from xip_core.errors import Failure, FailureReason
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
-from xip_core.pricing.polling import asking, poll
+from xip_core.pricing.polling import IsCancelled, asking, poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from xip_core.pricing.tile_market import MarketView
     from xip_core.pricing.value_tile import MarketBlock
 
-IsCancelled = Callable[[], bool]
 
 POISONOUS = frozenset(
     {
