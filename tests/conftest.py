@@ -1,14 +1,27 @@
-"""What tests of several folders share: packages that add kernels, a private PostgreSQL server, channels."""
+"""What tests of several folders share: packages that add kernels, a private PostgreSQL server, channels, examples.
+
+Hypothesis draws the same examples in every run and times none of them: a run says whether the tree is sound, not how
+the dice fell or how busy the machine was. `python -m pytest --hypothesis-profile=explore` looks for new examples.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.plugins.install import Plugin, installed
 from tests.postgres.fixtures import database, new_database, postgres, prepared_database
 from tests.serving import open_channel
+
+UNTIMED = [hypothesis.HealthCheck.too_slow]
+
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=UNTIMED
+)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=UNTIMED)
+hypothesis.settings.load_profile("repeatable")
 
 __all__ = ["database", "new_database", "open_channel", "poison_kernels", "postgres", "prepared_database"]
 

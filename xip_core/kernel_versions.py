@@ -74,7 +74,7 @@ OPERATION_VERSIONS = {
     "bermudan": "3",
     "blocks": "1",
     "bumps": "2",
-    "calibrate": "5",
+    "calibrate": "6",
     "combine": "1",
     "greeks": "1",
     "option": "4",

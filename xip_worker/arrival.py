@@ -16,8 +16,8 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from xip_core.graph.plan import hash_of_pieces
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import TileCancelledError
-from xip_worker.executor import IsCancelled
 
 HANDED_OVER_BYTES = 2 << 20
 """A slot is woken for so much at a time: each time it waits for the interpreter's lock, twice where there is none."""

@@ -65,7 +65,8 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._core = WorkerCore(settings.slot_count)
         fetcher = Fetcher(self._loop)
-        self._inputs = WorkerInputs(fetcher, settings.blob_cache_bytes, settings.output_cache_bytes)
+        caches_bytes = settings.blob_cache_bytes, settings.output_cache_bytes
+        self._inputs = WorkerInputs(fetcher, evaluator.evaluate_tile, *caches_bytes)
         self._connection = Connection(settings.schedulers, self._handle, fetcher, log)
         self._executor = Executor(
             settings.slot_count, self._inputs, evaluator, self._wake, self._log_failure, settings.isolation

@@ -54,7 +54,7 @@ class FinishedTiles(msgspec.Struct, frozen=True, gc=False):
     """Outcome of tiles [tile_begin, tile_end): one tile, or a range of tiles without output.
 
     Attributes:
-        output, detail: serialized Blocks.
+        output, detail: serialized Blocks; no output also where readers make it anew (`remaking`).
         size_bytes: what the result counts against limits, payload and RESULT_OVERHEAD_BYTES.
         objects: market objects that the rows of a resolve tile need.
         fetch_ns: of *elapsed_ns*, waiting for inputs from the scheduler.

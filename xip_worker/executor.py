@@ -29,6 +29,7 @@ from typing import Protocol
 
 from xip_core.errors import CellError, FailureReason, IntegrityError, XipError
 from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 from xip_worker.cursor import TileCursor
 from xip_worker.events import (
@@ -46,6 +47,7 @@ from xip_worker.events import (
 from xip_worker.isolation import ContainedError, ContainedTile, Isolation
 from xip_worker.isolation_settings import IsolationSettings
 from xip_worker.probe import evaluate_probe
+from xip_worker.remaking import stays_here
 
 TILE_BYTES_MAX = (4 << 20) - (64 << 10)
 """Output, detail and quarantine of a tile: a heavy one travels alone, and every hop takes messages of 4 MiB. The margin
@@ -57,7 +59,6 @@ MESSAGE_LENGTH_MAX = 2_000
 QUARANTINE_BYTES = 96
 """Counted for a quarantined range beside its texts."""
 
-IsCancelled = Callable[[], bool]
 EvaluateTile = Callable[[Plan, int, int, TileData, IsCancelled], TileValue]
 EncodeBlock = Callable[[Columns], bytes]
 Batch = tuple[Lease, ...]
@@ -270,7 +271,8 @@ class _SlotRun:
             output, detail = value.output, value.detail
         else:
             value = self._evaluator.evaluate_tile(plan, lease.node_id, tile, data, is_cancelled)
-            output = self._evaluator.encode_block(value.output) if value.output else b""
+            is_sent = value.output and not stays_here(value)
+            output = self._evaluator.encode_block(value.output) if is_sent else b""
             detail = self._evaluator.encode_block(value.detail) if value.detail else b""
             objects, pruned_count = value.objects, value.pruned_cells
         payload_bytes = len(output) + len(detail)

@@ -20,11 +20,11 @@ import grpc
 from xip_core.errors import IntegrityError, UnavailableError, XipError
 from xip_core.graph.plan import digest_of
 from xip_core.model.delta import apply_delta
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import TileCancelledError
 from xip_core.wire.status import RETRIED_CODES, error_of
 from xip_core.wire.v1 import blob_pb2
 from xip_worker.arrival import Arrival, Received
-from xip_worker.executor import IsCancelled
 
 if TYPE_CHECKING:
     from xip_core.wire.v1.blob_pb2_grpc import BlobServiceAsyncStub

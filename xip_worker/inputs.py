@@ -4,7 +4,7 @@ Which tiles of an input a lease is going to read follows from its range and the 
 uses it to fetch neighbours in one stream. A reduce tile, which reads every tile of its inputs, so asks once for 64.
 
 An output is kept under the run that computed it, so a run that began with tiles of an earlier one finds what is kept of
-that one (`origins`).
+that one (`origins`). One that was not sent is made anew (`remaking`) by the first slot that reads it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from collections.abc import Iterator
 
 from xip_core.errors import IntegrityError
 from xip_core.graph.plan import Plan, decode_plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import as_received, decode_block
 from xip_worker.arrival import Received
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
 from xip_worker.events import Fetched, Lease
-from xip_worker.executor import IsCancelled
+from xip_worker.executor import EvaluateTile
 from xip_worker.fetch import Fetcher
 from xip_worker.meter import FetchMeter
 from xip_worker.origins import TILES_BEYOND, KnownOrigins
+from xip_worker.remaking import REMADE_KINDS
 
 PLANS_BYTES_MAX = 16 << 20
 """Serialized; decoded about three times as much. A plan of 2,000 trades has 10 kB."""
@@ -36,15 +38,22 @@ BASES_MAX = 2
 
 
 class WorkerInputs:
-    """The caches of one worker process, shared by its slots."""
+    """
+    The caches of one worker process, shared by its slots.
+
+    Args:
+        evaluate_tile: makes outputs that were not sent.
+    """
 
     def __init__(
         self,
         fetcher: Fetcher,
+        evaluate_tile: EvaluateTile,
         blobs_bytes_max: int = BLOBS_BYTES_MAX,
         outputs_bytes_max: int = OUTPUTS_BYTES_MAX,
     ) -> None:
         self.fetcher = fetcher
+        self.evaluate_tile = evaluate_tile
         self._plans: LoadingCache[bytes, Plan] = LoadingCache(PLANS_BYTES_MAX)
         self.blobs = BlobCache(blobs_bytes_max)
         self.outputs = OutputCache(outputs_bytes_max)
@@ -141,7 +150,8 @@ class LeaseData:
                 return held
             computed_in, end = self._origin_of(node_id, tile)
             key = OutputKey(computed_in or run_id, node_id, tile)
-            count = min(self._following_count(node_id, tile), end - tile - 1)
+            is_remade = self._plan.nodes[node_id].kind in REMADE_KINDS  # another slot may make the next one meanwhile
+            count = 0 if is_remade else min(self._following_count(node_id, tile), end - tile - 1)
             return inputs.outputs.get(key, self._fetch_outputs, count)
 
     def memo(self, key: tuple[object, ...], make: Maker) -> object:
@@ -152,7 +162,16 @@ class LeaseData:
             self._lease.run_id, key.node_id, key.tile, key.tile + count, self._is_cancelled
         )
         self._inputs.meter.received("outputs", sum(len(content) for _, content in outputs))
-        return ((tile, decode_block(content)) for tile, content in outputs)
+        is_remade = self._plan.nodes[key.node_id].kind in REMADE_KINDS
+        for tile, content in outputs:
+            yield tile, self._made(key.node_id, tile) if is_remade and not content else decode_block(content)
+
+    def _made(self, node_id: int, tile: int) -> Columns:
+        """The output of a tile, made here; nothing is reported."""
+        inputs = self._inputs
+        with inputs.meter.working():
+            value = inputs.evaluate_tile(self._plan, node_id, tile, self, self._is_cancelled)
+        return as_received(value.output)
 
     def _origin_of(self, node_id: int, tile: int) -> tuple[str, int]:
         """See `Origins.of`."""

@@ -35,6 +35,15 @@ class FetchMeter:
         finally:
             self._own.waited_ns += time.perf_counter_ns() - begun_ns
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Within `waiting`: what the thread does itself is no waiting."""
+        begun_ns = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self._own.waited_ns -= time.perf_counter_ns() - begun_ns
+
     def received(self, kind: str, size_bytes: int) -> None:
         total_bytes, count = self._own.received.get(kind, (0, 0))
         self._own.received[kind] = (total_bytes + size_bytes, count + 1)

@@ -40,6 +40,13 @@ def start_worker(address: str, slot_count: int = 1) -> Daemon:
     return daemon
 
 
+def start_sparing_worker(address: str) -> Daemon:
+    """One that keeps to itself what others can make."""
+    daemon = Daemon(["tests.integration.sparing_worker", f"--scheduler={address}"])
+    daemon.wait_for_log("attached")
+    return daemon
+
+
 def submit_sample(client: SyncClient, request_id: str) -> Run:
     sample = samples.load("cross-asset")
     return client.submit(sample.book, sample.market, sample.scenarios, request_id=request_id, is_reusing=False)

@@ -20,15 +20,19 @@ from tests.integration.cluster_run import (
     kept,
     numbers_of,
     start_scheduler,
+    start_sparing_worker,
     start_worker,
     submit_sample,
     watch_until,
 )
 from tests.postgres.cluster import SchedulerDaemon
+from xip_core import samples
 from xip_core.client import connect_sync
 from xip_core.client.results import RunNumbers
 from xip_core.model.result import RunState
+from xip_core.model.run_spec import ProbeWork, RunSpec
 from xip_scheduler.store.postgres_session import DatabaseAddress
+from xip_scheduler.store.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -70,6 +74,31 @@ def test_a_killed_worker_changes_no_number(
         kept(daemons, start_worker(address, slot_count=2))
         assert client.wait(run.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED
     assert_same_bytes(numbers_of(address, run.run_id), undisturbed)
+
+
+def test_blocks_that_were_not_sent_are_made_by_whoever_reads_them(
+    tmp_path: Path, daemons: contextlib.ExitStack, undisturbed: RunNumbers
+) -> None:
+    """A second worker values other trades in the market that the first one calibrated and kept to itself."""
+    scheduler, address = start_scheduler(tmp_path)
+    kept(daemons, scheduler)
+    first = kept(daemons, start_sparing_worker(address))
+    with connect_sync(address) as client:
+        whole = submit_sample(client, "all trades")
+        assert_same_bytes(numbers_of(address, whole.run_id), undisturbed)
+        first.stop()
+        kept(daemons, start_sparing_worker(address))
+        sample = samples.load("cross-asset")
+        book = b"\n".join(sample.book.splitlines()[:700:7])
+        part = client.submit(book, sample.market, sample.scenarios, request_id="some trades")
+        numbers = numbers_of(address, part.run_id)
+        (calibrate,) = (node for node in client.run(part.run_id).nodes if node.name == "calibrate")
+    assert numbers.pv.tobytes() == undisturbed.pv[:700:7].tobytes()
+    assert calibrate.tiles_reused == calibrate.tile_count > 1, "nothing of it was leased in the second run"
+    scheduler.stop()
+    with contextlib.closing(SqliteStore(tmp_path)) as store:
+        for run in (whole, part):
+            assert set(store.outputs(run.run_id, calibrate.node_id, 0, calibrate.tile_count, 1 << 20)) == {b""}
 
 
 def test_a_killed_scheduler_resumes_the_run_from_its_data_directory(
@@ -127,8 +156,9 @@ def test_a_cancelled_run_stays_cancelled_and_frees_the_workers(tmp_path: Path, d
     kept(daemons, scheduler)
     kept(daemons, start_worker(address))
     with connect_sync(address) as client:
-        cancelled = submit_sample(client, "cancelled")
-        watch_until(client, cancelled.run_id, has_done(0.05))
+        longer_than_any_test = ProbeWork("probe.spin", 1_000_000, tile_duration_s=0.01)
+        cancelled = client.submit_spec(RunSpec("cancelled", longer_than_any_test))
+        watch_until(client, cancelled.run_id, lambda run: run.cells_done > 0)
         assert client.cancel(cancelled.run_id, "not needed").state is RunState.CANCELLED
         after = submit_sample(client, "after")
         assert client.wait(after.run_id, timeout_s=RUN_LIMIT_S).state is RunState.COMPLETED

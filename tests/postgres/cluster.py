@@ -7,12 +7,13 @@ from pathlib import Path
 
 import psycopg
 
-from tests.integration.cluster import Daemon
+from tests.integration.cluster import START_LIMIT_S, Daemon
+from tests.patience import PATIENCE_S
 from tests.postgres.server import PrivateServer
 from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
 
-SILENCE_S = 2.0
-"""Of the leaders here, so that tests take seconds; the default is 5."""
+SILENCE_S = 4.0
+"""Of the leaders here; the default is 5. Where a machine stands still for longer, another leads than a test wants."""
 
 
 class SchedulerDaemon(Daemon):
@@ -32,23 +33,23 @@ class SchedulerDaemon(Daemon):
         )
         self.address = str(self.wait_for_log("waiting to lead")["address"])
 
-    def until_serving(self) -> int:
+    def until_serving(self, limit_s: float = START_LIMIT_S) -> int:
         """Its term, when it leads and serves."""
-        return int(self.wait_for_log("serving")["term"])
+        return int(self.wait_for_log("serving", limit_s)["term"])
 
-    def exit_code(self, limit_s: float = 20.0) -> int:
+    def exit_code(self, limit_s: float = START_LIMIT_S) -> int:
         """Of a process that ends by itself."""
         return self.process.wait(timeout=limit_s)
 
 
-def until_idle_in_transaction(server: PrivateServer, term: int, limit_s: float = 10.0) -> None:
+def until_idle_in_transaction(server: PrivateServer, term: int, limit_s: float = PATIENCE_S) -> None:
     """Wait until the leader's session has an open transaction and nothing to do: its process must be stopped."""
     query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND state = 'idle in transaction'"
     with server.administrator() as operator:
         until(operator, query, (session_name(term),), limit_s)
 
 
-def until_blocked(server: PrivateServer, term: int, limit_s: float = 10.0) -> None:
+def until_blocked(server: PrivateServer, term: int, limit_s: float = PATIENCE_S) -> None:
     """Wait until the leader's session waits for a lock."""
     query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
     with server.administrator() as operator:

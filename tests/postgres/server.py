@@ -23,13 +23,13 @@ from pathlib import Path
 
 import psycopg
 
+from tests.patience import PATIENCE_S
 from xip_scheduler.store.postgres_session import DatabaseAddress
 
 REQUIRE_VARIABLE = "XIP_REQUIRE_POSTGRES"
 USER = "xip"
 PASSWORD = "not-in-any-log"
 ADMINISTRATOR = "administrator"
-PATIENCE_S = 30
 
 _INITDB_OPTIONS = (
     "--no-sync",

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 
+from tests.patience import PATIENCE_S
 from tests.postgres.cluster import until, until_blocked
 from tests.postgres.proxy import Fault, Proxy, nth_message, says
 from tests.postgres.server import PrivateServer
@@ -35,7 +36,6 @@ from xip_scheduler.store.postgres_session import DatabaseAddress, session_name
 from xip_scheduler.store.protocol import AuditRow, Batch
 
 ZOMBIES_MAX = 3
-PATIENCE_S = 60.0
 
 
 class Story:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xip_core.errors import StoreError
 from xip_scheduler import driver as driver_module
 from xip_scheduler.core.actions import Action, GrantLease, RecordTiles, ReserveEpochs
@@ -15,8 +16,6 @@ from xip_scheduler.core.words import ConnectionId, Epoch, RunId, WorkerId
 from xip_scheduler.driver import Delivery, Driver
 from xip_scheduler.journal import Journal, Orders
 from xip_scheduler.store.protocol import Batch
-
-PATIENCE_S = 5.0
 
 
 class ScriptedCore:

@@ -18,13 +18,13 @@ from typing import ClassVar
 import grpc.aio
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.serving import OpenChannel
 from xip_core import __version__
 from xip_core.wire.v1 import run_pb2, run_pb2_grpc
 
-PATIENCE_S = 20.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

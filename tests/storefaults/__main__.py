@@ -84,10 +84,10 @@ def message_kills(printer: Printer, jobs: int) -> None:
 def slow_syncs(printer: Printer, delay_s: float) -> None:
     figures = asyncio.run(slow.check(delay_s, rounds=3))
     more = (
-        f", of {delay_s:g} s each: reads within {figures.read_longest_s:.2f} s,"
-        f" the loop within {figures.probe_longest_s:.3f} s"
+        f", of {delay_s:g} s each: reads within {slow.longest_s(figures.reads):.2f} s,"
+        f" the loop within {slow.longest_s(figures.probes):.3f} s"
     )
-    printer.section("slow syncs", figures.syncs, figures.complaints, more)
+    printer.section("slow syncs", len(figures.syncs), figures.complaints, more)
 
 
 def power_losses(printer: Printer, stories: list[Story], count: int, seed: int) -> None:
@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=510, help="kill points, spread over all there are")
     parser.add_argument("--grid-points", type=int, default=40, help="kill points of a whole scheduler")
-    parser.add_argument("--delay", type=float, default=0.8, help="seconds of a slow sync")
+    parser.add_argument("--delay", type=float, default=2.0, help="seconds of a slow sync")
     parser.add_argument("--images", type=int, default=300, help="power losses, and as many with lying syncs")
     parser.add_argument("--troubles", type=int, default=30, help="places of each kind of error")
     parser.add_argument("--damages", type=int, default=40, help="of each kind of damage")

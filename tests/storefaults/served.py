@@ -29,8 +29,9 @@ from xip_scheduler.store.thread import StoreThread
 LIMIT_S = 30.0
 """For whatever a process is waited for."""
 
-FLAWS = ("early acknowledgement", "half a message")
-"""Planted: the first must be caught by kill -9 and by a slow sync, the second by kill -9 within a message's commit."""
+FLAWS = ("early acknowledgement", "half a message", "waiting loop")
+"""Planted: the first must be caught by kill -9 and by a slow sync, the second by kill -9 within a message's commit, the
+third, whose loop waits for the disk, by a slow sync."""
 
 
 class ServedScheduler:
@@ -140,6 +141,8 @@ async def _serve(settings: Settings, is_held: bool, flaw: str, pages: int, said:
                 await super().commit(Batch(at_s=batch.at_s, records=batch.records[:half]))
                 batch.records = batch.records[half:]
             committing = asyncio.ensure_future(super().commit(batch))
+            if flaw == "waiting loop":
+                asyncio.get_running_loop().call_soon(lambda: self._executor.submit(os.getpid).result())
             if flaw != "early acknowledgement":
                 await committing
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import structlog
 
+from tests.patience import PATIENCE_S
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 from xip_core.wire.convert import encode_block
@@ -17,8 +18,6 @@ from xip_core.wire.v1 import worker_pb2
 from xip_worker.daemon import Daemon
 from xip_worker.messages import Identity
 from xip_worker.settings import Settings, parse_schedulers
-
-PATIENCE_S = 10.0
 
 Behaviour = Callable[[int, TileData, Callable[[], bool]], TileValue]
 
@@ -69,6 +68,11 @@ class ScriptedEvaluator:
 
     def encode_block(self, columns: Columns) -> bytes:
         return encode_block(columns)
+
+
+def no_tile(plan: Plan, node_id: int, tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:
+    """For inputs that never have to make an output anew."""
+    raise AssertionError(f"tile {tile} of node {node_id} was to be read, not made")
 
 
 def until_cancelled(tile: int, data: TileData, is_cancelled: Callable[[], bool]) -> TileValue:

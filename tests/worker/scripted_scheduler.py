@@ -11,12 +11,10 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
+from tests.patience import PATIENCE_S
 from tests.serving import listening
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc, worker_pb2, worker_pb2_grpc
-
-PATIENCE_S = 10.0
-"""For anything a test waits for; reached only by a failing test."""
 
 
 class Stream:

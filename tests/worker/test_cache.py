@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
 from xip_core.errors import IntegrityError, NotFoundError
 from xip_core.graph.plan import digest_of
 from xip_core.pricing.tile import Columns
@@ -22,8 +23,6 @@ from xip_worker.cache import (
     OutputKey,
     columns_size_bytes,
 )
-
-PATIENCE_S = 10.0
 
 
 def a_key(tile: int, run_id: str = "r1") -> OutputKey:

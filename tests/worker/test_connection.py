@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from tests.worker.builders import PATIENCE_S, a_daemon, a_plan, a_wire_lease
+from tests.patience import PATIENCE_S
+from tests.worker.builders import a_daemon, a_plan, a_wire_lease
 from tests.worker.scripted_scheduler import ScriptedScheduler
 from xip_worker.connection import BACKOFF_MAX_S, backoff_s
 

@@ -9,8 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.worker.builders import (
-    PATIENCE_S,
     ScriptedEvaluator,
     a_daemon,
     a_plan,

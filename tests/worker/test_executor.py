@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.worker.builders import PATIENCE_S, ScriptedEvaluator, a_plan, a_value, until_cancelled
+from tests.patience import PATIENCE_S
+from tests.worker.builders import ScriptedEvaluator, a_plan, a_value, until_cancelled
 from tests.worker.poisonous import Row, a_poisonous_plan
 from xip_core.errors import FailureReason, NotFoundError
 from xip_core.graph.plan import NodeKind, Plan

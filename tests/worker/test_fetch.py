@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import grpc.aio
 import pytest
 
-from tests.worker.builders import PATIENCE_S
+from tests.patience import PATIENCE_S
 from tests.worker.scripted_scheduler import ScriptedScheduler
 from xip_core.errors import NotFoundError, UnavailableError
 from xip_core.pricing.tile import TileCancelledError

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from tests.worker.builders import a_plan
+from tests.worker.builders import a_plan, no_tile
 from xip_core.errors import UnavailableError
 from xip_core.graph.plan import InputRef
 from xip_core.wire.convert import encode_block
@@ -73,7 +73,7 @@ def sums_read(inputs: WorkerInputs, run_id: str) -> list[float]:
 
 def test_what_was_made_for_an_earlier_run_is_found_by_the_run_that_took_it_over() -> None:
     fetcher = CountingFetcher()
-    inputs = WorkerInputs(fetcher)
+    inputs = WorkerInputs(fetcher, no_tile)
     plan = a_plan(inputs=(InputRef(0, modulus=0),), tile_count=1, input_tile_count=10)
     for run_id, tiles in (("morning", range(10)), ("noon", range(4, 6)), ("tick", range(6, 8))):
         for tile in tiles:
@@ -86,7 +86,7 @@ def test_what_was_made_for_an_earlier_run_is_found_by_the_run_that_took_it_over(
 
 def test_what_is_not_kept_is_fetched_for_the_run_that_reads_it_and_serves_others_of_the_same_origin() -> None:
     fetcher = CountingFetcher()
-    inputs = WorkerInputs(fetcher)
+    inputs = WorkerInputs(fetcher, no_tile)
     assert sums_read(inputs, "tick") == [float(tile) for tile in range(10)]
     bounds = [(0, 4), (4, 6), (6, 8), (8, 10)]  # a range ends where another run computed the tiles
     assert fetcher.ranges == [("tick", 0, *bound) for bound in bounds]
@@ -96,7 +96,7 @@ def test_what_is_not_kept_is_fetched_for_the_run_that_reads_it_and_serves_others
 
 def test_a_run_that_took_nothing_over_reads_its_own_outputs_alone() -> None:
     fetcher = CountingFetcher()
-    inputs = WorkerInputs(fetcher)
+    inputs = WorkerInputs(fetcher, no_tile)
     assert sums_read(inputs, "morning") == sums_read(inputs, "evening")
     assert (fetcher.lists, fetcher.ranges) == ([], [("morning", 0, 0, 10), ("evening", 0, 0, 10)])
 
@@ -107,7 +107,7 @@ def a_lease_of(run_id: str, epoch: int) -> Lease:
 
 async def test_origins_are_asked_for_when_the_first_lease_of_a_run_comes() -> None:
     fetcher = CountingFetcher()
-    inputs = WorkerInputs(fetcher)
+    inputs = WorkerInputs(fetcher, no_tile)
     for epoch in (1, 2):
         inputs.expect((a_lease_of("tick", epoch), a_lease_of("tick", epoch + 2), a_lease_of("morning", epoch + 4)))
         assert await asyncio.to_thread(sums_read, inputs, "tick") == [float(tile) for tile in range(10)]
@@ -118,7 +118,7 @@ async def test_origins_that_could_not_be_had_are_asked_for_by_the_tile_that_want
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fetcher = CountingFetcher()
-    inputs = WorkerInputs(fetcher)
+    inputs = WorkerInputs(fetcher, no_tile)
 
     async def away(run_id: str) -> list[tuple[int, int, int, str]]:
         raise UnavailableError(f"origins of run {run_id}: no scheduler was reachable")

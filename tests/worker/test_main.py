@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.builders import PATIENCE_S, a_plan, a_wire_lease
+from tests.patience import PATIENCE_S
+from tests.worker.builders import a_plan, a_wire_lease
 from tests.worker.scripted_scheduler import ScriptedScheduler
 from xip_core import __version__
 from xip_core.graph.plan import NodeKind
@@ -87,7 +88,7 @@ async def test_a_second_sigterm_ends_it_at_once_even_inside_a_tile() -> None:
 )
 def test_bad_options_are_refused_with_exit_code_2(options: tuple[str, str], sentence: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "xip_worker", *options], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "xip_worker", *options], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert (ended.returncode, sentence in ended.stderr) == (2, True)
 
@@ -97,7 +98,7 @@ def test_a_cpu_level_this_machine_does_not_have_is_refused() -> None:
         [sys.executable, "-m", "xip_worker"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         env=os.environ | {"XIP_CPU_LEVEL": "v9"},
     )
@@ -127,5 +128,6 @@ def test_starting_imports_nothing_a_worker_does_not_need() -> None:
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'scipy', 'sqlalchemy', 'rich', 'holidays'}),"
         " 'xip_core.pricing.evaluate' in sys.modules)"
     )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert printed.stdout.strip() == "[] False"

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.worker.builders import a_plan
+from tests.worker.builders import a_plan, no_tile
 from xip_core.graph.plan import InputRef, Plan, Source, digest_of
 from xip_core.model.delta import apply_delta, make_delta
 from xip_worker.arrival import Received
@@ -55,7 +55,7 @@ def data_of(inputs: WorkerInputs, market: bytes) -> LeaseData:
 
 def inputs_with(fetches: Fetches) -> WorkerInputs:
     fetcher: Any = fetches
-    return WorkerInputs(fetcher)
+    return WorkerInputs(fetcher, no_tile)
 
 
 def test_slots_that_want_one_blob_fetch_it_once() -> None:

@@ -10,8 +10,8 @@ import threading
 import msgspec
 import structlog
 
+from tests.patience import PATIENCE_S
 from tests.worker.builders import (
-    PATIENCE_S,
     ScriptedEvaluator,
     a_plan,
     a_value,
@@ -31,9 +31,9 @@ from xip_worker.watchdogs import LoopWatch
 
 async def main():
     loop = asyncio.get_running_loop()
-    watch = LoopWatch(loop, 0.4)
+    watch = LoopWatch(loop, 1.5)
     turned = asyncio.Event()
-    loop.call_later(1.0, turned.set)
+    loop.call_later(2.0, turned.set)
     await turned.wait()            # a loop that turns is left alone
     print("still here", flush=True)
     ctypes.PyDLL(None).pause()     # a kernel that keeps the GIL and never ends

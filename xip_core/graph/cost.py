@@ -28,7 +28,7 @@ for calibrate tile j), which leaves one shape to choose, rows x scenarios, by si
   large, blocks of 8 or 16 MiB, of the heaviest rows a memo then holds one: a scheduler's work shrinks by as much. There
   are these three sizes, none between, so that a book of a few trades more is cut alike and tiles of earlier runs can be
   taken over.
-  A block of calibrated scenarios travels, 8 bytes a factor, and stays within 768 kB for the failures beside it.
+  A block of calibrated scenarios may travel, 8 bytes a factor, and stays within 768 kB for the failures beside it.
 
 Worked sizes: 60,000 swaps over 500 scenarios without detail are 17 blocks of 3,728 rows, each resolved in 52 ms to
 16 MiB and valued in eight tiles of 20 ms. With details a block is 428 rows, a value tile 2.3 ms and 256 kB. 742 swaps

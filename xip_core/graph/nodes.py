@@ -110,7 +110,7 @@ def value_node(
     measures: tuple[str, ...] = (),
 ) -> Node:
     """
-    Row blocks of *resolve* x scenario blocks of *calibrate*.
+    Row blocks of *resolve* x scenario blocks of *calibrate*; who values them may have to make either anew.
 
     Args:
         rows: the plan's numbers of the rows of *resolve*, which may be another source's.
@@ -127,7 +127,7 @@ def value_node(
         kind=NodeKind.VALUE,
         kernel=resolve.kernel,
         kernel_version=OPERATION_VERSIONS[resolve.kernel],
-        kernels=requirements(resolve.kernel, *_blocks(bool(resolve.block_ends)), *greeks),
+        kernels=requirements(resolve.kernel, calibrate.kernel, *_blocks(bool(resolve.block_ends)), *greeks),
         tile_count=resolve.tile_count * calibrate.tile_count,
         cost_s=cost.value_tile_s(resolve.kernel, resolve.asset_class, block_rows, scenarios),
         inputs=(

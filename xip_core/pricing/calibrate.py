@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
@@ -45,7 +46,7 @@ from xip_core.pricing.curves_fit import SolvedObject, fit, rising_survival, solv
 from xip_core.pricing.curves_hazard import hazard_system
 from xip_core.pricing.curves_instruments import curve_system
 from xip_core.pricing.curves_isda import solve_isda
-from xip_core.pricing.curves_shift import shift_curves
+from xip_core.pricing.curves_shift import BASIS_POINT, at_nodes, dv01_shift, shift_curves
 from xip_core.pricing.curves_system import CurveSystem
 from xip_core.pricing.equity_dividends import add_dividends, dividend_shift
 from xip_core.pricing.layout_slots import YEAR_DAYS, CurveSlot
@@ -59,8 +60,6 @@ from xip_core.pricing.tile import Columns
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Quotes = Mapping[str, float | str]
-
-BASIS_POINT = 1e-4
 
 GIVEN_SEGMENTS = (instruments.DiscountFactors, instruments.ZeroSpreads, instruments.ZeroRates)
 """Quotes of a curve that are its factors but for a formula; nothing is solved for."""
@@ -88,12 +87,15 @@ def calibrate_tile(
     if not 0 <= scenario_begin < scenario_end <= count:
         raise ValueError(f"scenarios must be a range in [0, {count}), got [{scenario_begin}, {scenario_end})")
     calibrator, blocks = calibrator_of(snapshot, layout), known_blocks_of(layout)
+    calibrator.base_market()
+    begun_s = time.thread_time()
     scenario_market, block = calibrator.scenario_market, (scenarios, scenario_begin, scenario_end, risk_classes)
     known = blocks.find(*block, snapshot.quotes)
     shifts, changed = shifted_quotes(known, snapshot.quotes, lambda: scenario_market.quote_block(*block))
     market, failures = calibrator.calibrate_block(changed, known)
     market.flags.writeable = False  # shared by what is known, the output and what the worker keeps of it
-    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts), *block[1:])
+    made_s = max(time.thread_time() - begun_s, 0.0 if known is None else known.made_s)
+    blocks.keep(KnownBlock(scenarios, snapshot.quotes, changed, market, failures, shifts, made_s), *block[1:])
     if curve_shifts := scenario_market.object_shifts(*block):
         market = market.copy()  # what is known is without them
         shift_curves(layout, market, curve_shifts)
@@ -140,7 +142,8 @@ class Calibrator:
         self.scenario_market = ScenarioMarket(snapshot)
         self.order = tuple(name for name in layout.order if name in layout.ranges)
         self.builder = builder
-        self.dv01_shift = _dv01_shift(layout)
+        self.dv01_shift = dv01_shift(layout)
+        self.base_made_s = 0.0  # what the base takes from the quotes alone
         self._base: Floats | None = None
         self._compiled: CompiledMarket | None = None
         self._numbers: Floats = np.empty(0)
@@ -207,16 +210,21 @@ class Calibrator:
         """Factors (F,) of the snapshot's own quotes, and failures by object. Not to be changed."""
         with holding(self._base_lock):
             if self._base is None:
+                begun_s = time.thread_time()
+                before_s = 0.0 if self._before is None else self._before.made_s
                 base = self._build_base()
                 self._compiled = compiled_market(self._layout, self.builder, self.order)
                 self._numbers = self._compiled.numbers(self._snapshot.quotes)
+                self.base_made_s = max(time.thread_time() - begun_s, before_s)
                 self._base = base
             return self._base, self._base_failures
 
     def known_base(self) -> KnownBase | None:
         """What the next market may begin with; None before there is a base."""
         base = self._base
-        return None if base is None else KnownBase(self._snapshot.quotes, base, self._base_failures)
+        if base is None:
+            return None
+        return KnownBase(self._snapshot.quotes, base, self._base_failures, self.base_made_s)
 
     def _build_base(self) -> Floats:
         market = np.full((self._layout.factor_count, 1), np.nan)
@@ -268,24 +276,6 @@ class Calibrator:
                     built[:, alive[position]] = np.nan
                 found[alive[position]] = msgspec.structs.replace(failure, message=f"{name}: {failure.message}")
         return built, found
-
-
-def _dv01_shift(layout: SnapshotLayout) -> Floats:
-    """Change of each factor when every zero rate rises by one basis point."""
-    shift = np.zeros(layout.factor_count)
-    for slot in layout.curves.values():
-        if not slot.reference:  # a zero spread moves with the curve under it
-            knots = -BASIS_POINT * (np.array(slot.knot_days) - layout.as_of_day) / YEAR_DAYS
-            factors = _at_nodes(slot, knots[:, None])[:, 0]
-            shift[slot.begin : slot.begin + len(factors)] = factors
-    return shift
-
-
-def _at_nodes(slot: CurveSlot, knots: Floats) -> Floats:
-    """Factors of a curve from its log discount factors at the knots: (n, K)."""
-    if slot.grid is None:
-        return knots
-    return np.stack([slot.grid.factors(column)[0] for column in knots.T], axis=1)
 
 
 class ObjectBuilder:
@@ -354,12 +344,12 @@ class ObjectBuilder:
         segment = slot.definition.segments[0]
         if isinstance(segment, instruments.DiscountFactors):
             factors, failures = quote_matrix(quotes, names, must_be="positive")
-            return _at_nodes(slot, log_(factors)), failures
+            return at_nodes(slot, log_(factors)), failures
         values, failures = quote_matrix(quotes, names)
         if isinstance(segment, instruments.ZeroSpreads):
             return values, failures
         if isinstance(segment, instruments.ZeroRates):
-            return _at_nodes(slot, -years * values), failures
+            return at_nodes(slot, -years * values), failures
         values = self._effective_quotes(slot, values, quotes, failures)
         system = self.system_of(f"curve/{slot.definition.name}")
         assert system is not None, slot.definition

@@ -43,6 +43,7 @@ class KnownBlock(msgspec.Struct, frozen=True):
         market: (F, S), before curves are shifted.
         failures: by (object, column), in the order of the objects.
         shifts: what made *changed*, to be applied to other quotes.
+        made_s: of one core, what it takes from the base alone.
     """
 
     scenarios: ScenarioSet
@@ -51,14 +52,21 @@ class KnownBlock(msgspec.Struct, frozen=True):
     market: Floats
     failures: Failures
     shifts: QuoteBlock | None = None
+    made_s: float = 0.0
 
 
 class KnownBase(msgspec.Struct, frozen=True):
-    """The base market of a snapshot, (F,), and its failures by object."""
+    """
+    The base market of a snapshot, (F,), and its failures by object.
+
+    Attributes:
+        made_s: of one core, what it takes from the quotes alone.
+    """
 
     quotes: Mapping[str, float | str]
     market: Floats
     failures: Mapping[str, Failure]
+    made_s: float
 
 
 BlockKey = tuple[int, int, int, tuple[str, ...]]

@@ -23,10 +23,12 @@ from xip_core.model.scenario import ObjectShift
 from xip_core.model.scenario_aim import HALF_DAY_YEARS
 from xip_core.pricing.arithmetic import RefTable, log_
 from xip_core.pricing.curves_pillars import add_tenors
-from xip_core.pricing.layout_slots import YEAR_DAYS
+from xip_core.pricing.layout_slots import YEAR_DAYS, CurveSlot
 from xip_core.pricing.market_layout import SnapshotLayout
 
 Floats = npt.NDArray[np.float64]
+
+BASIS_POINT = 1e-4
 
 
 def shift_curves(layout: SnapshotLayout, market: Floats, shifts: Sequence[ObjectShift]) -> None:
@@ -116,3 +118,21 @@ def _sizes_at(layout: SnapshotLayout, shift: ObjectShift, days: npt.NDArray[np.i
     left = right - 1
     weight = np.clip((days - centres[left]) / (centres[right] - centres[left]), 0.0, 1.0)[:, None]
     return np.asarray(sizes[left] * (1.0 - weight) + sizes[right] * weight)
+
+
+def dv01_shift(layout: SnapshotLayout) -> Floats:
+    """Change of each factor when every zero rate rises by one basis point."""
+    shift = np.zeros(layout.factor_count)
+    for slot in layout.curves.values():
+        if not slot.reference:  # a zero spread moves with the curve under it
+            knots = -BASIS_POINT * (np.array(slot.knot_days) - layout.as_of_day) / YEAR_DAYS
+            factors = at_nodes(slot, knots[:, None])[:, 0]
+            shift[slot.begin : slot.begin + len(factors)] = factors
+    return shift
+
+
+def at_nodes(slot: CurveSlot, knots: Floats) -> Floats:
+    """Factors of a curve from its log discount factors at the knots: (n, K)."""
+    if slot.grid is None:
+        return knots
+    return np.stack([slot.grid.factors(column)[0] for column in knots.T], axis=1)

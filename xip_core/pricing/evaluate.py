@@ -6,13 +6,14 @@ rows, calibrated scenarios. A memo saves time and decides no number; each entry'
 
 Resolved rows do not travel: a swap's are 4.5 kB, ten times its line in the book, which every worker has. Making them
 takes 6 us of one core, sending them through the scheduler and its store more. So a resolve tile reports which rows
-have no program and why, and a value tile takes the program from the memo of its worker, or makes it there.
+have no program and why, and a value tile takes the program from the memo of its worker, or makes it there. Calibrated
+scenarios do travel where that is cheaper than to make them again (`TileValue.remake_s`), which the worker decides.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from xip_core.errors import Failure, FailureReason
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
-from xip_core.pricing.polling import asking, poll
+from xip_core.pricing.polling import IsCancelled, asking, poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from xip_core.pricing.tile_market import MarketView
     from xip_core.pricing.value_tile import MarketBlock
 
-IsCancelled = Callable[[], bool]
 
 POISONOUS = frozenset(
     {
@@ -186,8 +186,18 @@ def _calibrate(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:
     source, scenario_range = plan.source_of(node), node.scenario_range(tile)
     key = ("calibrated", source.market_digest, source.scenarios_digest, source.risk_classes, scenario_range)
     make = _bumped_markets if node.kernel == BUMPS_OPERATION else _calibrated_scenarios
-    output = data.memo(key, lambda: make(source, scenario_range, data))
-    return TileValue(output=cast(Columns, output), detail={}, cell_count=0)
+    output = cast(Columns, data.memo(key, lambda: make(source, scenario_range, data)))
+    if node.kernel == BUMPS_OPERATION:
+        return TileValue(output=output, detail={}, cell_count=0)
+    return TileValue(output=output, detail={}, cell_count=0, remake_s=_remake_s(source, node, scenario_range, data))
+
+
+def _remake_s(source: Source, node: Node, scenario_range: tuple[int, int], data: TileData) -> float:
+    from xip_core.pricing.calibrate_cost import remake_s
+
+    scenarios = scenario_set(source, data)
+    snapshot, layout = _snapshot(source, data), _layout(source, data)
+    return remake_s(snapshot, layout, scenarios, *scenario_range, source.risk_classes, node.tile_count)
 
 
 def _calibrated_scenarios(source: Source, scenario_range: tuple[int, int], data: TileData) -> Columns:

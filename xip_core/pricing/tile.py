@@ -6,6 +6,7 @@ and the bytes it names: the same tile gives the same bytes on any worker, any nu
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import msgspec
@@ -53,6 +54,8 @@ class TileValue(msgspec.Struct, frozen=True):
         quarantine: the cells among them without a number.
         pruned_cells: the cells among them that were not computed, because their scenario leaves their row alone.
         objects: names of the market objects that the rows of a resolve tile need, sorted.
+        remake_s: of one core, what *output* takes where only blobs are at hand; infinite where nobody knows, or where
+            it takes outputs of other tiles.
     """
 
     output: Columns
@@ -61,6 +64,7 @@ class TileValue(msgspec.Struct, frozen=True):
     quarantine: tuple[QuarantinedCells, ...] = ()
     pruned_cells: int = 0
     objects: tuple[str, ...] = ()
+    remake_s: float = math.inf
 
 
 class TileCancelledError(Exception):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xip_core.client import connect
 from xip_core.client.local import PORT_TRIES_MAX, LocalCluster
 from xip_core.errors import UnavailableError
@@ -20,7 +21,6 @@ from xip_core.model.run_spec import ProbeWork, RunSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROBE = RunSpec("probe", ProbeWork("probe.noop", 100))
-PATIENCE_S = 30.0  # for what takes a second on an idle machine
 
 
 @pytest.fixture(autouse=True)

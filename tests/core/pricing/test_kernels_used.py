@@ -118,5 +118,6 @@ def test_every_row_program_and_operation_has_a_version_and_its_kernels() -> None
 def test_a_plan_names_what_each_node_needs() -> None:
     plan, _ = a_run(good_book())
     for node in plan.nodes:
-        assert node.kernels == requirements(node.kernel)
+        makes = (plan.nodes[ref.node_id] for ref in node.inputs if node.kind is NodeKind.VALUE)
+        assert node.kernels == requirements(node.kernel, *(each.kernel for each in makes)), "rows and blocks, made anew"
         assert (node.kernel, node.kernel_version) in node.kernels

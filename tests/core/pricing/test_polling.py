@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.core.pricing.test_evaluate import Inputs, a_run, evaluate_all, good_book
+from tests.patience import PATIENCE_S
 from xip_core import samples
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
 from xip_core.graph.planner import plan_run
@@ -22,8 +23,6 @@ from xip_core.pricing import curves_system, resolve, tile_market, value
 from xip_core.pricing.evaluate import evaluate_tile
 from xip_core.pricing.polling import asking, holding, poll, wait_for
 from xip_core.pricing.tile import TileCancelledError, TileValue
-
-PATIENCE_S = 20.0
 
 
 class Questions:

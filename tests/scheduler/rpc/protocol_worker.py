@@ -9,10 +9,9 @@ from typing import Any
 
 import grpc.aio
 
+from tests.patience import PATIENCE_S
 from xip_core.kernel_versions import announced
 from xip_core.wire.v1 import worker_pb2, worker_pb2_grpc
-
-PATIENCE_S = 10.0
 
 
 class ProtocolWorker:

@@ -11,6 +11,7 @@ import grpc.aio
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker
 from xip_core.errors import OverloadedError
@@ -20,8 +21,6 @@ from xip_scheduler.core.events import Event
 from xip_scheduler.driver import INBOX_EVENTS_MAX
 from xip_scheduler.rpc.admission import COMMIT_PATIENCE_S, PLANNING_MAX, Admission
 from xip_scheduler.settings import Settings
-
-PATIENCE_S = 5.0
 
 
 class Pressure:

@@ -13,6 +13,7 @@ import grpc.aio
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.serving import OpenChannel, listening
@@ -23,8 +24,6 @@ from xip_scheduler.rpc import callers
 from xip_scheduler.rpc.callers import Caller, identify
 from xip_scheduler.rpc.server import SERVER_OPTIONS
 from xip_scheduler.settings import Settings
-
-PATIENCE_S = 20.0
 
 
 @pytest.fixture
@@ -113,17 +112,17 @@ async def test_a_stream_ends_with_its_time_and_says_open_it_again(
     monkeypatch.setattr(callers, "STREAM_DURATION_S", 0.1)
     run = await served.submit()
     watch = served.runs.WatchRun(run_pb2.WatchRunRequest(run_id=run.run_id))
-    await watch.read()
-    ended = await refusal(watch.read())
+    ended = await refusal(_drained(watch))
     assert ended.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert "open it again" in (ended.details() or "")
 
 
 async def test_a_workers_stream_does_not_end_by_age(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await served.submit(tile_count=1)
     for name in ("UNARY_DURATION_S", "STREAM_DURATION_S", "UPLOAD_DURATION_S"):
         monkeypatch.setattr(callers, name, 0.05)
     async with ProtocolWorker(served.channel) as worker:
-        watch = served.runs.WatchRun(run_pb2.WatchRunRequest(run_id=(await served.submit(tile_count=1)).run_id))
+        watch = served.runs.WatchRun(run_pb2.WatchRunRequest(run_id=run.run_id))
         await refusal(_drained(watch))  # longer than any duration above
         await worker.work_off(1)
 
@@ -167,6 +166,7 @@ async def test_a_reader_that_stops_is_dropped_and_resumes_at_its_cursor_without_
             received[response.tile], cursor = response.block, response.cursor
         assert await stalled.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert len(received) < tile_count
+        monkeypatch.undo()
         again = run_pb2.StreamResultsRequest(run_id=run.run_id, cursor=cursor)
         received |= {response.tile: response.block async for response in stub.StreamResults(again)}
     assert received == blocks
@@ -256,14 +256,9 @@ async def test_an_old_connection_takes_no_new_call_but_keeps_its_streams() -> No
     ):
         held: Any = channel.unary_stream("/t/Hold")(b"held")
         await held.read()
-        states = []
-        state = channel.get_state()
-        async with asyncio.timeout(PATIENCE_S):
-            while state is grpc.ChannelConnectivity.READY:
+        async with asyncio.timeout(PATIENCE_S):  # until the server has said goodbye to the connection
+            while (state := channel.get_state()) is grpc.ChannelConnectivity.READY:
                 await channel.wait_for_state_change(state)
-                state = channel.get_state()
-                states.append(state)
-        assert states, "the server must have said goodbye to the connection"
         assert await channel.unary_unary("/t/Answer")(b"new") == b"new"
         assert not held.done(), "a stream under way must stay"
         held.cancel()

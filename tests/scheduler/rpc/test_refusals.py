@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import Served, probe_request, with_port
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from tests.scheduler.rpc.test_runs import refusal
@@ -57,7 +58,7 @@ async def test_a_metadata_bomb_is_refused(served: Served) -> None:
 
 async def test_a_socket_that_says_nothing_is_closed(served: Served) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.scheduler.port)
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_S):
         while await reader.read(1024):  # the server's own settings frame may come first
             pass
     writer.close()
@@ -262,8 +263,12 @@ async def test_bad_uploads_are_refused_and_leave_nothing(served: Served, setting
 async def test_an_upload_that_stalls_is_ended(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blob_service, "UPLOAD_PATIENCE_S", 0.01)
     call = served.blobs.Upload()
-    await call.write(blob_pb2.UploadRequest(digest=wire_digest(b"content"), size_bytes=7, chunk=b"con"))
-    assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_STALLED")
+
+    async def begin_and_wait() -> None:
+        await call.write(blob_pb2.UploadRequest(digest=wire_digest(b"content"), size_bytes=7, chunk=b"con"))
+        await call
+
+    assert await refusal(begin_and_wait()) == (grpc.StatusCode.INVALID_ARGUMENT, "UPLOAD_STALLED")
 
 
 async def test_an_absent_blob_is_not_found(served: Served) -> None:
@@ -313,7 +318,7 @@ async def test_a_client_that_stops_reading_costs_little_and_disturbs_nobody(
         stalled = run_pb2_grpc.RunServiceStub(slow).StreamResults(run_pb2.StreamResultsRequest(run_id=run.run_id))
         await stalled.read()
         for number in range(20):
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(PATIENCE_S):
                 await served.submit(request_id=f"other{number}")
         assert read_bytes < tile_count * len(block) / 2
         stalled.cancel()

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import Serve, Served, probe_request
 from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.wire.status import reason_of
@@ -28,7 +29,7 @@ async def refusal(call: object) -> tuple[grpc.StatusCode, str]:
 async def rest_of(stream: Any) -> list[Any]:
     """Responses until the server ends the stream, after some were read."""
     responses = []
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_S):
         while (response := await stream.read()) is not grpc.aio.EOF:
             responses.append(response)
     return responses

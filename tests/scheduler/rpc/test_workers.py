@@ -8,8 +8,9 @@ import contextlib
 import grpc
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.rpc.conftest import Serve, Served
-from tests.scheduler.rpc.protocol_worker import PATIENCE_S, ProtocolWorker, a_result
+from tests.scheduler.rpc.protocol_worker import ProtocolWorker, a_result
 from xip_core.kernel_versions import announced
 from xip_core.wire.v1 import common_pb2, run_pb2, worker_pb2
 from xip_scheduler.rpc import worker_service

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scheduler.store.builders import a_batch_with_run
 from xip_scheduler.store import thread
 from xip_scheduler.store.protocol import Batch
 from xip_scheduler.store.sqlite import SqliteStore
 from xip_scheduler.store.thread import StoreThread
-
-PATIENCE_S = 10.0
-"""Reached only by a failing test."""
 
 
 class RestingStore(SqliteStore):
