@@ -26,9 +26,9 @@ import msgspec
 import numpy as np
 
 from xip_core.errors import IntegrityError
-from xip_core.graph.plan import digest_of
 from xip_core.pricing.polling import wait_for
 from xip_core.pricing.tile import Columns
+from xip_worker.arrival import Received
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -40,7 +40,7 @@ OUTPUTS_BYTES_MAX = 256 << 20
 """Some hundred calibrated blocks of 1 MiB, so that the value tiles of a scenario block find theirs."""
 
 MEMO_BYTES_MAX = 512 << 20
-"""Of columns and texts. A book of 100,000 trades needs 190 MB: resolved rows 150 MB, its lines 35 MB; each market
+"""Of columns and texts. A book of 100,000 trades needs 150 MB, nearly all of it resolved rows; each market
 calibrated under 500 scenarios 7 MB more."""
 
 MEMO_OBJECTS_MAX = 32
@@ -177,7 +177,7 @@ class BlobCache:
     def __init__(self, bytes_max: int = BLOBS_BYTES_MAX) -> None:
         self._cache: LoadingCache[str, bytes] = LoadingCache(bytes_max)
 
-    def get(self, digest: str, *fetches: Callable[[str], bytes]) -> bytes:
+    def get(self, digest: str, *fetches: Callable[[str], Received]) -> bytes:
         """
         The blob; when it is not held, what the first of *fetches*, called in this thread, gives of that digest.
 
@@ -187,16 +187,21 @@ class BlobCache:
 
         def load() -> tuple[bytes, int]:
             for fetch in fetches:
-                content = fetch(digest)
-                if (got := digest_of(content)) == digest:
-                    return content, len(content)
-            raise IntegrityError(f"blob {digest}: the {len(content)} bytes fetched have digest {got}")
+                received = fetch(digest)
+                size_bytes = len(received.content)
+                if received.digest == digest:
+                    return received.content, size_bytes
+            raise IntegrityError(f"blob {digest}: the {size_bytes} bytes fetched have digest {received.digest}")
 
         return self._cache.get(digest, load)
 
     def peek(self, digest: str) -> bytes | None:
         """The blob where it is held; nobody waits or fetches."""
         return self._cache.peek(digest)
+
+    def find(self, digest: str) -> bytes | None:
+        """The same, which counts as used."""
+        return self._cache.find(digest)
 
 
 class OutputKey(msgspec.Struct, frozen=True, gc=False):

@@ -29,6 +29,7 @@ from typing import Protocol
 
 from xip_core.errors import CellError, FailureReason, IntegrityError, XipError
 from xip_core.graph.plan import Node, NodeKind, Plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 from xip_worker.cursor import TileCursor
 from xip_worker.events import (
@@ -58,7 +59,6 @@ MESSAGE_LENGTH_MAX = 2_000
 QUARANTINE_BYTES = 96
 """Counted for a quarantined range beside its texts."""
 
-IsCancelled = Callable[[], bool]
 EvaluateTile = Callable[[Plan, int, int, TileData, IsCancelled], TileValue]
 EncodeBlock = Callable[[Columns], bytes]
 Batch = tuple[Lease, ...]

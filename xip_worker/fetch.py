@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from xip_core.errors import IntegrityError, UnavailableError, XipError
+from xip_core.graph.plan import digest_of
 from xip_core.model.delta import apply_delta
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import TileCancelledError
 from xip_core.wire.status import RETRIED_CODES, error_of
 from xip_core.wire.v1 import blob_pb2
+from xip_worker.arrival import Arrival, Received
 
 if TYPE_CHECKING:
     from xip_core.wire.v1.blob_pb2_grpc import BlobServiceAsyncStub
@@ -70,29 +73,27 @@ class Fetcher:
         self._stub = None
         self._attached.clear()
 
-    def blob(self, digest: str, is_cancelled: Callable[[], bool]) -> bytes:
-        """The content of a blob, not verified."""
-        return self._wait(self._retried(f"blob {digest}", lambda stub: _download(stub, digest)), is_cancelled)
+    def blob(self, digest: str, is_cancelled: IsCancelled) -> Received:
+        """What the scheduler sends as the blob, not compared with its digest."""
+        received, _ = self._receive(digest, (), is_cancelled)
+        return received
 
     def blob_like(
-        self, digest: str, bases: Mapping[str, bytes], is_cancelled: Callable[[], bool]
-    ) -> tuple[bytes, int, bool]:
+        self, digest: str, bases: Mapping[str, bytes], is_cancelled: IsCancelled
+    ) -> tuple[Received, int, bool]:
         """
-        The content of a blob, not verified; the bytes received for it, and whether they were a delta against one of
-        *bases*, blobs by digest.
+        The same; the bytes received for it, and whether they were a delta against one of *bases*, blobs by digest.
         """
-        what = f"blob {digest}"
-        received, base_digest = self._wait(
-            self._retried(what, lambda stub: _download_like(stub, digest, list(bases))), is_cancelled
-        )
+        received, base_digest = self._receive(digest, tuple(bases), is_cancelled)
         if not base_digest:
-            return received, len(received), False
+            return received, len(received.content), False
         if base_digest not in bases:
-            raise IntegrityError(f"{what}: came as a delta against {base_digest}, which was not offered")
-        return apply_delta(bases[base_digest], received, BLOB_BYTES_MAX), len(received), True
+            raise IntegrityError(f"blob {digest}: came as a delta against {base_digest}, which was not offered")
+        content = apply_delta(bases[base_digest], received.content, BLOB_BYTES_MAX)
+        return Received(content, digest_of(content)), len(received.content), True
 
     def outputs(
-        self, run_id: str, node_id: int, tile_begin: int, tile_end: int, is_cancelled: Callable[[], bool]
+        self, run_id: str, node_id: int, tile_begin: int, tile_end: int, is_cancelled: IsCancelled
     ) -> list[tuple[int, bytes]]:
         """(tile, serialized block) from tile_begin on, in tile order; may end early, but not before the first."""
         what = f"outputs of run {run_id} node {node_id} from tile {tile_begin}"
@@ -101,7 +102,7 @@ class Fetcher:
         )
         return self._wait(self._retried(what, lambda stub: _download_outputs(stub, request)), is_cancelled)
 
-    def origins(self, run_id: str, is_cancelled: Callable[[], bool]) -> list[OriginSpan]:
+    def origins(self, run_id: str, is_cancelled: IsCancelled) -> list[OriginSpan]:
         """Tiles of the run that were computed in others: (node_id, tile_begin, tile_end, run), by node and tile."""
         return self._wait(self.list_origins(run_id), is_cancelled)
 
@@ -110,7 +111,20 @@ class Fetcher:
         request = blob_pb2.ListOriginsRequest(run_id=run_id)
         return await self._retried(f"origins of run {run_id}", lambda stub: _list_origins(stub, request))
 
-    def _wait(self, coroutine: Awaitable[T], is_cancelled: Callable[[], bool]) -> T:
+    def _receive(self, digest: str, bases: tuple[str, ...], is_cancelled: IsCancelled) -> tuple[Received, str]:
+        """Bytes of a blob or of a delta, and the digest of the base, "" for the blob itself."""
+        arrival = Arrival()
+        download = self._retried(f"blob {digest}", lambda stub: _download(stub, digest, bases, arrival))
+        future = asyncio.run_coroutine_threadsafe(download, self._loop)
+        future.add_done_callback(lambda _: arrival.end())
+        try:
+            received = arrival.collect(is_cancelled, REVOKED_LOOK_S)
+        except TileCancelledError:
+            future.cancel()
+            raise
+        return received, future.result()
+
+    def _wait(self, coroutine: Awaitable[T], is_cancelled: IsCancelled) -> T:
         async def run() -> T:
             return await coroutine
 
@@ -149,28 +163,18 @@ def _xip_error(what: str, error: grpc.aio.AioRpcError) -> XipError:
     return error_of(error.code(), f"{what}: {error.details() or error.code().name}", error.trailing_metadata())
 
 
-async def _download(stub: BlobServiceAsyncStub, digest: str) -> bytes:
-    content = bytearray()
-    request = blob_pb2.DownloadRequest(digest=bytes.fromhex(digest))
-    async for response in stub.Download(request, timeout=CALL_DEADLINE_S):
-        content += response.chunk
-        if len(content) > BLOB_BYTES_MAX:
-            raise XipError(f"blob {digest}: must have at most {BLOB_BYTES_MAX} bytes, the scheduler sends more")
-    return bytes(content)
-
-
-async def _download_like(stub: BlobServiceAsyncStub, digest: str, bases: list[str]) -> tuple[bytes, str]:
-    """Bytes of a blob or of a delta, and the digest of the base, "" for the blob itself."""
-    content = bytearray()
+async def _download(stub: BlobServiceAsyncStub, digest: str, bases: tuple[str, ...], arrival: Arrival) -> str:
+    """The digest of the base where a delta comes, "" for the blob itself; the bytes go to *arrival*."""
     base_digest = ""
+    arrival.begin()
     offered = [bytes.fromhex(base) for base in bases]
     request = blob_pb2.DownloadRequest(digest=bytes.fromhex(digest), base_digests=offered)
     async for response in stub.Download(request, timeout=CALL_DEADLINE_S):
         base_digest = base_digest or response.base_digest.hex()
-        content += response.chunk
-        if len(content) > BLOB_BYTES_MAX:
+        arrival.add(response.chunk)
+        if arrival.size_bytes > BLOB_BYTES_MAX:
             raise XipError(f"blob {digest}: must have at most {BLOB_BYTES_MAX} bytes, the scheduler sends more")
-    return bytes(content), base_digest
+    return base_digest
 
 
 async def _download_outputs(

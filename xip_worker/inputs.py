@@ -14,11 +14,13 @@ from collections.abc import Iterator
 
 from xip_core.errors import IntegrityError
 from xip_core.graph.plan import Plan, decode_plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, Maker
 from xip_core.wire.convert import as_received, decode_block
+from xip_worker.arrival import Received
 from xip_worker.cache import BLOBS_BYTES_MAX, OUTPUTS_BYTES_MAX, BlobCache, LoadingCache, Memo, OutputCache, OutputKey
 from xip_worker.events import Fetched, Lease
-from xip_worker.executor import EvaluateTile, IsCancelled
+from xip_worker.executor import EvaluateTile
 from xip_worker.fetch import Fetcher
 from xip_worker.meter import FetchMeter
 from xip_worker.origins import TILES_BEYOND, KnownOrigins
@@ -98,18 +100,18 @@ class WorkerInputs:
     def blob(self, kind: str, digest: str, is_cancelled: IsCancelled) -> bytes:
         """The blob. Where one of its kind is held, it comes as a delta; if that makes another content, whole."""
 
-        def as_delta(digest: str) -> bytes:
-            content, received_bytes, is_delta = self.fetcher.blob_like(digest, bases, is_cancelled)
+        def as_delta(digest: str) -> Received:
+            received, received_bytes, is_delta = self.fetcher.blob_like(digest, bases, is_cancelled)
             self.meter.received(f"{kind} delta" if is_delta else kind, received_bytes)
-            return content
+            return received
 
-        def whole(digest: str) -> bytes:
-            content = self.fetcher.blob(digest, is_cancelled)
-            self.meter.received(kind, len(content))
-            return content
+        def whole(digest: str) -> Received:
+            received = self.fetcher.blob(digest, is_cancelled)
+            self.meter.received(kind, len(received.content))
+            return received
 
         with self.meter.waiting():
-            held = self.blobs.peek(digest)
+            held = self.blobs.find(digest)
             if held is not None:
                 return held
             bases = self.held_of(kind)

@@ -29,6 +29,7 @@ import msgspec
 
 from xip_core.errors import Failure, FailureReason, XipError
 from xip_core.graph.plan import Plan
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileCancelledError, TileData, TileValue
 from xip_core.wire.convert import encode_block
 from xip_worker.events import Lease
@@ -60,7 +61,6 @@ COST_FACTOR = 100.0
 
 PARTS_MAX = 256
 REFUSED_MAX = 16
-IsCancelled = Callable[[], bool]
 Part = tuple[int, int]
 
 

@@ -20,7 +20,7 @@ import resource
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from xip_core.errors import CellError, Failure, FailureReason, XipError
 from xip_worker.isolation_wire import (
@@ -72,7 +72,7 @@ class SlotData:
             self._outputs.clear()
 
     def blob(self, digest: str) -> bytes:
-        return self._ask(NeedBlob(digest))
+        return cast(bytes, self._memo.get(("blob", digest), lambda: self._ask(NeedBlob(digest))))
 
     def output(self, node_id: int, tile: int) -> Columns:
         from xip_core.wire.convert import decode_block

@@ -21,9 +21,9 @@ class PricingEvaluator:
         import xip_core.pricing.reduce
         import xip_core.pricing.resolve
         import xip_core.pricing.value_tile  # noqa: F401 - all imported for their effect
-        from xip_core.model.calendars import calendar
+        from xip_core.model.calendars import make_all
 
-        calendar("TARGET,US,UK,ZUB,JP")  # their package and lists take 0.1 s at the first use of each
+        make_all()  # their package and lists take 0.1 s at the first use of each
 
     def evaluate_tile(
         self, plan: Plan, node_id: int, tile: int, data: TileData, is_cancelled: Callable[[], bool]

@@ -7,16 +7,15 @@ import enum
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from xip_core.errors import CellError, Failure, FailureReason
 from xip_core.graph.plan import Node, NodeKind, Plan, Source
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, QuarantinedCells, TileData, TileValue
 from xip_core.wire.convert import encode_block
-
-IsCancelled = Callable[[], bool]
 
 
 class Row(enum.IntEnum):

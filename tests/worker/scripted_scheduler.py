@@ -16,8 +16,6 @@ from tests.serving import listening
 from xip_core.graph.plan import Plan, digest_of
 from xip_core.wire.v1 import blob_pb2, blob_pb2_grpc, worker_pb2, worker_pb2_grpc
 
-"""For anything a test waits for; reached only by a failing test."""
-
 
 class Stream:
     """One Attach of a worker, seen from the scheduler."""

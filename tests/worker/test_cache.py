@@ -13,6 +13,7 @@ from tests.patience import PATIENCE_S
 from xip_core.errors import IntegrityError, NotFoundError
 from xip_core.graph.plan import digest_of
 from xip_core.pricing.tile import Columns
+from xip_worker.arrival import Received
 from xip_worker.cache import (
     RANGE_TILES_MAX,
     BlobCache,
@@ -118,12 +119,16 @@ def test_a_load_that_needs_its_own_key_is_an_error_and_no_deadlock() -> None:
     assert cache.get("a", lambda: (1, 1)) == 1
 
 
+def received(content: bytes) -> Received:
+    return Received(content, digest_of(content))
+
+
 def test_a_blob_is_fetched_once_and_verified() -> None:
     cache, fetched = BlobCache(100), []
 
-    def fetch(digest: str) -> bytes:
+    def fetch(digest: str) -> Received:
         fetched.append(digest)
-        return b"content"
+        return received(b"content")
 
     digest = digest_of(b"content")
     assert [cache.get(digest, fetch), cache.get(digest, fetch)] == [b"content", b"content"]
@@ -134,8 +139,8 @@ def test_a_blob_with_another_digest_is_refused_and_not_kept() -> None:
     cache = BlobCache(100)
     digest = digest_of(b"content")
     with pytest.raises(IntegrityError, match=f"{digest}: the 8 bytes fetched have digest {digest_of(b'contents')}"):
-        cache.get(digest, lambda digest: b"contents")
-    assert cache.get(digest, lambda digest: b"content") == b"content"
+        cache.get(digest, lambda digest: received(b"contents"))
+    assert cache.get(digest, lambda digest: received(b"content")) == b"content"
 
 
 def test_tiles_that_follow_come_with_the_first_in_one_range() -> None:

@@ -15,6 +15,7 @@ from xip_core.pricing.tile import TileCancelledError
 from xip_core.wire.v1 import blob_pb2
 from xip_core.wire.v1.blob_pb2_grpc import BlobServiceStub
 from xip_worker import fetch
+from xip_worker.arrival import Received
 from xip_worker.fetch import Fetcher
 
 
@@ -40,7 +41,7 @@ def never() -> bool:
 async def test_a_blob_comes_in_chunks_and_whole(scheduler: ScriptedScheduler, fetcher: Fetcher) -> None:
     content = bytes(range(256)) * 50
     digest = scheduler.put_blob(content).hex()
-    assert await asyncio.to_thread(fetcher.blob, digest, never) == content
+    assert await asyncio.to_thread(fetcher.blob, digest, never) == Received(content, digest)
 
 
 async def test_an_unknown_blob_is_not_found_and_not_asked_for_again(
@@ -98,7 +99,7 @@ async def test_a_fetch_waits_for_the_scheduler_to_come_back(scheduler: ScriptedS
     waiting = asyncio.create_task(asyncio.to_thread(fetcher.blob, digest, never))
     async with grpc.aio.insecure_channel(scheduler.address) as channel:
         fetcher.attach(BlobServiceStub(channel))
-        assert await waiting == b"content"
+        assert await waiting == Received(b"content", digest)
 
 
 async def test_a_fetch_for_a_revoked_lease_is_given_up(scheduler: ScriptedScheduler, fetcher: Fetcher) -> None:

@@ -33,7 +33,9 @@ def test_tiles_are_evaluated_by_pricing() -> None:
 def test_warming_up_imports_pricing_and_the_calendars() -> None:
     program = (
         "import sys; from xip_worker.pricing import PricingEvaluator; PricingEvaluator().warm_up();"
-        "print({'xip_core.pricing.value_tile', 'xip_core.pricing.resolve', 'holidays'} <= set(sys.modules))"
+        "from xip_core.model import calendars;"
+        "imported = {'xip_core.pricing.value_tile', 'xip_core.pricing.resolve', 'holidays'} <= set(sys.modules);"
+        "print(imported, calendars._holidays_of.cache_info().currsize == len(calendars._LISTS))"
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert printed.stdout.strip() == "True"
+    assert printed.stdout.strip() == "True True"

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.worker.builders import PATIENCE_S, a_plan
+from tests.patience import PATIENCE_S
+from tests.worker.builders import a_plan
 from xip_core.errors import XipError
 from xip_core.graph.plan import InputRef, NodeKind, Plan
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue

@@ -12,6 +12,7 @@ import msgspec
 from tests.worker.builders import a_plan, no_tile
 from xip_core.graph.plan import InputRef, Plan, Source, digest_of
 from xip_core.model.delta import apply_delta, make_delta
+from xip_worker.arrival import Received
 from xip_worker.events import Epoch, Lease
 from xip_worker.inputs import LeaseData, WorkerInputs
 from xip_worker.meter import FetchMeter
@@ -30,19 +31,20 @@ class Fetches:
         self.gate.set()
         self.is_wrong = is_wrong
 
-    def blob(self, digest: str, is_cancelled: Callable[[], bool]) -> bytes:
+    def blob(self, digest: str, is_cancelled: Callable[[], bool]) -> Received:
         self.asked.append((digest, ()))
         self.gate.wait(10.0)
-        return self.blobs[digest]
+        return Received(self.blobs[digest], digest)
 
     def blob_like(
         self, digest: str, bases: Mapping[str, bytes], is_cancelled: Callable[[], bool]
-    ) -> tuple[bytes, int, bool]:
+    ) -> tuple[Received, int, bool]:
         self.asked.append((digest, tuple(bases)))
         base = bases[next(iter(bases))]
         whole = b"something else" if self.is_wrong else self.blobs[digest]
         delta = make_delta(base, whole)
-        return apply_delta(base, delta, 1 << 20), len(delta), True
+        content = apply_delta(base, delta, 1 << 20)
+        return Received(content, digest_of(content)), len(delta), True
 
 
 def data_of(inputs: WorkerInputs, market: bytes) -> LeaseData:

@@ -460,3 +460,8 @@ def decode_plan(data: bytes) -> Plan:
 def digest_of(data: bytes) -> str:
     """Name of a blob: BLAKE2b, 32 bytes, hex."""
     return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def hash_of_pieces() -> hashlib.blake2b:
+    """Of content that comes in pieces: what `update` was called with has this `hexdigest` as `digest_of` says."""
+    return hashlib.blake2b(digest_size=32)

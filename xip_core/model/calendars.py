@@ -99,7 +99,7 @@ def calendar(names: str) -> Calendar:
     singles = sorted({_canonical(part) for part in parts if not _DATE.fullmatch(part)})
     if not singles:
         raise ValueError(f"days a calendar is closed on need the name of a calendar, got {names!r}")
-    holidays = np.unique(np.concatenate([*map(_holidays_of, singles), _day_numbers(closed)]))
+    holidays = np.concatenate([*map(_holidays_of, singles), _day_numbers(closed)])  # which numpy sorts, each day once
     weekmask = "1111111" if singles == ["NullCalendar"] else "1111100"
     return Calendar(",".join([*singles, *map(str, sorted(closed))]), holidays, weekmask)
 
@@ -107,6 +107,12 @@ def calendar(names: str) -> Calendar:
 @functools.cache  # nine names
 def _holidays_of(name: str) -> DayNumbers:
     return _day_numbers(_LISTS[name]())
+
+
+def make_all() -> None:
+    """Make every list now, for whoever has time before the first one is needed."""
+    for name in _LISTS:
+        _holidays_of(name)
 
 
 def _day_numbers(dates: Iterable[dt.date]) -> DayNumbers:

@@ -66,7 +66,7 @@ def split_days(days: DayNumbers) -> tuple[DayNumbers, DayNumbers]:
     return months, days - _MONTH_START[months] + 1
 
 
-def join_days(months: DayNumbers, days_of_month: DayNumbers) -> DayNumbers:
+def join_days(months: DayNumbers, days_of_month: DayNumbers | int) -> DayNumbers:
     """Day numbers of months since January 1900 and days of the month; a day past the month's end is its end."""
     if len(months) and not (months.min() >= 0 and months.max() < len(_MONTH_START) - 1):
         raise ValueError(f"dates must lie in the years {_YEAR_FIRST} to {_YEAR_LAST}")
@@ -89,8 +89,9 @@ def add_tenor(day: int, months: int, days: int, multiples: DayNumbers) -> DayNum
     """
     if months == 0:
         return day + days * multiples
-    start_month, day_of_month = split_days(np.array([day], dtype=np.int64))
-    return join_days(start_month + months * multiples, np.full(len(multiples), day_of_month[0])) + days * multiples
+    start = date_of(day)
+    start_month = 12 * (start.year - _YEAR_FIRST) + start.month - 1
+    return join_days(start_month + months * multiples, start.day) + days * multiples
 
 
 def shift_date(date: dt.date, tenor: str, sign: int = 1) -> dt.date:

@@ -24,9 +24,9 @@ from xip_core.model.daycounts import year_fractions
 from xip_core.model.market import HazardDefinition
 from xip_core.model.schedules import boundaries
 from xip_core.model.trade import Schedule
-from xip_core.pricing.curves_instruments import TermList
 from xip_core.pricing.curves_pillars import cds_maturity
-from xip_core.pricing.curves_system import CurveSystem, Term
+from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.curves_terms import Exponents, TermList
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.layout_slots import combine_refs
 from xip_core.pricing.market_layout import SnapshotLayout
@@ -43,19 +43,22 @@ def hazard_system(layout: SnapshotLayout, definition: HazardDefinition) -> Curve
         CalibrationError: a contract whose terms cannot be written; names the curve and the quote.
     """
     slot = layout.hazards[definition.name]
-    rows: list[list[Term]] = []
+    exponents = Exponents()
+    rows: list[TermList] = []
     for pillar in definition.cds_spreads:
         poll()
         maturity_day = day_number(cds_maturity(layout.as_of, pillar.tenor))
         try:
-            rows.append(_cds_terms(layout, definition, maturity_day))
+            rows.append(_cds_terms(layout, definition, maturity_day, exponents))
         except (ValueError, CellError) as error:
             raise CalibrationError(f"hazard/{definition.name}", pillar.quote, str(error)) from error
     return CurveSystem(slot.begin, rows)
 
 
-def _cds_terms(layout: SnapshotLayout, definition: HazardDefinition, maturity_day: int) -> list[Term]:
-    out = TermList()
+def _cds_terms(
+    layout: SnapshotLayout, definition: HazardDefinition, maturity_day: int, exponents: Exponents
+) -> TermList:
+    out = TermList(exponents)
     as_of_day = layout.as_of_day
     protected_from = as_of_day + definition.protection_delay_days
     schedule = Schedule(
@@ -88,10 +91,11 @@ def _cds_terms(layout: SnapshotLayout, definition: HazardDefinition, maturity_da
         protection = 1.0 - definition.recovery_rate
         accrued = accrual(start, middle + counted - stop)
         for sign, day in ((1.0, alive_from), (-1.0, stop)):
-            exponent = combine_refs((1.0, at_middle), (1.0, survival(day)))
+            exponent = exponents.number(combine_refs((1.0, at_middle), (1.0, survival(day))))
             out.add(sign * protection, exponent)
             out.add(-sign * accrued, exponent, is_quoted=True)
-        out.add(-accrual(start, counted), combine_refs((1.0, discount(pay)), (1.0, survival(pay))), is_quoted=True)
+        paid_alive = exponents.number(combine_refs((1.0, discount(pay)), (1.0, survival(pay))))
+        out.add(-accrual(start, counted), paid_alive, is_quoted=True)
     upfront_day = int(days_of.advance(np.array([as_of_day]), UPFRONT_LAG_DAYS)[0])
-    out.add(accrual(starts[0], as_of_day + 1), discount(upfront_day), is_quoted=True)
-    return out.terms()
+    out.add(accrual(starts[0], as_of_day + 1), exponents.number(discount(upfront_day)), is_quoted=True)
+    return out

@@ -19,7 +19,9 @@ bootstrapping (2013); M. Fujii, Y. Shimada, A. Takahashi, A note on construction
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,7 +34,8 @@ from xip_core.model.market_instruments import RateIndex, Segment
 from xip_core.model.schedules import boundaries
 from xip_core.model.trade import Convention, Schedule
 from xip_core.pricing.curves_pillars import Instrument, add_tenors, index_end_days, index_spot_day
-from xip_core.pricing.curves_system import CurveSystem, Term
+from xip_core.pricing.curves_system import CurveSystem
+from xip_core.pricing.curves_terms import Exponents, Term, TermList
 from xip_core.pricing.layout import Refs
 from xip_core.pricing.layout_slots import CurveSlot, combine_refs
 from xip_core.pricing.market_layout import SnapshotLayout
@@ -44,24 +47,6 @@ EARLY_FIXING_DAYS = 7
 """Business days into a period after which QuantLib's telescoped coupons stop writing out fixings."""
 
 
-class TermList:
-    """Terms of one instrument; equal exponents are added up."""
-
-    def __init__(self) -> None:
-        self._amounts: dict[tuple[Refs, bool], float] = {}
-
-    def add(self, amount: float, exponent: Refs, is_quoted: bool = False) -> None:
-        """amount * exp(exponent . market), times the quote where `is_quoted`."""
-        key = (exponent, is_quoted)
-        self._amounts[key] = self._amounts.get(key, 0.0) + amount
-
-    def terms(self) -> list[Term]:
-        """In the order they were first met; what cancelled is left out."""
-        return [
-            Term(amount, exponent, quoted) for (exponent, quoted), amount in self._amounts.items() if amount != 0.0
-        ]
-
-
 def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
     """Compiles the system of a curve that is solved for.
 
@@ -69,7 +54,7 @@ def curve_system(layout: SnapshotLayout, slot: CurveSlot) -> CurveSystem:
         CalibrationError: an instrument whose terms cannot be written; names the curve and the instrument.
     """
     writer = _TermWriter(layout, slot)
-    rows: list[list[Term]] = []
+    rows: list[TermList] = []
     for instrument in slot.instruments:
         poll()
         segment = slot.definition.segments[instrument.segment]
@@ -85,22 +70,29 @@ def par_swap_terms(
 ) -> list[Term]:
     """Terms of a swap from *start_day*, as one the index's curve is built from; the quoted ones hold its rate."""
     writer = _TermWriter(layout, layout.curves[layout.indices[swaps.index].curve])
-    return writer.terms_of(swaps, Instrument("", tenor, 0, start_day, start_day, start_day))
+    return writer.terms_of(swaps, Instrument("", tenor, 0, start_day, start_day, start_day)).terms()
 
 
-def _schedule(item: Instrument, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:
+@functools.lru_cache(maxsize=1024)  # curves of one currency share starts and tenors; 0.5 kB each
+def _schedule(start_day: int, tenor: str, months: int, calendar_names: str, convention: Convention, eom: bool) -> Days:
     """Backward from the unadjusted maturity, as swap markets do: no stub of a day where it falls on a weekend."""
-    end_day = int(add_tenors("NullCalendar", item.start_day, (item.tenor,), "unadjusted", False)[0])
     schedule = Schedule(
-        start=date_of(item.start_day),
-        end=date_of(end_day),
+        start=date_of(start_day),
+        end=date_of(_unadjusted_end(start_day, tenor)),
         tenor=f"{months}M",
         calendar=calendar_names,
         convention=convention,
         rule="backward",
         end_of_month=eom,
     )
-    return boundaries(schedule)
+    found = boundaries(schedule)
+    found.flags.writeable = False  # others have the same
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _unadjusted_end(start_day: int, tenor: str) -> int:
+    return int(add_tenors("NullCalendar", start_day, (tenor,), "unadjusted", False)[0])
 
 
 def _rolled_back(index: RateIndex, begin: int, end: int) -> Days:
@@ -116,6 +108,15 @@ def _rolled_back(index: RateIndex, begin: int, end: int) -> Days:
     return boundaries(schedule)
 
 
+def _repeated(shares: Sequence[float]) -> list[float]:
+    """prod (1 - k + k G), G the growth over the repeated day, as a polynomial in G."""
+    polynomial = [1.0]
+    for share in shares:
+        still, grown = [one * (1.0 - share) for one in polynomial], [one * share for one in polynomial]
+        polynomial = [one + other for one, other in zip([*still, 0.0], [0.0, *grown], strict=True)]
+    return polynomial
+
+
 class _TermWriter:
     """Writes the terms of the instruments of one curve."""
 
@@ -124,12 +125,15 @@ class _TermWriter:
         self._slot = slot
         self._own = slot.definition.name
         self._discount = slot.definition.discount_curve or self._own
-        self._compounded_coupons: dict[tuple[str, int, int], list[tuple[float, Refs]]] = {}
-        self._cut_off_coupons: dict[tuple[int, int, int], list[tuple[float, Refs]]] = {}
-        self._growths: dict[tuple[str, int, int, str, int], Refs] = {}
+        self._exponents = Exponents()
+        self._compounded_coupons: dict[tuple[str, int, int], list[tuple[float, int]]] = {}
+        self._cut_off_coupons: dict[tuple[int, int, int], list[tuple[float, int]]] = {}
+        self._coupons: dict[tuple[str, str], dict[tuple[int, int, int], tuple[int, int]]] = {}
+        self._payments: dict[str, dict[int, int]] = {}
 
-    def terms_of(self, segment: Segment, instrument: Instrument) -> list[Term]:
-        out = TermList()
+    def terms_of(self, segment: Segment, instrument: Instrument) -> TermList:
+        """Its terms; exponents are numbered through all instruments of the curve."""
+        out = TermList(self._exponents)
         match segment:
             case instruments.Deposits():
                 self._simple_rate(out, instrument, segment.day_count)
@@ -149,7 +153,7 @@ class _TermWriter:
                 self._cross_currency_swap(out, segment, instrument)
             case _:
                 raise ValueError("given rates and discount factors must not be mixed with instruments in one curve")
-        return out.terms()
+        return out
 
     # ---- building blocks -------------------------------------------------------------------------------------------
 
@@ -163,25 +167,38 @@ class _TermWriter:
         self, index: RateIndex, item: Instrument, calendar_names: str = "", months: int = 0
     ) -> Days:
         period = months or parse_tenor(index.tenor)[0]
-        return _schedule(item, period, calendar_names or index.calendar, index.convention, index.end_of_month)
+        names = calendar_names or index.calendar
+        return _schedule(item.start_day, item.tenor, period, names, index.convention, index.end_of_month)
+
+    def _number(self, *parts: tuple[float, Refs]) -> int:
+        """Number of a combined exponent."""
+        return self._exponents.number(combine_refs(*parts))
+
+    def _payment(self, curve: str, day: int) -> int:
+        """Number of log D(day)."""
+        days = self._payments.setdefault(curve, {})
+        known = days.get(day)
+        if known is None:
+            known = days[day] = self._exponents.number(self._df(curve, day))
+        return known
 
     def _floating(
         self, out: TermList, sign: float, curve: str, discount: str, ends: Days, paid: Sequence[int] | Days
     ) -> None:
-        """Projected coupons of the periods between *ends*, paid on *paid*."""
-        for begin, end, pay in zip(ends[:-1].tolist(), ends[1:].tolist(), list(paid), strict=True):
-            out.add(sign, self._growth(curve, begin, end, discount, int(pay)))
-            out.add(-sign, self._df(discount, int(pay)))
+        """Projected coupons of the periods between *ends*, paid on *paid*; swaps of one curve share most of them."""
+        known = self._coupons.setdefault((curve, discount), {})
+        days = ends.tolist()
+        periods = list(zip(days[:-1], days[1:], map(int, paid), strict=True))
+        for period in periods:
+            if period not in known:
+                growth = self._exponents.number(self._growth(curve, *period[:2], discount, period[2]))
+                known[period] = growth, self._payment(discount, period[2])
+        out.add_differences(sign, map(known.__getitem__, periods))
 
     def _growth(self, curve: str, begin: int, end: int, discount: str, pay: int) -> Refs:
-        """log of D(begin) / D(end) on *curve*, paid at *pay*; swaps of one curve share most of their periods."""
-        key = (curve, begin, end, discount, pay)
-        known = self._growths.get(key)
-        if known is None:
-            at_payment = self._df(discount, pay)
-            known = combine_refs((1.0, self._df(curve, begin)), (-1.0, self._df(curve, end)), (1.0, at_payment))
-            self._growths[key] = known
-        return known
+        """log of D(begin) / D(end) on *curve*, paid at *pay*."""
+        at_payment = self._df(discount, pay)
+        return combine_refs((1.0, self._df(curve, begin)), (-1.0, self._df(curve, end)), (1.0, at_payment))
 
     def _annuity(
         self, out: TermList, sign: float, discount: str, day_count: str, ends: Days, paid: Sequence[int] | Days
@@ -189,7 +206,7 @@ class _TermWriter:
         """The quote, paid on each period."""
         accruals = year_fractions(day_count, ends[:-1], ends[1:]).tolist()
         for accrual, pay in zip(accruals, list(paid), strict=True):
-            out.add(sign * accrual, self._df(discount, int(pay)), is_quoted=True)
+            out.add(sign * accrual, self._payment(discount, int(pay)), is_quoted=True)
 
     # ---- instruments -----------------------------------------------------------------------------------------------
 
@@ -197,13 +214,14 @@ class _TermWriter:
         span = np.array([item.start_day]), np.array([item.end_day])
         accrual = float(year_fractions(day_count, *span)[0])
         start, end = self._df(self._own, item.start_day), self._df(self._own, item.end_day)
-        out.add(1.0, combine_refs((1.0, start), (-1.0, end)))
-        out.add(-1.0, ())
-        out.add(-accrual, (), is_quoted=True)
+        out.add(1.0, self._number((1.0, start), (-1.0, end)))
+        out.add(-1.0, self._number())
+        out.add(-accrual, self._number(), is_quoted=True)
 
     def _overnight_swap(self, out: TermList, segment: instruments.OvernightSwaps, item: Instrument) -> None:
         ends = _schedule(
-            item,
+            item.start_day,
+            item.tenor,
             segment.fixed_frequency_months,
             segment.calendar,
             segment.fixed_convention,
@@ -212,46 +230,45 @@ class _TermWriter:
         paid = calendar(segment.calendar).advance(ends[1:], segment.payment_lag_days)
         index = self._index(segment.index)
         if segment.rate_cutoff_days:
-            for begin, end, pay in zip(ends[:-1].tolist(), ends[1:].tolist(), paid.tolist(), strict=True):
-                if (begin, end, pay) not in self._cut_off_coupons:
-                    coupon = self._cut_off_coupon(segment, index, begin, end, pay)
-                    self._cut_off_coupons[begin, end, pay] = coupon
-                for amount, exponent in self._cut_off_coupons[begin, end, pay]:
+            known = self._cut_off_coupons
+            periods = list(zip(ends[:-1].tolist(), ends[1:].tolist(), paid.tolist(), strict=True))
+            if unknown := [period for period in periods if period not in known]:
+                known.update(zip(unknown, self._coupons_to_cut_off(segment, index, unknown), strict=True))
+            for period in periods:
+                for amount, exponent in known[period]:
                     out.add(amount, exponent)
         else:
             self._floating(out, 1.0, index.curve, self._discount, ends, paid)
         self._annuity(out, -1.0, self._discount, segment.fixed_day_count, ends, paid)
 
-    def _cut_off_coupon(
-        self, segment: instruments.OvernightSwaps, index: RateIndex, begin: int, end: int, pay: int
-    ) -> list[tuple[float, Refs]]:
+    def _coupons_to_cut_off(
+        self, segment: instruments.OvernightSwaps, index: RateIndex, periods: Sequence[tuple[int, int, int]]
+    ) -> Iterator[list[tuple[float, int]]]:
         """Compounding to the cut-off, then one fixing r repeated: growth D(begin) / D(cut) * prod (1 + tau r)."""
-        days_of = calendar(index.calendar)
-
-        def moved(day: int, business_days: int) -> int:
-            return int(days_of.advance(np.array([day]), business_days)[0])
-
-        cut = moved(end, -segment.rate_cutoff_days)
-        if cut <= begin:
-            raise ValueError(f"the period from {date_of(begin)} is shorter than the rate cut-off")
-        tail = np.array([cut, *(moved(end, -count) for count in range(segment.rate_cutoff_days - 1, 0, -1)), end])
-        early = moved(begin, EARLY_FIXING_DAYS)
-        fixed = early if segment.repeats_early_fixing and early < cut else moved(cut, -1)
-        fixed_end = moved(fixed, 1)
-        fixed_accrual = float(year_fractions(index.day_count, np.array([fixed]), np.array([fixed_end]))[0])
-        one_fixing = combine_refs((1.0, self._df(index.curve, fixed)), (-1.0, self._df(index.curve, fixed_end)))
-        at_payment = self._df(self._discount, pay)
-        growth = self._growth(index.curve, begin, cut, self._discount, pay)
-        # prod (1 - k + k G), G the growth over the repeated day, as a polynomial in G
-        polynomial = np.ones(1)
-        for accrual in year_fractions(index.day_count, tail[:-1], tail[1:]).tolist():
-            share = accrual / fixed_accrual
-            polynomial = np.append(polynomial * (1.0 - share), 0.0) + np.insert(polynomial * share, 0, 0.0)
-        repeated = [
-            (coefficient, combine_refs((1.0, growth), (float(power), one_fixing)))
-            for power, coefficient in enumerate(polynomial.tolist())
+        days_of, count = calendar(index.calendar), segment.rate_cutoff_days
+        begins, ends, _ = np.array(periods).T
+        tail = [*(days_of.advance(ends, -left) for left in range(count, 0, -1)), ends]
+        cuts = tail[0]
+        fixed = days_of.advance(cuts, -1)
+        if segment.repeats_early_fixing:
+            early = days_of.advance(begins, EARLY_FIXING_DAYS)
+            fixed = np.where(early < cuts, early, fixed)
+        fixed_ends = days_of.advance(fixed, 1)
+        fixed_accruals = year_fractions(index.day_count, fixed, fixed_ends)
+        shares = [
+            (year_fractions(index.day_count, *step) / fixed_accruals).tolist() for step in itertools.pairwise(tail)
         ]
-        return [*repeated, (-1.0, at_payment)]
+        days = zip(cuts.tolist(), fixed.tolist(), fixed_ends.tolist(), strict=True)
+        for (begin, _, pay), (cut, at, until), repeats in zip(periods, days, zip(*shares, strict=True), strict=True):
+            if cut <= begin:
+                raise ValueError(f"the period from {date_of(begin)} is shorter than the rate cut-off")
+            one_fixing = combine_refs((1.0, self._df(index.curve, at)), (-1.0, self._df(index.curve, until)))
+            growth = self._growth(index.curve, begin, cut, self._discount, pay)
+            repeated = [
+                (coefficient, self._number((1.0, growth), (float(power), one_fixing)))
+                for power, coefficient in enumerate(_repeated(repeats))
+            ]
+            yield [*repeated, (-1.0, self._payment(self._discount, pay))]
 
     def _fixed_float_swap(self, out: TermList, segment: instruments.FixedFloatSwaps, item: Instrument) -> None:
         index = self._index(segment.index)
@@ -268,7 +285,8 @@ class _TermWriter:
         index: RateIndex,
     ) -> None:
         ends = _schedule(
-            item,
+            item.start_day,
+            item.tenor,
             segment.fixed_frequency_months,
             segment.fixed_calendar,
             segment.fixed_convention,
@@ -292,7 +310,7 @@ class _TermWriter:
         else:
             self._annuity(out, -1.0, self._discount, pay.day_count, pay_ends, pay_ends[1:])
 
-    def _compounded_coupon(self, index: RateIndex, begin: int, end: int) -> list[tuple[float, Refs]]:
+    def _compounded_coupon(self, index: RateIndex, begin: int, end: int) -> list[tuple[float, int]]:
         """prod (1 + t F) - 1 over the sub-periods of a coupon, paid at its end, expanded into terms.
 
         As QuantLib and ORE have it, sub-periods roll back from the coupon's end, so that the first may be a stub of
@@ -315,8 +333,9 @@ class _TermWriter:
             grown = [(amount * share, combine_refs((1.0, exponent), (1.0, growth))) for amount, exponent in terms]
             still = [(amount * (1.0 - share), exponent) for amount, exponent in terms if share != 1.0]
             terms = grown + still
-        self._compounded_coupons[key] = [*terms, (-1.0, at_payment)]
-        return self._compounded_coupons[key]
+        numbered = [(amount, self._exponents.number(exponent)) for amount, exponent in [*terms, (-1.0, at_payment)]]
+        self._compounded_coupons[key] = numbered
+        return numbered
 
     def _two_swap_basis(self, out: TermList, segment: instruments.TwoSwapBasis, item: Instrument) -> None:
         """Par rate of the long index minus par rate of the short one, times their common annuity."""
@@ -334,15 +353,15 @@ class _TermWriter:
             if segment.foreign_currency == own_currency
             else (segment.other_curve, self._own)
         )
-        growth = combine_refs(
+        growth = self._number(
             (1.0, self._df(foreign, item.end_day)),
             (-1.0, self._df(foreign, item.start_day)),
             (-1.0, self._df(domestic, item.end_day)),
             (1.0, self._df(domestic, item.start_day)),
         )
         out.add(1.0, growth)
-        out.add(-1.0, ())
-        out.add(-1.0, (), is_quoted=True)
+        out.add(-1.0, self._number())
+        out.add(-1.0, self._number(), is_quoted=True)
 
     def _cross_currency_swap(
         self, out: TermList, segment: instruments.CrossCurrencyBasisSwaps, item: Instrument
@@ -352,13 +371,14 @@ class _TermWriter:
             discount = self._leg_discount(index, segment)
             other = segment.other_curve if discount == self._own else self._own
             months = parse_tenor(index.tenor)[0]
-            ends = _schedule(item, months, segment.calendar, segment.convention, index.end_of_month)
+            eom = index.end_of_month
+            ends = _schedule(item.start_day, item.tenor, months, segment.calendar, segment.convention, eom)
             if name == segment.resetting_index:
                 self._resetting_leg(out, sign, index.curve, discount, other, ends)
             else:
                 self._floating(out, sign, index.curve, discount, ends, ends[1:])
-                out.add(-sign, self._df(discount, item.start_day))
-                out.add(sign, self._df(discount, item.end_day))
+                out.add(-sign, self._payment(discount, item.start_day))
+                out.add(sign, self._payment(discount, item.end_day))
             if name == segment.spread_index:
                 if name == segment.resetting_index:
                     raise ValueError("the spread must be on the leg that does not reset")
@@ -372,12 +392,12 @@ class _TermWriter:
         to_spot = combine_refs((1.0, self._df(discount, spot_day)), (-1.0, self._df(other, spot_day)))
         for begin, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
             at_start = combine_refs((1.0, self._df(other, begin)), (1.0, to_spot))
-            growth = combine_refs(
+            growth = self._number(
                 (1.0, at_start),
                 (-1.0, self._df(discount, begin)),
                 (1.0, self._df(discount, end)),
                 (1.0, self._df(curve, begin)),
                 (-1.0, self._df(curve, end)),
             )
-            out.add(-sign, at_start)
+            out.add(-sign, self._exponents.number(at_start))
             out.add(sign, growth)

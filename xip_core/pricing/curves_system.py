@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from xip_core.kernels import calibration
 from xip_core.pricing.arithmetic import RefTable
-from xip_core.pricing.layout import Refs
+from xip_core.pricing.curves_terms import TermList, cells_of
 from xip_core.pricing.polling import poll
 
 Floats = npt.NDArray[np.float64]
@@ -37,14 +37,6 @@ Ints = npt.NDArray[np.int64]
 
 SCENARIOS_PER_CALL = 256
 """Of the kernel, between two polls: a curve of 30 knots takes some 5 to 20 microseconds a scenario."""
-
-
-class Term(msgspec.Struct, frozen=True):
-    """amount * exp(exponent . market), multiplied by the instrument's quote where `is_quoted`."""
-
-    amount: float
-    exponent: Refs
-    is_quoted: bool
 
 
 class Derivatives(msgspec.Struct, frozen=True):
@@ -71,29 +63,19 @@ class CurveSystem:
         own_begin: place of the first own factor in `factors`.
     """
 
-    def __init__(self, first_factor: int, terms: Sequence[Sequence[Term]], knot_count: int | None = None) -> None:
+    def __init__(self, first_factor: int, terms: Sequence[TermList], knot_count: int | None = None) -> None:
         """
         Args:
             first_factor: row of the market matrix where the own factors begin.
-            terms: per instrument, in pillar order.
+            terms: per instrument, in pillar order; their exponents are numbered alike.
             knot_count: of own factors; as many as instruments unless something else is solved for.
         """
         self.first_factor = first_factor
         self.instrument_count = len(terms)
         self.knot_count = len(terms) if knot_count is None else knot_count
-        exponentials: dict[Refs, int] = {}
-        self._cells: list[dict[int, tuple[float, float]]] = []  # per instrument: exponential -> (A, B)
-        for row_terms in terms:
-            poll()
-            cells: dict[int, tuple[float, float]] = {}
-            for term in row_terms:
-                source = exponentials.setdefault(term.exponent, len(exponentials))
-                plain, quoted = cells.get(source, (0.0, 0.0))
-                cells[source] = (plain, quoted + term.amount) if term.is_quoted else (plain + term.amount, quoted)
-            self._cells.append(cells)
-        self._exponents = list(exponentials)
+        self._cells = cells_of(terms)
         own = range(first_factor, first_factor + self.knot_count)
-        used = sorted({factor for exponent in self._exponents for factor, _ in exponent}.union(own))
+        used = sorted({factor for exponent in self._cells.exponents for factor, _ in exponent}.union(own))
         self.factors: Ints = np.array(used, dtype=np.int64)
         self.own_begin = used.index(first_factor)
 
@@ -105,85 +87,73 @@ class CurveSystem:
     @cached_property
     def blocks(self) -> list[int]:
         """Bounds of the runs of instruments that are solved together."""
-        last_knot = self._last_knots
-        reach = [max((last_knot[source] for source in cells), default=-1) for cells in self._cells]
-        return blocks_of(reach)
+        reach = np.full(self.instrument_count, -1)
+        np.maximum.at(reach, self._cells.rows, self._last_knots[self._cells.sources])
+        return blocks_of(reach.tolist())
 
     @cached_property
-    def _last_knots(self) -> list[int]:
+    def _last_knots(self) -> Ints:
         """Per exponential the last own knot in it, -1 where there is none."""
         first, end = self.first_factor, self.first_factor + self.knot_count
         found = []
-        for exponent in self._exponents:
+        for exponent in self._cells.exponents:
             last = -1
             for factor, _ in exponent:
                 if first <= factor < end and factor - first > last:
                     last = factor - first
             found.append(last)
-        return found
+        return np.array(found, dtype=np.int64)
 
     @cached_property
     def kernel(self) -> calibration.System:
-        """The system as the kernel wants it; compiled at first use."""
-        blocks = self.blocks
-        block_of_knot = np.repeat(np.arange(len(blocks) - 1), np.diff(blocks)).tolist()
-        groups = [block_of_knot[knot] + 1 if knot >= 0 else 0 for knot in self._last_knots]
-        order = sorted(range(len(groups)), key=groups.__getitem__)
-        place = {source: position for position, source in enumerate(order)}
-        place_of = {factor: position for position, factor in enumerate(self.factors.tolist())}
-        fixed, own = _Runs(2), _Runs(2)
-        for source in order:
-            group = groups[source]
-            own_from = self.first_factor + (blocks[group - 1] if group else self.knot_count)
-            own_to = self.first_factor + (blocks[group] if group else 0)
-            for factor, weight in self._exponents[source]:
-                if own_from <= factor < own_to:
-                    own.add(factor - self.first_factor, weight)
-                else:
-                    fixed.add(place_of[factor], weight)
-            fixed.end()
-            own.end()
-        settled, live = _Runs(3), _Runs(3)
-        for row, cells in enumerate(self._cells):
-            for source, (plain, quoted) in cells.items():
-                (live if groups[source] == block_of_knot[row] + 1 else settled).add(place[source], plain, quoted)
-            settled.end()
-            live.end()
-        counts = np.bincount(groups, minlength=len(blocks))
+        """The system as the kernel wants it; compiled at first use.
+
+        Exponentials by the run of instruments that settles them: group 0 needs no own knot, group b + 1 needs one of
+        run b and none behind. A cell is live in its own run, and settled once that of its exponential is solved.
+        """
+        blocks, cells = self.blocks, self._cells
+        block_of_knot = np.repeat(np.arange(len(blocks) - 1), np.diff(blocks))
+        groups = np.append(block_of_knot + 1, 0)[self._last_knots]  # -1 is the last
+        order = np.argsort(groups, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        ordered = [cells.exponents[source] for source in order.tolist()]
+        exponents = np.repeat(np.arange(len(ordered)), [len(exponent) for exponent in ordered])
+        factors = np.array([factor for exponent in ordered for factor, _ in exponent], dtype=np.int64)
+        weights = np.array([weight for exponent in ordered for _, weight in exponent], dtype=np.float64)
+        bounds, group = np.array(blocks), groups[order][exponents]
+        knots = factors - self.first_factor
+        is_own = (group > 0) & (knots >= bounds[group - 1]) & (knots < bounds[group])
+        is_live = groups[cells.sources] == block_of_knot[cells.rows] + 1
+        places, values = place[cells.sources], {"plain": cells.plain, "quoted": cells.quoted}
+        positions = np.searchsorted(self.factors, factors)
         return calibration.System(
             self.factors.astype(np.int32),
             self.own_begin,
             block_begin=np.array(blocks, dtype=np.int32),
-            group_begin=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-            **fixed.arrays("fixed", "place", "weight"),
-            **own.arrays("own_pair", "knot", "weight"),
-            **settled.arrays("settled", "source", "plain", "quoted"),
-            **live.arrays("live", "source", "plain", "quoted"),
+            group_begin=_begins(groups, len(blocks)),
+            **_runs("fixed", exponents, len(ordered), ~is_own, {"place": positions}, {"weight": weights}),
+            **_runs("own_pair", exponents, len(ordered), is_own, {"knot": knots}, {"weight": weights}),
+            **_runs("settled", cells.rows, self.instrument_count, ~is_live, {"source": places}, values),
+            **_runs("live", cells.rows, self.instrument_count, is_live, {"source": places}, values),
         )
 
     # ---- evaluation, term after term in NumPy: reports, sensitivities, tests ----------------------------------------
 
     @cached_property
     def _table(self) -> RefTable:
-        return RefTable(self._exponents)
-
-    @cached_property
-    def _triplets(self) -> tuple[Ints, Ints, Floats, Floats]:
-        """Instrument, exponential, A and B of each cell."""
-        found = [(row, source, *ab) for row, cells in enumerate(self._cells) for source, ab in cells.items()]
-        rows, sources, plain, quoted = zip(*found, strict=True)
-        return np.array(rows), np.array(sources), np.array(plain), np.array(quoted)
+        return RefTable(self._cells.exponents)
 
     @cached_property
     def _slopes(self) -> tuple[Ints, Ints, Floats]:
         """For each factor in each cell: its place in a flat (n, u) matrix, the cell, its weight in the exponent."""
         place_of = {factor: position for position, factor in enumerate(self.factors.tolist())}
-        rows, sources, _, _ = self._triplets
+        rows, sources = self._cells.rows, self._cells.sources
         width = len(self.factors)
         found = [
             (row * width + place_of[factor], cell, weight)
             for cell, (row, source) in enumerate(zip(rows.tolist(), sources.tolist(), strict=True))
-            for factor, weight in self._exponents[source]
+            for factor, weight in self._cells.exponents[source]
         ]
         targets, cells, weights = zip(*found, strict=True)
         return np.array(targets), np.array(cells), np.array(weights)
@@ -196,13 +166,14 @@ class CurveSystem:
             quotes: (n,).
         """
         exponentials = self._table.exp(np.ascontiguousarray(market[:, None]))[:, 0]
-        rows, sources, plain, quoted = self._triplets
+        cells = self._cells
+        rows, sources, plain, quoted = cells.rows, cells.sources, cells.plain, cells.quoted
         values = (plain + quotes[rows] * quoted) * exponentials[sources]
-        targets, cells, weights = self._slopes
+        targets, numbers, weights = self._slopes
         shape = (self.instrument_count, len(self.factors))
         return Derivatives(
             _sums(rows, values, shape[0]),
-            _sums(targets, values[cells] * weights, shape[0] * shape[1]).reshape(shape),
+            _sums(targets, values[numbers] * weights, shape[0] * shape[1]).reshape(shape),
             _sums(rows, quoted * exponentials[sources], shape[0]),
         )
 
@@ -230,28 +201,25 @@ def _sums(targets: Ints, values: Floats, count: int) -> Floats:
     return found
 
 
-class _Runs:
-    """Runs of entries with some columns each, as flat arrays."""
+def _begins(runs: Ints, run_count: int) -> npt.NDArray[np.int32]:
+    """Where each run begins, and the end of the last, of entries that belong to *runs*."""
+    return np.concatenate(([0], np.cumsum(np.bincount(runs, minlength=run_count)))).astype(np.int32)
 
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._entries: list[tuple[float, ...]] = []
-        self._begin = [0]
 
-    def add(self, *values: float) -> None:
-        self._entries.append(values)
-
-    def end(self) -> None:
-        """Closes a run."""
-        self._begin.append(len(self._entries))
-
-    def arrays(self, stem: str, index: str, *weights: str) -> dict[str, npt.NDArray[np.generic]]:
-        first, *others = zip(*self._entries, strict=True) if self._entries else [()] * self._width
-        return {
-            f"{stem}_begin": np.array(self._begin, dtype=np.int32),
-            f"{stem}_{index}": np.array(first, dtype=np.int32),
-            **{f"{stem}_{name}": np.array(column) for name, column in zip(weights, others, strict=True)},
-        }
+def _runs(
+    stem: str,
+    runs: Ints,
+    run_count: int,
+    chosen: npt.NDArray[np.bool_],
+    index: dict[str, Ints],
+    values: dict[str, Floats],
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The chosen entries of runs as flat arrays; entries come by run."""
+    return {
+        f"{stem}_begin": _begins(runs[chosen], run_count),
+        **{f"{stem}_{name}": column[chosen].astype(np.int32) for name, column in index.items()},
+        **{f"{stem}_{name}": column[chosen] for name, column in values.items()},
+    }
 
 
 def blocks_of(reach: Sequence[int]) -> list[int]:

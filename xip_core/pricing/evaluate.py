@@ -1,8 +1,8 @@
 """Tiles by kind: the one door through which workers, quants and tests evaluate a plan.
 
 A tile is a pure function of the plan and of the blobs and tiles it names: the same tile gives the same bytes anywhere.
-What follows from blobs alone is kept in the memo of the caller: a split book, the layout of a market, resolved rows,
-calibrated scenarios. A memo saves time and decides no number; each entry's key names all that the entry depends on.
+What follows from blobs alone is kept in the memo of the caller: line ends of a book, the layout of a market, resolved
+rows, calibrated scenarios. A memo saves time and decides no number; each entry's key names all that it depends on.
 
 Resolved rows do not travel: a swap's are 4.5 kB, ten times its line in the book, which every worker has. Making them
 takes 6 us of one core, sending them through the scheduler and its store more. So a resolve tile reports which rows
@@ -13,7 +13,7 @@ scenarios do travel where that is cheaper than to make them again (`TileValue.re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from xip_core.errors import Failure, FailureReason
 from xip_core.graph.nodes import BUMPS_OPERATION
 from xip_core.graph.plan import Node, NodeKind, Plan, Source, digest_of
-from xip_core.pricing.polling import asking, poll
+from xip_core.pricing.polling import IsCancelled, asking, poll
 from xip_core.pricing.tile import Columns, TileData, TileValue
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from xip_core.pricing.tile_market import MarketView
     from xip_core.pricing.value_tile import MarketBlock
 
-IsCancelled = Callable[[], bool]
 
 POISONOUS = frozenset(
     {
@@ -174,9 +173,12 @@ def tile_groups(node: Node, tile: int) -> npt.NDArray[np.int32]:
 
 def lines_of_book(source: Source, book_rows: npt.NDArray[np.int32], data: TileData) -> list[bytes]:
     """Lines of the source's book, by row number counted from its own first row."""
+    from xip_core.pricing.book_lines import chosen_lines, line_ends
+
     digest = source.book_digest
-    lines = cast(list[bytes], data.memo(("book", digest), lambda: data.blob(digest).split(b"\n")))
-    return [lines[row] for row in book_rows.tolist()]
+    book = data.blob(digest)
+    ends = cast(Columns, data.memo(("line ends", digest), lambda: {"line_ends": line_ends(book)}))
+    return chosen_lines(book, ends["line_ends"], book_rows)
 
 
 def _calibrate(plan: Plan, node: Node, tile: int, data: TileData) -> TileValue:

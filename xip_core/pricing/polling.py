@@ -18,6 +18,9 @@ from contextlib import contextmanager
 
 from xip_core.pricing.tile import TileCancelledError
 
+IsCancelled = Callable[[], bool]
+"""Asked from any thread, cheap, and true for ever once it is true."""
+
 STEP_S = 0.020
 """Between two polls, at most, on the machine of bench/README.md: a cancel has 100 ms to reach a kernel, 20 of them are
 for the way to the worker, and a machine may be three times slower."""
@@ -27,14 +30,14 @@ WAIT_LOOK_S = 0.020
 
 
 class _Thread(threading.local):
-    is_cancelled: Callable[[], bool] | None = None
+    is_cancelled: IsCancelled | None = None
 
 
 _thread = _Thread()
 
 
 @contextmanager
-def asking(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+def asking(is_cancelled: IsCancelled) -> Iterator[None]:
     """Within, `poll` asks *is_cancelled*: cheap, and true for ever once it is true."""
     before, _thread.is_cancelled = _thread.is_cancelled, is_cancelled
     try:

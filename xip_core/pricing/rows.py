@@ -12,7 +12,7 @@ a refused row has to be empty in the columns that value it. Rows of a kernel's t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -29,13 +29,13 @@ from xip_core.pricing.evaluate import (
     tile_groups,
     tile_rows,
 )
+from xip_core.pricing.polling import IsCancelled
 from xip_core.pricing.tile import Columns, TileCancelledError, TileData, TileValue
 
 if TYPE_CHECKING:
     from xip_core.model.trade import Trade
     from xip_core.pricing.resolve import RefusedTrade
 
-IsCancelled = Callable[[], bool]
 Refused = Mapping[int, Failure]
 """By position of the row in its tile, counted from 0."""
 

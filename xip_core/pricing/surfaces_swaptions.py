@@ -20,7 +20,7 @@ from xip_core.model.market_instruments import FixedFloatSwaps
 from xip_core.pricing.arithmetic import RefTable
 from xip_core.pricing.curves_instruments import par_swap_terms
 from xip_core.pricing.curves_pillars import index_spot_day
-from xip_core.pricing.curves_system import Term
+from xip_core.pricing.curves_terms import Term
 from xip_core.pricing.market_layout import SnapshotLayout
 from xip_core.pricing.polling import poll
 from xip_core.pricing.surfaces import YEAR_DAYS

@@ -40,7 +40,9 @@ POISON_REASONS = frozenset(
 
 
 def reported_with_payload(worker_id: WorkerId, result: worker_pb2.TileResult) -> TilesReported:
-    if result.tile_end != result.tile_begin + 1:
+    """A result that says more than its counts: a payload, or what came for its tiles."""
+    has_payload = result.output or result.detail or result.quarantine
+    if has_payload and result.tile_end != result.tile_begin + 1:
         sentence = f"a result with output must be of one tile, got [{result.tile_begin}, {result.tile_end})"
         raise RequestError("BAD_TILE_RANGE", sentence)
     quarantine = tuple(

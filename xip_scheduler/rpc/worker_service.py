@@ -337,7 +337,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         """The hot path: one event per result."""
         events: list[Event] = []
         for result in message.results:
-            if result.output or result.detail or result.quarantine:
+            if result.output or result.detail or result.quarantine or result.fetch_ns or result.fetched:
                 events.append(reported_with_payload(worker_id, result))
             else:
                 events.append(

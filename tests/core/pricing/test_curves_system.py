@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from xip_core.pricing.curves_system import CurveSystem, Term, blocks_of, solve_system
+from xip_core.pricing.curves_system import CurveSystem, blocks_of, solve_system
+from xip_core.pricing.curves_terms import Exponents, Term, TermList
+
+
+def system_of(first_factor: int, terms: Sequence[Sequence[Term]]) -> CurveSystem:
+    exponents, lists = Exponents(), []
+    for instrument in terms:
+        lists.append(TermList(exponents))
+        for term in instrument:
+            lists[-1].add(term.amount, exponents.number(term.exponent), term.is_quoted)
+    return CurveSystem(first_factor, lists)
 
 
 def deposit(knot: int, accrual: float) -> list[Term]:
@@ -24,7 +35,7 @@ def swap(knots: tuple[int, ...], accrual: float = 1.0) -> list[Term]:
 def three_swaps(first_factor: int = 0) -> CurveSystem:
     """Annual par swaps of 1, 2 and 3 years."""
     knots = tuple(range(first_factor, first_factor + 3))
-    return CurveSystem(first_factor, [swap(knots[:count]) for count in (1, 2, 3)])
+    return system_of(first_factor, [swap(knots[:count]) for count in (1, 2, 3)])
 
 
 def bootstrap_by_hand(rates: list[float]) -> list[float]:
@@ -37,7 +48,7 @@ def bootstrap_by_hand(rates: list[float]) -> list[float]:
 
 def test_deposit_solves_to_simple_interest():
     """DF = 1 / (1 + r tau)."""
-    solution = solve_system(CurveSystem(0, [deposit(0, 0.5)]), np.zeros((1, 1)), np.array([[0.03]]))
+    solution = solve_system(system_of(0, [deposit(0, 0.5)]), np.zeros((1, 1)), np.array([[0.03]]))
     assert solution.is_converged.tolist() == [True]
     assert solution.knots[0, 0] == pytest.approx(-math.log1p(0.015), abs=1e-15)
 
@@ -61,7 +72,7 @@ def test_unknowns_stand_anywhere_in_the_market():
 def test_jacobian_is_the_derivative_of_the_residuals():
     """Against central differences, for a system with quoted terms and a curve that is already there."""
     terms = [*swap((1, 2)), Term(0.3, ((0, 0.5), (2, -1.5)), True), Term(0.2, ((0, 1.0), (1, 2.0)), False)]
-    system = CurveSystem(1, [swap((1,)), terms])
+    system = system_of(1, [swap((1,)), terms])
     market, quotes = np.array([[0.1], [-0.02], [-0.05]]), np.array([[0.01], [0.03]])
     _, jacobian = system.evaluate(market, quotes)
     size = 1e-6
@@ -74,8 +85,8 @@ def test_jacobian_is_the_derivative_of_the_residuals():
 
 def test_system_in_any_order_is_solved_by_elimination():
     """Instruments against their pillars' order: no longer lower triangular."""
-    turned = CurveSystem(0, [swap((0, 1, 2)), swap((0,)), swap((0, 1))])
-    mixed = CurveSystem(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])
+    turned = system_of(0, [swap((0, 1, 2)), swap((0,)), swap((0, 1))])
+    mixed = system_of(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])
     assert turned.blocks == [0, 3]
     assert mixed.blocks == [0, 2, 3]
     quotes = np.array([[0.01], [0.02], [0.03]])
@@ -120,7 +131,7 @@ def test_blocks_are_the_shortest_runs_that_reach_no_further(reach, bounds):
 def test_solution_is_that_of_newton_over_the_whole_system():
     """The twin: all unknowns at once, LAPACK for the steps, from another start."""
     rates = np.array([0.01, 0.02, 0.03])
-    for system in (three_swaps(), CurveSystem(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])):
+    for system in (three_swaps(), system_of(0, [[*swap((0,)), *deposit(1, 0.1)], swap((0, 1)), swap((0, 1, 2))])):
         twin = np.full(3, -0.05)
         for _ in range(8):
             residuals, jacobian = system.evaluate(twin[:, None], rates[:, None])

@@ -25,7 +25,7 @@ async def work_off(worker: ProtocolWorker, tile_count: int) -> None:
     """Tile n takes n + 1 seconds, half of it waiting for a market of 100 bytes."""
     for _ in range(tile_count):
         lease = await worker.lease()
-        result = a_result(lease, detail=True)  # those without a payload are of probes, and say less
+        result = a_result(lease)
         result.elapsed_ns = (lease.tile_begin + 1) * SECOND_NS
         result.fetch_ns = result.elapsed_ns // 2
         result.fetched.append(worker_pb2.Fetched(kind="market", size_bytes=100, count=1))
