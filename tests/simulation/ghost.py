@@ -104,6 +104,7 @@ class Ghost:
         self.attempt_counts: Counter[tuple[str, int, int]] = Counter()
         self.paused: set[str] = set()
         self.just_paused: set[str] = set()
+        self.ordered: dict[str, set[tuple[int, int]]] = {}
         self.probes: Counter[str] = Counter()
 
     def demand(self, holds: bool, invariant: str, sentence: str) -> None:
@@ -189,6 +190,7 @@ class Ghost:
         for action in actions:
             if type(action) is GrantLease:
                 self._count_turn(self.requests[action.run_id].tenant)
+                self._note_order(action)
             elif type(action) is PersistRun:
                 is_idle = action.tenant not in self.live.values()
                 self.live[action.run_id] = action.tenant
@@ -201,6 +203,20 @@ class Ghost:
                 self.arrivals.pop(self.live.pop(action.run_id), None)
             elif type(action) is RecordPaused:
                 self.arrivals.pop(self.live[action.run_id], None)
+
+    def _note_order(self, grant: GrantLease) -> None:
+        """Is all calibrated when the first values are granted?"""
+        request, ordered = self.requests[grant.run_id], self.ordered.setdefault(grant.run_id, set())
+        kinds = [node.kind for node in request.plan.nodes]
+        is_first = not any(kinds[node_id] is NodeKind.VALUE for node_id, _ in ordered)
+        if kinds[grant.node_id] is NodeKind.VALUE and is_first:
+            calibrate = request.plan.nodes[kinds.index(NodeKind.CALIBRATE)]
+            tiles = [(calibrate.node_id, tile) for tile in range(calibrate.tile_count)]
+            if not all(tile in ordered or (grant.run_id, *tile) in self.decided for tile in tiles):
+                self.probes["values before all is calibrated"] += 1
+            elif request.is_of_sums and calibrate.tile_count > 1:
+                self.probes["sums calibrated first"] += 1
+        ordered.update((grant.node_id, tile) for tile in range(grant.tile_begin, grant.tile_end))
 
     def adopted(self, worker_id: str, epoch: int, tile_end: int) -> None:
         """The scheduler let a worker keep what it presented, which may be less than it was granted."""

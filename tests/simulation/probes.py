@@ -55,6 +55,7 @@ REQUIRED = (
     "submit of other content",
     "submit repeated",
     "sum over given-up tiles",
+    "sums calibrated first",
     "takeover during commit",
     "tenant came",
     "tiles reused",
@@ -62,4 +63,5 @@ REQUIRED = (
     "trim answered after the lease was lost",
     "unsynced writes lost",
     "unsynced writes survived",
+    "values before all is calibrated",
 )

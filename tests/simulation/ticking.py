@@ -25,9 +25,10 @@ from functools import cached_property
 import msgspec
 
 from tests.scheduler.core.builders import a_book_plan
-from tests.simulation.workload import KERNELS, TENANTS, Cells, Fate, Request, digest_over
+from tests.simulation.workload import KERNELS, TENANTS, Cells, Fate, Request, digest_over, shown
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan, digest_of
+from xip_core.model.detail import Detail
 from xip_core.model.market import CommodityDefinition, CommodityVolatility, EquityDefinition, HazardDefinition, Snapshot
 from xip_core.model.market import encode_snapshot as encode_market
 from xip_core.model.market_instruments import CurveDefinition, Pillar, ZeroRates, ZeroSpreads
@@ -76,6 +77,7 @@ class State(msgspec.Struct, frozen=True, dict=True):  # properties are kept
     Attributes:
         has_moneyness: the scenarios move the volatilities at strikes up to the spot.
         curve_tenor: of the longest rate, a definition.
+        detail: shown of its runs.
     """
 
     quotes: dict[str, float]
@@ -84,6 +86,7 @@ class State(msgspec.Struct, frozen=True, dict=True):  # properties are kept
     scenario_size: float = 0.01
     has_moneyness: bool = True
     curve_tenor: str = "5Y"
+    detail: Detail = Detail.ALL
     kernels: tuple[tuple[str, str], ...] = (KERNELS[0],)
 
     @cached_property
@@ -269,7 +272,7 @@ def _plan_of(state: State, digests: tuple[str, ...]) -> Plan:
         measures=state.measures,
     )
     cell_count = row_count * source.cells_of_row(0, 4 * SCENARIO_BLOCKS)
-    return Plan(tuple(nodes), cell_count, (source,))
+    return shown(Plan(tuple(nodes), cell_count, (source,)), state.detail)
 
 
 # ---- what happens on a desk
@@ -333,13 +336,14 @@ CHANGES = (
 )
 
 
-def draw_ticking(chance: random.Random) -> list[Ticking]:
+def draw_ticking(chance: random.Random, detail: Detail) -> list[Ticking]:
     """The submissions of two desks that look at the same books and markets, in the order of time."""
     state = State(
         quotes={"OIL": 35.0, "ACME": 100.0, "NOBODY.ASKS": 1.0}
         | {quote: 0.02 for quotes in QUOTES.values() for quote in quotes if quote not in ("OIL", "ACME")},
         lines=tuple(_a_line(chance) for _ in range(chance.choice((3, 4, 6, 8)))),
         kernels=(chance.choice(KERNELS),),
+        detail=detail,
     )
     changes = [change for weight, change in CHANGES for _ in range(weight)]
     requests: list[Ticking] = []

@@ -5,6 +5,8 @@ what it fetched, and by the checker from nothing but the plan and the tiles give
 saw the inputs it should have seen (S11). On the wire a value is preceded by the ghost serial of the grant it was
 evaluated under.
 
+Half of the runs over a book show sums alone: these are granted in another order than those somebody watches.
+
 A tile's fate is drawn with its run: most are well, some raise always or on their first worker, some kill whoever
 evaluates them (poison); now and then a whole node does, as a bad kernel would. Runs need one of two versions of a
 kernel, as during a rolling upgrade; request ids of two tenants are the same (they never meet).
@@ -22,6 +24,7 @@ import msgspec
 
 from tests.scheduler.core.builders import a_book_plan, a_probe_plan
 from xip_core.graph.plan import Node, NodeKind, Plan, digest_of
+from xip_core.model.detail import Detail
 from xip_scheduler.core.words import Priority
 
 FEW_TILES = 8
@@ -63,7 +66,9 @@ class Request:
     since = ""
     is_computing_all = False
 
-    def __init__(self, chance: random.Random, number: int, tenant: str = "", at_s: float = 0.0) -> None:
+    def __init__(
+        self, chance: random.Random, number: int, tenant: str = "", at_s: float = 0.0, detail: Detail = Detail.ALL
+    ) -> None:
         self.tenant = tenant or TENANTS[number % 2]
         self.request_id = f"q{number // 2}" if not tenant else f"q{number}"
         self.run_id = f"r-{self.tenant}-{self.request_id}"
@@ -71,7 +76,7 @@ class Request:
         self.retried = ""
         self.priority = chance.choice((Priority.INTERACTIVE, Priority.BATCH))
         self.deadline_after_s = chance.choice((0.0, 0.0, 30.0, 600.0))
-        self.plan = _draw_plan(chance)
+        self.plan = shown(_draw_plan(chance), detail)
         self.encoded = self.plan.encode()
         self.plan_digest = digest_of(self.encoded)
         self.blobs = {self.plan_digest: self.encoded}
@@ -88,6 +93,11 @@ class Request:
                 node = chance.choice(self.plan.nodes)
                 fate = chance.choice((Fate.FAILS, Fate.FAILS_ONCE, Fate.CRASHES))
                 self.fates[node.node_id, chance.randrange(node.tile_count)] = fate
+
+    @property
+    def is_of_sums(self) -> bool:
+        """Nobody watches for its first numbers."""
+        return all(source.detail is Detail.NONE for source in self.plan.sources)
 
     @property
     def is_quick(self) -> bool:
@@ -123,6 +133,16 @@ def retry_of(old: Request, chance: random.Random) -> Request:
     new.retried = old.run_id
     new.fates = {} if chance.random() < 0.5 else old.fates
     return new
+
+
+def shown(plan: Plan, detail: Detail) -> Plan:
+    """*plan*, of which so much travels to clients."""
+    sources = tuple(msgspec.structs.replace(source, detail=detail) for source in plan.sources)
+    return msgspec.structs.replace(plan, sources=sources)
+
+
+def draw_detail(chance: random.Random) -> Detail:
+    return chance.choice((Detail.ALL, Detail.NONE))
 
 
 def _draw_plan(chance: random.Random) -> Plan:

@@ -29,7 +29,7 @@ from tests.simulation.scheduler_node import SchedulerNode, ServerConnection
 from tests.simulation.seats import SESSION_ENDS_S, Seat, Succession, draw_seats
 from tests.simulation.ticking import TICKING_FIRST, TICKING_ONE_IN, draw_ticking
 from tests.simulation.worker_node import WorkerNode
-from tests.simulation.workload import SERIAL_BYTES, Fate, Request, tiles_needed
+from tests.simulation.workload import SERIAL_BYTES, Fate, Request, draw_detail, tiles_needed
 from xip_core.graph.plan import Node
 from xip_scheduler import driver, retention
 from xip_scheduler.core.events import WorkerAttached
@@ -122,14 +122,16 @@ class World:
     def draw_requests(self) -> list[Request]:
         """Runs of their own, and now and then a tenant that submits more than there is room for, all at once; or desks
         whose runs begin with tiles of earlier ones, while retention removes these."""
-        chance = self.chance
+        chance, aside = self.chance, random.Random(f"detail of {self.seed}")
         if self.seed % TICKING_ONE_IN == TICKING_FIRST:
             self.retention = RetentionRules(chance.choice((5.0, 20.0)), 0, chance.choice((1, 3, 5)))
-            return list(draw_ticking(chance))
-        requests = [Request(chance, number) for number in range(chance.choice((2, 4, 6, 9)))]
+            return list(draw_ticking(chance, draw_detail(aside)))
+        requests = [
+            Request(chance, number, detail=draw_detail(aside)) for number in range(chance.choice((2, 4, 6, 9)))
+        ]
         if chance.random() < FLOOD_SHARE:
-            at_s = chance.uniform(1.0, 40.0)
-            requests += [Request(chance, number, "flood", at_s) for number in range(chance.choice((10, 20)))]
+            at_s, count = chance.uniform(1.0, 40.0), chance.choice((10, 20))
+            requests += [Request(chance, number, "flood", at_s, draw_detail(aside)) for number in range(count)]
         return requests
 
     # ---- the schedule
