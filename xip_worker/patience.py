@@ -7,9 +7,10 @@ A message costs a worker 0.15 ms of CPU and a scheduler 1.5 ms, most of it for t
     the worker       when a slot of its own finds no lease any more. Before that the scheduler must have heard what is
                      finished, or it would not send the next lease in time. Once is enough: it had none to send.
 
-So nothing waits at a worker with an idle slot, nor behind a failure, nor when the worker has no other lease of the run:
-that may be its end. A worker that dies takes what waited with it: HELD_OUTCOMES_MAX results, which is also how far
-behind the tile it died of the scheduler's suspicion may begin.
+So nothing waits behind a failure, nor when the worker has no other lease of the run: that may be its end. What is
+finished beside an idle slot waits for a round trip at most, while the last message is on its way. A worker that dies
+takes what waited with it: HELD_OUTCOMES_MAX results, which is also how far behind the tile it died of the scheduler's
+suspicion may begin.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from itertools import islice
 from xip_worker.events import Epoch, FailedTile, Lease, Outcome
 from xip_worker.held import Batch, Held, NodeKey
 
-HELD_OUTCOMES_MAX = 32
-"""Results that wait: what a message costs is by then less than what they cost themselves."""
+HELD_OUTCOMES_MAX = 48
+"""Results that wait: they cost half of what the message does by then. Fewer than a scheduler isolates behind a death
+(`suspects_max`)."""
 
 RESERVE_S = 0.015
 """Work left in a slot when the scheduler is told at the latest: some round trips with their commits."""
 
 GAP_S = 0.01
 """Between two messages while all slots are busy: what the scheduler was told so lately, it can still act on."""
+
+IDLE_GAP_S = 0.003
+"""Between two messages while a slot is idle and the scheduler knows: until then it may be committing the last one."""
 
 EARLY_S = 1e-6
 """A timer may ring so early: sums of times are rounded, and one that only then is due would ring for ever."""
@@ -91,9 +96,9 @@ class Holdback:
         """More is pending, which may wait for *patience_s*; a slot has no lease in *dry_in_s*, None for now."""
         self._dry_s = now_s + (dry_in_s or 0.0)
         if dry_in_s is None:
-            self.until_s = None
-            return
-        told_s = math.inf if self._is_told else max(self._dry_s - RESERVE_S, self._sent_s + GAP_S)
+            told_s = self._sent_s + IDLE_GAP_S if self._is_told else now_s
+        else:
+            told_s = math.inf if self._is_told else max(self._dry_s - RESERVE_S, self._sent_s + GAP_S)
         until_s = min(now_s + patience_s, told_s, math.inf if self.until_s is None else self.until_s)
         self.until_s = until_s if until_s > now_s + EARLY_S else None
 

@@ -14,6 +14,7 @@ from xip_worker.patience import (
     GAP_S,
     HELD_LOOKED_AT_MAX,
     HELD_OUTCOMES_MAX,
+    IDLE_GAP_S,
     NODES_REMEMBERED_MAX,
     RESERVE_S,
     Holdback,
@@ -150,6 +151,24 @@ def test_nothing_waits_without_patience_or_with_a_slot_that_needs_work(
     holdback.hold(1.0, 10.0, 50.0)
     holdback.hold(patience_s, dry_in_s, 50.0)
     assert not holdback.is_holding
+
+
+def test_beside_an_idle_slot_that_the_scheduler_knows_of_what_is_finished_waits_for_a_round_trip() -> None:
+    holdback = Holdback()
+    holdback.hold(1.0, None, 50.0)
+    assert not holdback.is_holding
+    holdback.sent(50.0)
+    holdback.hold(1.0, None, 50.001)
+    assert holdback.until_s == pytest.approx(50.0 + IDLE_GAP_S)
+    assert holdback.is_over(50.0 + IDLE_GAP_S)
+    holdback.hold(1.0, None, 50.1)
+    assert not holdback.is_holding, "the last message is long gone"
+    holdback.sent(50.1)
+    holdback.hold(0.0, None, 50.101)
+    assert not holdback.is_holding, "somebody waits for it"
+    holdback.fed()
+    holdback.hold(1.0, None, 50.102)
+    assert not holdback.is_holding, "of a slot that idles in spite of new leases the scheduler does not know"
 
 
 def test_averages_follow_and_the_oldest_is_forgotten() -> None:

@@ -6,7 +6,8 @@ it: of a class of workers with different paces this is one over the mean number 
 what says how long the rest of a node takes. The first measurement so replaces the guess (which may be wrong by 10x).
 
     class    remembers 20 reports: a sample of the grid large enough to be within some 15 % of its mean
-    pace     of one worker at one class, remembers 5 reports: forgets a cold cache, notices a neighbour on the machine
+    pace     of one worker at one class, remembers 5 reports: notices a neighbour on the machine. Its first one, cold,
+             is forgotten at once when the second says so (COLD_FACTOR)
 
 A worker's **speed** is what the classes say its recent work should have taken over what it took: 1 is the grid's
 average, 0.1 a worker ten times slower. A worker not yet measured at a class is expected to be as fast as at the others.
@@ -22,6 +23,10 @@ from xip_core.graph.plan import Node
 CLASS_KEPT = 0.95
 PACE_KEPT = 0.8
 """Of the sums so far, at each report: 1 / (1 - kept) reports are remembered."""
+
+COLD_FACTOR = 4.0
+"""A worker's first report of a class that takes so much longer than its second counts as the second: it has imports, a
+book on its way or a base market in it, 0.3 s beside tiles of 10 to 40 ms."""
 
 TILE_S_MIN = 1e-7
 """Floor of an estimate: keeps sizes finite when a clock is too coarse to see a tile."""
@@ -76,17 +81,25 @@ class CostModel:
 
 
 class Pace(TileCost):
-    """Seconds per tile of one worker at one class."""
+    """Seconds per tile of one worker at one class.
 
-    __slots__ = ("cost",)
+    Attributes:
+        is_cold: it has reported one time; what it found not yet made may be in that.
+    """
+
+    __slots__ = ("cost", "is_cold")
 
     def __init__(self, cost: TileCost) -> None:
         super().__init__(cost.tile_s, PACE_KEPT)
         self.cost = cost
+        self.is_cold = False
 
     def report(self, tile_count: int, elapsed_ns: int) -> None:
         """Measure the worker and the class: `measure` of both in one call, for it is made for every result."""
         elapsed_s = elapsed_ns * 1e-9
+        if self.is_cold:
+            self._forget_cold(elapsed_s / tile_count)
+        self.is_cold = not self.is_measured
         self.tiles = tiles = self.tiles * PACE_KEPT + tile_count
         self.seconds = seconds = self.seconds * PACE_KEPT + elapsed_s
         tile_s = seconds / tiles
@@ -97,6 +110,15 @@ class Pace(TileCost):
         tile_s = seconds / tiles
         cost.tile_s = tile_s if tile_s > TILE_S_MIN else TILE_S_MIN
         self.is_measured = cost.is_measured = True
+
+    def _forget_cold(self, tile_s: float) -> None:
+        """The second report says *tile_s* a tile: where the first says far more, the rest was not for its tiles."""
+        if self.seconds <= COLD_FACTOR * tile_s * self.tiles:
+            return
+        excess_s = self.seconds - self.tiles * tile_s
+        cost = self.cost
+        self.seconds -= excess_s
+        cost.seconds = max(cost.seconds - excess_s, cost.tiles * TILE_S_MIN)
 
 
 class Paces(dict[TileCost, Pace]):

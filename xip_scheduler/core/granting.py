@@ -8,12 +8,19 @@ cost may be wrong by 10x. A node with `tiles_per_lease` has its way. Whether a s
 and how the idle come by the work of others: `tail`.
 
 Depth: slots that stand idle are served first, then workers that could queue a lease behind those that run, up to one
-per slot, then more of them when they are small, and only while less than 60 ms a slot is left of these, so that deeper
-tiles, ready by then, come first; while much is left of a run that has been measured and has shown its first numbers, up
-to 250 ms, for each time that a worker has to say how far it is costs a message and a commit. At the tail of the grid,
-when all that is ready is less than a smallest lease per slot, queueing stops, for a queued tile would wait while
-another worker's slot stands idle; only work shorter than the round trip it saves is still queued. The tail of one run
-while others have work is no tail: no slot would fall idle, and the small run would wait for the large one's end.
+per slot, then more of them when they are small. A worker can take more while less than 60 ms a slot is left of what it
+has, so that deeper tiles, ready by then, come first; while much is left of a run that has been measured and has shown
+its first numbers, up to 250 ms, or when its first slot runs dry within that, for each time that a worker has to say how
+far it is costs a message and a commit. At the tail of the grid, when all that is ready is less than a smallest lease a
+slot, queueing stops, for a queued tile would wait while another worker's slot stands idle; only work shorter than the
+round trip it saves is still queued. The tail of one run while others have work is no tail: no slot would fall idle, and
+the small run would wait for the large one's end.
+
+Alone: where one worker computes the sums of a book (`ahead.is_alone`) there is no such slot elsewhere, and its own
+share one queue. It has 250 ms a slot queued from the beginning to the end, of leases that shrink to 10 ms: they come
+many to a message, so they may be small, and its slots end together. Nor does anybody wait for the first value, so rows
+are resolved ahead of it (`ahead`). A run so needs a message for each time that results have waited long enough
+(`patience`), and hardly any because a slot ran dry.
 
 Order: the run whose turn it is (`fairness`), in it retries before first attempts (so retries stay as few as the leases
 alive, even when every tile fails), then the first node in its order (`run_state`) with a ready tile at its head. Until
@@ -32,10 +39,11 @@ import itertools
 
 from xip_core.graph.plan import NodeKind
 from xip_scheduler.core.actions import Action, GrantLease
+from xip_scheduler.core.ahead import is_alone
 from xip_scheduler.core.breakers import kernel_of
 from xip_scheduler.core.fleets import KernelSet
 from xip_scheduler.core.leases import Lease, Worker
-from xip_scheduler.core.patience import AT_ONCE, WORK_S_MIN, is_awaited, patience_of
+from xip_scheduler.core.patience import WORK_S_MIN, is_awaited, patience_of, patience_of_tiny
 from xip_scheduler.core.poison import hand_over
 from xip_scheduler.core.rests import rest_of
 from xip_scheduler.core.retries import Retry
@@ -105,7 +113,7 @@ def _send(state: SchedulerState, lease: Lease, now_s: float, actions: list[Actio
             lease.tile_begin,
             lease.tile_end,
             lease.is_isolated,
-            *(patience_of(state, lease, now_s) if lease.work_s >= WORK_S_MIN else AT_ONCE),
+            *(patience_of(state, lease, now_s) if lease.work_s >= WORK_S_MIN else patience_of_tiny(state, lease)),
         )
     )
     if lease.is_isolated:
@@ -132,7 +140,7 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
             lease_count += 1
             work_s += retry.node.cost.tile_s
         is_blocked = True
-        for node in run.grant_order:
+        for node in _order_of(state, run, now_s):
             pending_count = node.pending.count
             if not pending_count:
                 continue
@@ -164,10 +172,17 @@ def _next_lease(state: SchedulerState, worker: Worker, now_s: float, actions: li
     first = first or later
     if first is not None and first is later and (worker.appetite is IDLE or _is_no_tail(state, later[1])):
         return _carve(state, worker, *later, now_s, actions)
-    if first is not None and worker.queued_s < worker.slot_count * limits.prefetch_tail_s:
+    prefetch_s = worker.slot_count * limits.prefetch_tail_s
+    if first is not None and (worker.queued_s < prefetch_s or is_alone(state, first[0])):
         return _carve(state, worker, *first, now_s, actions)
     state.is_uneven = state.is_uneven or spared is not None or later is not None
     return None
+
+
+def _order_of(state: SchedulerState, run: LiveRun, now_s: float) -> tuple[NodeState, ...]:
+    """The nodes of the run in the order in which they are asked for a ready tile."""
+    ahead = run.ahead
+    return run.grant_order if ahead is None or state.active_count > 1 or ahead.is_far(now_s) else ahead.order
 
 
 def _is_no_tail(state: SchedulerState, node: NodeState) -> bool:
@@ -222,6 +237,8 @@ def _carve(
     if not tile_count:
         work_s_max, worker.ahead_s = _guided_work_s(state, run, node, now_s)
         tile_count = max(1, int(work_s_max / tile_s))
+    if end - begin < tile_count and node.suspects is None and not is_isolated:
+        end = node.ready_further(begin, end)
     if end - begin > tile_count:
         end = begin + tile_count
     node.pending.take_ready(begin, end)
@@ -234,18 +251,21 @@ def _carve(
 
 
 def _guided_work_s(state: SchedulerState, run: LiveRun, node: NodeState, now_s: float) -> tuple[float, float]:
-    """Seconds of work for a lease of *node*, and how much a slot may have before it; 0 while nothing was measured."""
+    """Seconds of work for a lease of *node*, and how much a slot may have before it, 0 for as little as may be."""
     limits, cost, part = state.limits, node.cost, 2 * state.slot_count
     rest = rest_of(run, now_s)
-    if not (rest.is_measured or cost.is_measured):
+    alone = is_alone(state, run)
+    if not (alone or rest.is_measured or cost.is_measured):
         return limits.lease_work_s_min, 0.0
     share_s = rest.pending_s / part
-    ahead_s = 0.0 if run.shows_nothing_yet else min(0.5 * share_s, limits.prefetch_behind_s_max)
-    if not cost.is_measured:
-        return limits.lease_work_s_min, ahead_s
+    ahead_s = limits.prefetch_behind_s_max
+    if not alone:
+        ahead_s = 0.0 if run.shows_nothing_yet else min(0.5 * share_s, ahead_s)
+    least_s = limits.lease_work_s_alone_min if alone else limits.lease_work_s_min
+    most_s = limits.lease_work_s_max if cost.is_measured else limits.lease_work_s_min
     if is_awaited(node):
         share_s = node.pending.count * cost.tile_s / part
-    return min(max(share_s, limits.lease_work_s_min), limits.lease_work_s_max), ahead_s
+    return min(max(share_s, least_s), most_s), ahead_s
 
 
 def _lease_of_retry(

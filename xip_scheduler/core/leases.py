@@ -14,6 +14,8 @@ its own; `poison` has the rules.
 from __future__ import annotations
 
 import enum
+import heapq
+import math
 
 from xip_scheduler.core.costs import Pace, Paces
 from xip_scheduler.core.fleets import REQUIREMENTS_KEPT_MAX, KernelSet
@@ -21,6 +23,9 @@ from xip_scheduler.core.intervals import IntervalSet
 from xip_scheduler.core.retries import Retry
 from xip_scheduler.core.run_state import LiveRun, NodeState
 from xip_scheduler.core.words import ConnectionId, Epoch, WorkerId
+
+LEASES_LOOKED_AT_MAX = 64
+"""Of a worker, to tell when a slot of it runs dry: 3 us."""
 
 
 class Lease:
@@ -118,7 +123,7 @@ class Worker:
         leases: in the order granted, which is the order of evaluation.
         queued_s: estimated work of all of them.
         ahead_s: such work a slot may have before more is queued, where that is more than `Limits.prefetch_behind_s`;
-            by what was left of the run it was served last.
+            by what was left of the run it was served last, 0 where slots may rather run dry than have much queued.
         is_silent: a lease of it expired and nothing was heard since; it gets nothing until it speaks.
         attached_s, heard_s, reported_s: scheduler clock; *reported_s* of the last tiles it finished.
         paces: how fast it is at which work.
@@ -183,6 +188,23 @@ class Worker:
                 self._can.clear()
             can = self._can[needed] = needed <= self.kernels
         return can
+
+    def dry_in_s(self) -> float:
+        """
+        Seconds until its first slot has no lease left, by the work that is left of them. Infinite with one slot, of
+        which `queued_s` says as much, and with more leases than LEASES_LOOKED_AT_MAX.
+        """
+        slot_count, lease_count = self.slot_count, len(self.leases)
+        if slot_count == 1 or lease_count > LEASES_LOOKED_AT_MAX:
+            return math.inf
+        works_s = [lease.work_s for lease in self.leases.values()]
+        if lease_count == slot_count:
+            return min(works_s)
+        ends_s = works_s[:slot_count]
+        heapq.heapify(ends_s)
+        for work_s in works_s[slot_count:]:
+            heapq.heapreplace(ends_s, ends_s[0] + work_s)
+        return ends_s[0]
 
     def running(self) -> list[Lease]:
         """The leases its slots are at, in order."""

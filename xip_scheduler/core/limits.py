@@ -11,6 +11,8 @@ class Limits(msgspec.Struct, frozen=True):
         lease_duration_s: a worker silent for so long loses its leases. Work of a dead machine must be leased again
             within 16 s; heartbeats come three times in this span, so two may be lost.
         lease_work_s_min: below 50 ms of work per lease the message and the commit are a visible share.
+        lease_work_s_alone_min: the same of a run of sums while there is one worker: its slots share what it has queued,
+            so several leases come with one message, and small ones let its slots end together.
         lease_work_s_max: above 2 s a dead worker costs too much and the tail is ragged.
         prefetch_behind_s: leases are queued behind running ones only when what is left of those is less than this per
             slot. Work is so bound late: a tile that becomes ready, deeper in its run, waits for one lease and not for
@@ -49,6 +51,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     lease_duration_s: float = 15.0
     lease_work_s_min: float = 0.050
+    lease_work_s_alone_min: float = 0.010
     lease_work_s_max: float = 2.0
     prefetch_behind_s: float = 0.060
     prefetch_behind_s_max: float = 0.250

@@ -10,13 +10,15 @@ waits for them is known here, when the lease is granted; when the worker itself 
     all others, and any for a grid of one  a fifth of a second
     of a run that shows more than sums,    at once: a person waits, and leases granted until then are few
         before its first numbers
-    of a short run                         a twentieth of what it takes, from its first lease to its end
+    of a short run                         a twentieth of what it takes, from its first lease to its end; a tenth while
+                                           one worker has a run of sums to itself (`ahead.is_alone`)
 
 The end of a run waits for none of these: what a worker has of a run goes when its last lease of that run has ended.
 """
 
 from __future__ import annotations
 
+from xip_scheduler.core.ahead import is_alone
 from xip_scheduler.core.leases import Lease
 from xip_scheduler.core.rests import rest_of
 from xip_scheduler.core.run_state import NodeState
@@ -31,9 +33,11 @@ AWAITED_MS_MAX = 50
 SHARE_OF_RUN = 0.05
 """Of the time a run takes: a short one is watched as closely as a long one."""
 
+SHARE_OF_RUN_ALONE = 0.1
+"""Nothing is seen of such a run before its end but how far it is, and no other worker's leases depend on it."""
 
 WORK_S_MIN = 0.001
-"""Nothing is said of smaller leases: they come by the thousand, and share messages anyway."""
+"""Of smaller leases nothing is worked out: they come by the thousand."""
 
 WORK_US_MAX = (1 << 32) - 1
 """What the wire takes: more than an hour."""
@@ -56,7 +60,19 @@ def patience_of(state: SchedulerState, lease: Lease, now_s: float) -> tuple[int,
             longest_ms = min(longest_ms, AWAITED_MS_MAX)
     begun_s = now_s if run.first_lease_s is None else run.first_lease_s
     takes_s = now_s - begun_s + rest_of(run, now_s).left_s / max(1, state.slot_count)
-    return min(longest_ms, int(SHARE_OF_RUN * 1_000.0 * takes_s)), work_us
+    share = SHARE_OF_RUN_ALONE if is_alone(state, run) else SHARE_OF_RUN
+    run.patience_ms = min(longest_ms, int(share * 1_000.0 * takes_s))
+    return run.patience_ms, work_us
+
+
+def patience_of_tiny(state: SchedulerState, lease: Lease) -> tuple[int, int]:
+    """
+    The same of a lease below WORK_S_MIN. Leases by the thousand share messages anyway, but a few between others would
+    each cut one short: of a run that is alone they say what was said last.
+    """
+    if lease.is_isolated or lease.retry is not None or not is_alone(state, lease.run):
+        return AT_ONCE
+    return lease.run.patience_ms, 0
 
 
 def is_awaited(node: NodeState) -> bool:

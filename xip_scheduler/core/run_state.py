@@ -18,7 +18,9 @@ down to the values, whose cells go to quarantine; `reduce` adds what is there an
 Order inside a run: the deepest node first (what is nearest to a number the desk sees, and what lets memory go), then
 node id; where a run shows sums alone, calibrate before all others. Every row block reads all scenario blocks, so
 nothing is let go before the last one is calibrated; left for later, each would hold up all that is ready then but for a
-tile or two, and near the end of a run slots would stand idle for it.
+tile or two, and near the end of a run slots would stand idle for it. While one worker has such a run to itself, resolve
+comes before value as well, within bounds (`ahead`), and the nodes with the largest value tiles first of either: long
+tiles begun late leave a slot idle at the end, short ones fill it.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan
-from xip_core.model.run_spec import Detail
+from xip_core.model.detail import Detail
 from xip_scheduler.core.accounts import NodeTimes, Past, Traffic
+from xip_scheduler.core.ahead import Ahead
 from xip_scheduler.core.costs import CostModel, TileCost
 from xip_scheduler.core.fleets import kernel_set
 from xip_scheduler.core.intervals import IntervalSet, PendingTiles
@@ -164,6 +167,7 @@ class NodeState:
         "pending",
         "plan_node",
         "reused_count",
+        "rows_per_tile",
         "suspects",
         "tile_count",
         "tiles_per_lease",
@@ -174,6 +178,7 @@ class NodeState:
         self.plan_node = plan_node
         self.node_id = plan_node.node_id
         self.tile_count = plan_node.tile_count
+        self.rows_per_tile = plan_node.row_count * plan_node.scenario_block_count / plan_node.tile_count
         self.tiles_per_lease = plan_node.tiles_per_lease
         self.kernels = kernel_set(plan_node.kernels)
         self.cost = cost
@@ -221,6 +226,15 @@ class NodeState:
             end = min(end, self._ready_end)
         return begin, end
 
+    def ready_further(self, begin: int, end: int) -> int:
+        """Where the ready tiles from *begin* on end by now: `ready_head` remembers where they did, *end*, and more of
+        them may have become ready since."""
+        head_begin, pending_end = self.pending.head()
+        if not self.needs or begin != head_begin or end >= pending_end:
+            return end
+        self._ready_end = self.ready_until(begin, pending_end)
+        return self._ready_end
+
     def _ready_behind(self) -> tuple[int, int]:
         """Ready tiles among the next pending ones; empty when the search finds none."""
         jumps = 0
@@ -250,6 +264,7 @@ class LiveRun:
         nodes: by node id.
         is_watched: it shows more than sums, so somebody may wait for its first numbers.
         grant_order: see above.
+        ahead: the other order, of a run that shows sums of a book alone; None of any other.
         retries: failed tiles waiting for another worker, by (node id, tile).
         histories: undecided tiles that were tried, waiting or leased, by (node id, tile).
         open_count: tiles not done, over all nodes; 0 ends the run.
@@ -261,6 +276,7 @@ class LiveRun:
         waits_for: a sentence about kernels that no active worker has; "" while it waits for none.
         deadline_after_s: as submitted, 0 for none; deadline_s: scheduler clock, infinite for none. A restart gives the
             whole span again: the clock of before means nothing now.
+        patience_ms: what the last lease of it said, of those that something was worked out for (`patience`).
         is_paused: nothing of it is granted.
         reclaimed_epoch: the last lease that was asked to make room for it (`reclaim`), 0 for none.
         share: of its tenant (`fairness`).
@@ -269,6 +285,7 @@ class LiveRun:
     """
 
     __slots__ = (
+        "ahead",
         "cells_done",
         "cells_quarantined",
         "deadline_after_s",
@@ -288,6 +305,7 @@ class LiveRun:
         "nodes",
         "open_count",
         "past",
+        "patience_ms",
         "plan",
         "plan_digest",
         "planned_s",
@@ -333,6 +351,7 @@ class LiveRun:
         self.nodes = nodes
         self.is_watched = any(source.detail is not Detail.NONE for source in plan.sources)
         self.grant_order = tuple(sorted(nodes, key=functools.partial(_grant_rank, self.is_watched)))
+        self.ahead = None if self.is_watched else _ahead_of(nodes)
         self.retries: dict[tuple[int, int], Retry] = {}
         self.histories: dict[tuple[int, int], Retry] = {}
         self.open_count = sum(node.tile_count - node.done.count for node in nodes)
@@ -347,6 +366,7 @@ class LiveRun:
         self.duplicated_count = 0
         self.traffic: Traffic = {}
         self.past: Past | None = None
+        self.patience_ms = 0
         self.planned_s = 0.0
         self.priority = priority
         self.deadline_after_s = deadline_after_s
@@ -383,6 +403,24 @@ class LiveRun:
 
 def _grant_rank(is_watched: bool, node: NodeState) -> tuple[bool, int, int]:
     return is_watched or node.plan_node.kind is not NodeKind.CALIBRATE, -node.depth, node.node_id
+
+
+def _ahead_of(nodes: tuple[NodeState, ...]) -> Ahead | None:
+    if not any(node.plan_node.kind is NodeKind.RESOLVE for node in nodes):
+        return None
+    return Ahead(tuple(sorted(nodes, key=_rank_ahead)))
+
+
+_RANKS_AHEAD = {NodeKind.CALIBRATE: 0, NodeKind.RESOLVE: 2, NodeKind.VALUE: 3}
+"""1 are the nodes that add what was valued, or judge by it."""
+
+
+def _rank_ahead(node: NodeState) -> tuple[int, int, float, int]:
+    """Resolve nodes go by the value tiles that they make ready: the largest, as declared, first."""
+    kind = node.plan_node.kind
+    valuing = [reader for reader, _ in node.dependents] if kind is NodeKind.RESOLVE else [node]
+    tile_s = max((reader.plan_node.cost_s for reader in valuing), default=0.0)
+    return _RANKS_AHEAD.get(kind, 1), -node.depth, -tile_s, node.node_id
 
 
 Intervals = tuple[tuple[int, int], ...]

@@ -247,11 +247,12 @@ class SchedulerState:
         if lease_count < slot_count:
             return IDLE
         limits = self.limits
-        ahead_s = slot_count * max(limits.prefetch_behind_s, worker.ahead_s)
+        ahead_s = max(limits.prefetch_behind_s, worker.ahead_s)
+        if worker.queued_s >= slot_count * ahead_s and (not worker.ahead_s or worker.dry_in_s() >= ahead_s):
+            return NONE
         if lease_count < 2 * slot_count:
-            return QUEUE if worker.queued_s < ahead_s else NONE
-        is_full = lease_count >= slot_count * limits.leases_per_slot_max
-        return NONE if is_full or worker.queued_s >= ahead_s else DEEP
+            return QUEUE
+        return DEEP if lease_count < slot_count * limits.leases_per_slot_max else NONE
 
     def hear(self, worker: Worker, now_s: float) -> None:
         """The worker said something, whatever it was: one that was silent may have work again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xip_core.graph.plan import InputRef, Node, NodeKind, Plan, Source
 from xip_core.kernel_versions import Versions
+from xip_core.model.detail import Detail
 from xip_scheduler.core.actions import (
     Action,
     PersistRun,
@@ -31,7 +32,11 @@ def a_probe_plan(
 
 
 def a_book_plan(
-    row_blocks: int = 2, scenario_blocks: int = 2, tiles_per_lease: int = 1, rows_per_tile: int = 3
+    row_blocks: int = 2,
+    scenario_blocks: int = 2,
+    tiles_per_lease: int = 1,
+    rows_per_tile: int = 3,
+    detail: Detail = Detail.ALL,
 ) -> Plan:
     """Calibrate, resolve, value and reduce nodes (ids 0 to 3) as the planner lays them."""
     row_count, scenario_count = row_blocks * rows_per_tile, scenario_blocks * 4
@@ -43,7 +48,8 @@ def a_book_plan(
     resolve = Node(1, "resolve", NodeKind.RESOLVE, "terms", "1", row_blocks, 0.01, tiles_per_lease=1, **block)
     value = Node(2, "value", NodeKind.VALUE, "terms", "1", row_blocks * scenario_blocks, 0.01, needs, **grid, **block)
     reduce = Node(3, "reduce", NodeKind.REDUCE, "reduce", "1", 1, 0.01, (InputRef(2),))
-    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, (Source(measures=("pv",)),))
+    source = Source(measures=("pv",), detail=detail)
+    return Plan((calibrate, resolve, value, reduce), row_count * scenario_count, (source,))
 
 
 def a_submission(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xip_core.graph.plan import Node, NodeKind
-from xip_scheduler.core.costs import CLASSES_MAX, PACES_MAX, TILE_S_MIN, CostModel, Paces, TileCost
+from xip_scheduler.core.costs import CLASSES_MAX, COLD_FACTOR, PACES_MAX, TILE_S_MIN, CostModel, Paces, TileCost
 
 
 def a_node(kernel: str = "terms", kind: NodeKind = NodeKind.VALUE, cost_s: float = 0.01) -> Node:
@@ -53,6 +53,24 @@ def test_worker_is_expected_to_be_as_slow_at_new_work_as_at_the_old() -> None:
     assert paces.tile_s(heavy) == pytest.approx(0.1)
     paces[light].measure(100, 200_000_000)
     assert paces.tile_s(heavy) == pytest.approx(0.2)
+
+
+def test_a_cold_first_report_is_forgotten_when_the_second_says_so() -> None:
+    cost = TileCost(5.0)
+    pace = Paces()[cost]
+    pace.report(1, 300_000_000)
+    assert (pace.tile_s, cost.tile_s) == (pytest.approx(0.3), pytest.approx(0.3))
+    pace.report(2, 20_000_000)
+    assert (pace.tile_s, cost.tile_s) == (pytest.approx(0.01), pytest.approx(0.01))
+    pace.report(2, 1_000_000)
+    assert pace.tile_s > 0.005, "later ones are averaged, however far apart"
+
+
+def test_a_first_report_that_was_not_so_much_longer_counts() -> None:
+    pace = Paces()[TileCost(5.0)]
+    pace.report(1, round((COLD_FACTOR - 0.1) * 10_000_000))
+    pace.report(1, 10_000_000)
+    assert pace.tile_s > 0.02
 
 
 def test_no_more_paces_are_kept_than_the_bound() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.scheduler.core.builders import MemoryStore, a_book_plan, a_probe_plan
 from xip_core.errors import FailureReason
 from xip_core.graph.plan import Plan
+from xip_core.model.detail import Detail
 from xip_scheduler.core.actions import GrantLease, RecordTiles, RevokeLease
 from xip_scheduler.core.core import Core
 from xip_scheduler.core.events import (
@@ -51,6 +52,7 @@ PLANS: tuple[Plan, ...] = (
     a_book_plan(3, 2, tiles_per_lease=1),
     a_book_plan(2, 4, tiles_per_lease=3),
     a_book_plan(4, 3, tiles_per_lease=0),
+    a_book_plan(4, 3, tiles_per_lease=0, detail=Detail.NONE),
 )
 LIMITS = Limits(
     kernel_deaths_max=2,
