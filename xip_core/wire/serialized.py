@@ -9,9 +9,10 @@ from __future__ import annotations
 _LENGTH_DELIMITED = 2
 
 
-def serialized_bytes(field_number: int, content: bytes) -> bytes:
-    """What a message serializes to that has nothing but *content* in a field of type bytes."""
-    return b"".join((_varint(field_number << 3 | _LENGTH_DELIMITED), _varint(len(content)), content))
+def serialized_bytes(field_number: int, *pieces: bytes) -> bytes:
+    """What a message serializes to that has nothing but *pieces*, one after the other, in a field of type bytes."""
+    size_bytes = sum(map(len, pieces))
+    return b"".join((_varint(field_number << 3 | _LENGTH_DELIMITED), _varint(size_bytes), *pieces))
 
 
 def _varint(number: int) -> bytes:

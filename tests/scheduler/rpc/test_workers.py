@@ -222,3 +222,28 @@ async def test_a_kernel_that_workers_die_of_is_listed_with_counts_and_without_na
     assert breaker.reason == "3 workers died at tiles of it"
     (view,) = served.scheduler.core.breakers()
     assert run.run_id in view.reason, "the evidence names runs, so it is for operators"
+
+
+async def test_many_results_are_acknowledged_before_their_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_service, "ACKNOWLEDGED_WITHIN_S", 1e9)
+    monkeypatch.setattr(worker_service, "UNACKNOWLEDGED_BYTES_MAX", 20_000)
+    await served.submit(tile_count=2)
+    async with ProtocolWorker(served.channel) as worker:
+        results = [a_result(await worker.lease()) for _ in range(2)]
+        for result in results:
+            result.detail = bytes(15_000)
+        await worker.report(results[0])
+        await worker.until_acknowledged(await worker.report(results[1]))
+
+
+async def test_a_worker_that_drains_is_acknowledged_at_once(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_service, "ACKNOWLEDGED_WITHIN_S", 1e9)
+    run = await served.submit(tile_count=1)
+    async with ProtocolWorker(served.channel) as worker:
+        sequence = await worker.report(a_result(await worker.lease()))
+        while not (await run_of(served, run.run_id)).cells_done:
+            pass  # when it says that it drains, all it sent is committed and nothing else is on its way to it
+        await worker.send(drain=worker_pb2.Drain(reason="test"))
+        await worker.until_acknowledged(sequence)
