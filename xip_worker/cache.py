@@ -289,7 +289,7 @@ class Memo:
 
 
 def _size_bytes(value: object) -> int | None:
-    """Of columns, and of texts as of lines of a book; None where nobody knows."""
+    """Of columns and of texts; None where nobody knows."""
     match value:
         case dict() if all(isinstance(array, np.ndarray) for array in value.values()):
             return columns_size_bytes(value)

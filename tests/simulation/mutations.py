@@ -76,8 +76,9 @@ NODE = "tests.simulation.scheduler_node:SchedulerNode."
 
 
 
-def of_ticking(name: str, target: str, old: str, new: str) -> Mutation:
-    return Mutation(name, target, old, new, TICKING_FIRST, TICKING_ONE_IN)
+def of_ticking(name: str, target: str, old: str, new: str, first: int = 0) -> Mutation:
+    """*first*: the number of the schedule of such desks to begin with."""
+    return Mutation(name, target, old, new, TICKING_FIRST + first * TICKING_ONE_IN, TICKING_ONE_IN)
 
 
 MUTATIONS = (
@@ -87,7 +88,7 @@ MUTATIONS = (
     Mutation("reserved epochs not persisted", JOURNAL + "Journal.sort", "batch.epoch_end = action.epoch_end", "pass"),
     Mutation("epochs start anew after a restart", RESTORE + "restore_core", "max(1, store.epoch_end)", "1"),
     Mutation("lost lease keeps its tiles", STATE + "lose_lease", "if not ranges:", "if True:"),
-    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)", first_seed=55),
+    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)", first_seed=300),
     Mutation("closed lease stays accepted", STATE + "close_lease", "del self.leases[lease.epoch]", "pass"),
     Mutation("leased tiles stay pending", GRANTING + "_carve", "node.pending.take_ready(begin, end)", "pass"),
     Mutation("detach forgets to give back", WORKERS + "_lose", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
@@ -97,7 +98,7 @@ MUTATIONS = (
     Mutation("silent worker stays silent", STATE + "hear", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
-    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False", first_seed=55),
+    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False", first_seed=300),
     Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s, actions):", "elif not _adopt(state, worker, held, now_s, actions) and held.run_id in state.runs:"),
     Mutation("leases not presented are kept", WORKERS + "attached", "state.lose_lease(lease, actions)", "pass"),
     # recording
@@ -112,7 +113,7 @@ MUTATIONS = (
     # cancel
     Mutation("cancel not persisted", RESULTS + "close_run", "actions.append(RecordRunState(run.run_id, final, message, who))", "final == 5 or actions.append(RecordRunState(run.run_id, final, message, who))"),
     Mutation("cancelled run keeps its leases", RUNS + "cancelled", "if lease.run is run", "if False"),
-    Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return", first_seed=70),
+    Mutation("cancel of a final run counts", RUNS + "cancelled", "return", "from xip_scheduler.core.actions import RecordRunState; event.run_id in state.finished and actions.append(RecordRunState(event.run_id, RunState.CANCELLED, '')); return"),
     # dependencies
     Mutation("inputs ignored", RUN_STATE + "NodeState.ready_until", "for need in self.needs:", "for need in ():"),
     Mutation("a sum does not wait for all", RUN_STATE + "Need.met_until", "self._is_span_done(tile // self.stride)", "True"),
@@ -153,7 +154,7 @@ MUTATIONS = (
     Mutation("fence does not compare the term", DISK + "Disk.begin", "if entry.term != self.tables.term:", "if False:", first_seed=40),
     Mutation("fence is a plain read", DISK + "Disk.claim", "self.open_transaction, None", "self.open_transaction, self.open_transaction", first_seed=90),
     Mutation("takeover compares nothing", DISK + "Disk.claim", "return False", "pass"),
-    Mutation("transaction ended by the server is committed", DISK + "Disk.end", "if self.open_transaction is not entry:", "if False:"),
+    Mutation("transaction ended by the server is committed", DISK + "Disk.end", "if self.open_transaction is not entry:", "if False:", first_seed=30),
     Mutation("standby loses patience", LEADERSHIP + "Candidate.observe", ">= self._times.silence_s:", ">= 0.5:"),
     Mutation("standby sees no beat", LEADERSHIP + "Candidate.observe", "(observation.term, observation.beat) != (last.term, last.beat)", "observation.term != last.term"),
     Mutation("standby trusts the hint at once", LEADERSHIP + "Candidate.observe", "is_settled and now_s - self._seen_s >= self._times.gone_s", "now_s - self._seen_s >= self._times.gone_s"),
@@ -162,7 +163,7 @@ MUTATIONS = (
     # kernels and tenants
     Mutation("kernels not asked", GRANTING + "_next_lease", "if node.kernels and not worker.can(node.kernels):", "if False:"),
     Mutation("whoever comes goes last", FAIRNESS + "RunQueue.enter", "share.start = max(share.start, self._virtual)", "share.start = self._order[-1][0] + 9.0 if self._order else 0.0"),
-    Mutation("no room is ever too small", "xip_scheduler.rpc.admission:Admission._refusal", "live_count + planning_count >= self._live_runs_max", "False"),
+    Mutation("no room is ever too small", "xip_scheduler.rpc.admission:Admission._refusal", "live_count + planning_count >= self._live_runs_max", "False", first_seed=170),
     Mutation("a tenant may take all the room", "xip_scheduler.rpc.admission:Admission._refusal", "own_count >= self._tenant_live_runs_max", "False"),
     # pause, resume, retry
     Mutation("paused run is granted", RUNS + "paused", "state.queue.leave(run)", "pass"),
@@ -178,7 +179,7 @@ MUTATIONS = (
     of_ticking("a stranger's run may be named", REUSING + "find_earlier", "named.tenant != spec.tenant", "False"),
     of_ticking("strangers' runs are looked at", DISK + "ModelStore.final_runs_of", "and run.tenant == tenant", ""),
     of_ticking("a run that still runs is taken over", REUSING + "check_usable", "run.finished_at_s and not", "not"),
-    of_ticking("a pruned run is taken over", REUSING + "check_usable", "and not run.pruned_at_s", ""),
+    of_ticking("a pruned run is taken over", REUSING + "check_usable", "and not run.pruned_at_s", "", 270),
     of_ticking("retention does not ask who is at a run", "xip_scheduler.retention:Retention._step", "or run_id in self._held", ""),
     of_ticking("no-reuse is not read", REUSING + "find_earlier", "spec.no_reuse or", ""),
     of_ticking("what is built on a changed object stays", "xip_core.model.scenario:ScenarioMarket.reached_by", "any(parent in touched for parent in self._objects[name].parents)", "False"),
@@ -296,8 +297,7 @@ def main() -> int:
     chosen = [mutation for mutation in MUTATIONS if not options.names or mutation.name in options.names]
     counts: list[int] = []
     for mutation in chosen:
-        first = mutation.first_seed if mutation.step > 1 else 0
-        count, words = seeds_until_caught(mutation, options.seeds, first)
+        count, words = seeds_until_caught(mutation, options.seeds, mutation.first_seed)
         if count is not None:
             counts.append(count)
         print(f"{mutation.name:40} {'never' if count is None else count:>6}  {words[:110]}", flush=True)

@@ -15,6 +15,7 @@ business day of its month, inner boundaries are month ends before they are adjus
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def _number_or_none(date: dt.date | None) -> int | None:
     return None if date is None else day_number(date)
 
 
+@functools.lru_cache(maxsize=1024)  # ends of swaps on few days
 def _is_month_end(day: int, days_of: Calendar) -> bool:
     """No business day follows in the same month."""
     one = np.array([day], dtype=np.int64)

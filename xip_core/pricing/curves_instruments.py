@@ -129,7 +129,7 @@ class _TermWriter:
         self._compounded_coupons: dict[tuple[str, int, int], list[tuple[float, int]]] = {}
         self._cut_off_coupons: dict[tuple[int, int, int], list[tuple[float, int]]] = {}
         self._coupons: dict[tuple[str, str], dict[tuple[int, int, int], tuple[int, int]]] = {}
-        self._payments: dict[str, dict[int, int]] = {}
+        self._payments: dict[tuple[str, int], int] = {}
 
     def terms_of(self, segment: Segment, instrument: Instrument) -> TermList:
         """Its terms; exponents are numbered through all instruments of the curve."""
@@ -176,10 +176,10 @@ class _TermWriter:
 
     def _payment(self, curve: str, day: int) -> int:
         """Number of log D(day)."""
-        days = self._payments.setdefault(curve, {})
-        known = days.get(day)
+        key = curve, day
+        known = self._payments.get(key)
         if known is None:
-            known = days[day] = self._exponents.number(self._df(curve, day))
+            known = self._payments[key] = self._exponents.number(self._df(curve, day))
         return known
 
     def _floating(
@@ -204,9 +204,8 @@ class _TermWriter:
         self, out: TermList, sign: float, discount: str, day_count: str, ends: Days, paid: Sequence[int] | Days
     ) -> None:
         """The quote, paid on each period."""
-        accruals = year_fractions(day_count, ends[:-1], ends[1:]).tolist()
-        for accrual, pay in zip(accruals, list(paid), strict=True):
-            out.add(sign * accrual, self._payment(discount, int(pay)), is_quoted=True)
+        accruals = year_fractions(day_count, ends[:-1], ends[1:])
+        out.add_quoted((sign * accruals).tolist(), [self._payment(discount, int(pay)) for pay in paid])
 
     # ---- instruments -----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,13 @@ class TermList:
         key = 2 * exponent + is_quoted
         self.amounts[key] = self.amounts.get(key, 0.0) + amount
 
+    def add_quoted(self, amounts: Iterable[float], exponents: Iterable[int]) -> None:
+        """Each amount * exp(its exponent . market) times the quote."""
+        known = self.amounts
+        for amount, exponent in zip(amounts, exponents, strict=True):
+            key = 2 * exponent + 1
+            known[key] = known.get(key, 0.0) + amount
+
     def add_differences(self, sign: float, pairs: Iterable[tuple[int, int]]) -> None:
         """Of each pair of exponents, sign times the first less the second."""
         amounts = self.amounts
@@ -98,14 +105,15 @@ def cells_of(lists: Sequence[TermList]) -> Cells:
     listed = lists[0].exponents.listed() if used else []
     place = np.empty(len(listed), dtype=np.int64)
     place[list(used)] = np.arange(len(used))
-    names = rows * len(used) + place[keys >> 1]
-    cells = dict.fromkeys(names.tolist())
-    number_of = dict(zip(cells, range(len(cells)), strict=True))
-    numbers = np.fromiter(map(number_of.__getitem__, names.tolist()), np.int64, len(names))
-    found = np.fromiter(cells, np.int64, len(cells))
-    plain, quoted = np.zeros(len(cells)), np.zeros(len(cells))
-    is_quoted = (keys & 1).astype(np.bool_)
+    sources, is_quoted = place[keys >> 1], (keys & 1).astype(np.bool_)
+    names = rows * len(used) + sources
+    order = np.argsort(names, kind="stable")
+    is_second = np.zeros(len(names), dtype=np.bool_)  # of the two terms of a cell, which then stand side by side
+    is_second[order[1:]] = names[order[1:]] == names[order[:-1]]
+    numbers = np.cumsum(~is_second) - 1
+    places = np.flatnonzero(is_second[order])
+    numbers[order[places]] = numbers[order[places - 1]]
+    plain, quoted = np.zeros(len(names) - len(places)), np.zeros(len(names) - len(places))
     plain[numbers[~is_quoted]] = amounts[~is_quoted]  # each once
     quoted[numbers[is_quoted]] = amounts[is_quoted]
-    width = max(1, len(used))
-    return Cells([listed[number] for number in used], found // width, found % width, plain, quoted)
+    return Cells([listed[number] for number in used], rows[~is_second], sources[~is_second], plain, quoted)

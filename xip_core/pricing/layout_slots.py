@@ -53,7 +53,7 @@ def combine_refs(*parts: tuple[float, Refs]) -> Refs:
     for scale, refs in parts:
         for factor, weight in refs:
             total[factor] = total.get(factor, 0.0) + scale * weight
-    return tuple((factor, weight) for factor, weight in sorted(total.items()) if weight != 0.0)
+    return tuple([pair for pair in sorted(total.items()) if pair[1] != 0.0])
 
 
 def forward_weights(knot_days: tuple[int, ...], begin: int, as_of_day: int, day: int) -> Refs:
