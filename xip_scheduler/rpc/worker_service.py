@@ -66,10 +66,12 @@ REVOKED_WAITING_MAX = 65_536
 """Revocations kept for a stream that is not read, 0.6 MB as a message. What is dropped is asked for again: a heartbeat
 that names the lease brings the next revocation."""
 
-ACKNOWLEDGED_WITHIN_S = 0.05
+ACKNOWLEDGED_WITHIN_S = 0.2
 """Between two acknowledgements that have no lease to go with: a write costs 0.2 ms, and waking up for nothing else much
-more. A worker keeps what is not acknowledged, 64 MiB of it before its slots stand still: more than comes in that time.
-"""
+more, here and at the worker. Until then the worker keeps what it sent."""
+
+UNACKNOWLEDGED_BYTES_MAX = 8 << 20
+"""Results for which the next acknowledgement does not wait: an eighth of what a worker keeps before its slots stand."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -95,6 +97,7 @@ class WorkerConnection:
         self._acknowledged = 0
         self._acknowledged_sent = 0
         self._acknowledged_s = 0.0
+        self._unacknowledged_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
 
@@ -116,14 +119,21 @@ class WorkerConnection:
         self._drain_reason = reason
         self._wake.set()
 
-    def acknowledge(self, sequence: int) -> None:
-        """Results up to *sequence* are durable or refused."""
+    def acknowledge(self, sequence: int, size_bytes: int) -> None:
+        """Results up to *sequence* are durable or refused; the last message of them had *size_bytes*."""
         self._acknowledged = max(sequence, self._acknowledged)
+        self._unacknowledged_bytes += size_bytes
         loop = asyncio.get_running_loop()
-        if self.is_draining or loop.time() >= self._acknowledged_s + ACKNOWLEDGED_WITHIN_S:
+        is_due = self.is_draining or self._unacknowledged_bytes > UNACKNOWLEDGED_BYTES_MAX
+        if is_due or loop.time() >= self._acknowledged_s + ACKNOWLEDGED_WITHIN_S:
             self._wake.set()
         elif self._timer is None:
             self._timer = loop.call_later(ACKNOWLEDGED_WITHIN_S, self._wake_up)
+
+    def drains(self) -> None:
+        """The worker leaves when all that it sent is acknowledged."""
+        self.is_draining = True
+        self._wake.set()
 
     def _wake_up(self) -> None:
         self._timer = None
@@ -182,6 +192,7 @@ class WorkerConnection:
             self._drain_reason = ""
         if self._acknowledged > self._acknowledged_sent:
             self._acknowledged_sent = self._acknowledged
+            self._unacknowledged_bytes = 0
             self._acknowledged_s = asyncio.get_running_loop().time()
             if self._timer is not None:
                 self._timer.cancel()
@@ -312,9 +323,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         events: list[Event]
         match request.WhichOneof("message"):
             case "results":
-                sequence = request.results.sequence
+                sequence, size_bytes = request.results.sequence, request.ByteSize()
                 events = self._reported(connection.worker_id, request.results)
-                on_committed = lambda: connection.acknowledge(sequence)  # noqa: E731 - two words, used once
+                on_committed = lambda: connection.acknowledge(sequence, size_bytes)  # noqa: E731 - two words, used once
             case "heartbeat" | "drain" if not self._speaks(connection):
                 return
             case "heartbeat":
@@ -324,7 +335,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 stalled = tuple((Epoch(lease.epoch), lease.stalled_s) for lease in leases if lease.stalled_s > 0.0)
                 events = [HeartbeatReceived(connection.worker_id, progress, heartbeat.memory_bytes, stalled)]
             case "drain":
-                connection.is_draining = True
+                connection.drains()
                 self._log.info("worker drains", worker_id=connection.worker_id, reason=request.drain.reason[:200])
                 events = [WorkerDraining(connection.worker_id)]
             case other:

@@ -12,6 +12,7 @@ from xip_core.wire.v1 import blob_pb2
 def test_it_is_what_the_library_writes(size: int) -> None:
     content = bytes(index % 251 for index in range(size))
     assert serialized_bytes(1, content) == blob_pb2.DownloadResponse(chunk=content).SerializeToString()
+    assert serialized_bytes(1, content[:5], content[5:6], content[6:]) == serialized_bytes(1, content)
     assert serialized_bytes(2, content) == blob_pb2.DownloadResponse(base_digest=content).SerializeToString()
 
 

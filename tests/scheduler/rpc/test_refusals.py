@@ -19,6 +19,7 @@ from xip_core.graph.plan import digest_of
 from xip_core.wire.v1 import blob_pb2, common_pb2, run_pb2, worker_pb2
 from xip_scheduler.daemon import Scheduler
 from xip_scheduler.rpc import blob_service, run_service, worker_service
+from xip_scheduler.rpc.blob_service import MESSAGE_CHUNKS
 from xip_scheduler.rpc.server import MESSAGE_SIZE_LIMIT_BYTES, SERVER_OPTIONS
 from xip_scheduler.settings import Settings
 from xip_scheduler.store.blobs import CHUNK_SIZE_BYTES
@@ -240,7 +241,26 @@ async def test_a_blob_goes_up_and_comes_down_in_chunks(served: Served) -> None:
     assert list(missing.digests) == []
     chunks = [answer.chunk async for answer in served.blobs.Download(blob_pb2.DownloadRequest(digest=digest))]
     assert b"".join(chunks) == content
-    assert max(len(chunk) for chunk in chunks) == CHUNK_SIZE_BYTES
+    assert max(len(chunk) for chunk in chunks) == MESSAGE_CHUNKS * CHUNK_SIZE_BYTES
+
+
+async def test_many_downloads_at_a_time_have_small_messages(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_service, "WIDE_DOWNLOADS_MAX", 1)
+    content = bytes(5 * CHUNK_SIZE_BYTES)
+    digest = wire_digest(content)
+    head = blob_pb2.UploadRequest(digest=digest, size_bytes=len(content), chunk=content[: 1 << 20])
+    await upload(served, head, *(blob_pb2.UploadRequest(chunk=bytes(1 << 19)) for _ in range(3)))
+
+    async def sizes() -> list[int]:
+        answers = served.blobs.Download(blob_pb2.DownloadRequest(digest=digest))
+        return [len(answer.chunk) // CHUNK_SIZE_BYTES async for answer in answers]
+
+    assert await sizes() == [4, 1]
+    absent = served.blobs.Download(blob_pb2.DownloadRequest(digest=wire_digest(b"no")))
+    assert await refusal(anext(aiter(absent))) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
+    assert await sizes() == [4, 1], "those that ended, well or not, count no more"
+    monkeypatch.setattr(blob_service, "WIDE_DOWNLOADS_MAX", 0)
+    assert await sizes() == [1, 1, 1, 1, 1]
 
 
 async def test_bad_uploads_are_refused_and_leave_nothing(served: Served, settings: Settings) -> None:
