@@ -67,10 +67,14 @@ class KnownOrigins:
         self._asking: set[asyncio.Task[None]] = set()
 
     def of_run(self, run_id: str, is_cancelled: Callable[[], bool]) -> Origins:
-        """For slots, which wait where they are being asked for."""
+        """For slots, which wait where they are being asked for. Of a run that nobody can say them of there are none:
+        every output is fetched for the run itself."""
 
         def load() -> tuple[Origins, int]:
-            origins = Origins(self._fetcher.origins(run_id, is_cancelled))
+            try:
+                origins = Origins(self._fetcher.origins(run_id, is_cancelled))
+            except XipError:
+                origins = Origins()
             return origins, origins.size_bytes
 
         return self._runs.get(run_id, load)
@@ -84,7 +88,7 @@ class KnownOrigins:
                 task.add_done_callback(self._asking.discard)
 
     async def _ask(self, run_id: str) -> None:
-        """A run whose origins cannot be had is asked for again by the slot that wants them, which reports why not."""
+        """A run whose origins cannot be had is asked for again by the slot that wants them."""
         try:
             origins = Origins(await self._fetcher.list_origins(run_id))
         except XipError:

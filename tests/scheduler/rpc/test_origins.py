@@ -90,6 +90,10 @@ async def not_known_here(origins: Origins, answer: Answer, context: Any) -> blob
     raise AssertionError("aborted")
 
 
+async def broken(origins: Origins, answer: Answer, context: Any) -> blob_pb2.ListOriginsResponse:
+    raise ValueError("a defect of the scheduler's")
+
+
 @asynccontextmanager
 async def a_pricing_worker(address: str, worker_id: str) -> AsyncIterator[None]:
     identity = Identity(worker_id, 2, "v3", "0.1.0", "here", 7, announced())
@@ -109,7 +113,7 @@ async def completed(client: Client, market: bytes, request_id: str, **how: Any) 
     return run, (await client.results(run.run_id)).to_numpy()
 
 
-@pytest.mark.parametrize("fault", [lost_twice, answered_and_lost, late, not_known_here])
+@pytest.mark.parametrize("fault", [lost_twice, answered_and_lost, late, not_known_here, broken])
 async def test_origins_lost_or_late_change_no_number(
     serve: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
