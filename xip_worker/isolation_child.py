@@ -49,7 +49,7 @@ IDLE_S = 30.0
 OPEN_FILES_MAX = 256
 MESSAGE_LENGTH_MAX = 2_000
 MEMORY_KEPT_BYTES = 64 << 20
-"""Of what is derived from blobs; a child lives for a few tiles of one run."""
+"""Of blobs and what is derived from them; a child lives for a few tiles of one run."""
 
 PR_SET_PDEATHSIG = 1
 

@@ -88,7 +88,7 @@ MUTATIONS = (
     Mutation("reserved epochs not persisted", JOURNAL + "Journal.sort", "batch.epoch_end = action.epoch_end", "pass"),
     Mutation("epochs start anew after a restart", RESTORE + "restore_core", "max(1, store.epoch_end)", "1"),
     Mutation("lost lease keeps its tiles", STATE + "lose_lease", "if not ranges:", "if True:"),
-    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)", first_seed=300),
+    Mutation("fence of lost leases forgotten", STATE + "lose_lease", "put_back(begin, end, lease.epoch)", "put_back(begin, end, 0)", first_seed=360),
     Mutation("closed lease stays accepted", STATE + "close_lease", "del self.leases[lease.epoch]", "pass"),
     Mutation("leased tiles stay pending", GRANTING + "_carve", "node.pending.take_ready(begin, end)", "pass"),
     Mutation("detach forgets to give back", WORKERS + "_lose", "state.lose_lease(lease, actions)", "state.close_lease(lease)"),
@@ -98,7 +98,7 @@ MUTATIONS = (
     Mutation("silent worker stays silent", STATE + "hear", "if worker.is_silent:", "if False:"),
     # adoption
     Mutation("adopt without looking at the tiles", INTERVALS + "PendingTiles.may_take", "return found == end - begin", "return True"),
-    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False", first_seed=300),
+    Mutation("adopt without the fence", INTERVALS + "PendingTiles.may_take", "self._fences[piece] > epoch", "False", first_seed=360),
     Mutation("adopt of a final run", WORKERS + "attached", "elif not _adopt(state, worker, held, now_s, actions):", "elif not _adopt(state, worker, held, now_s, actions) and held.run_id in state.runs:"),
     Mutation("leases not presented are kept", WORKERS + "attached", "state.lose_lease(lease, actions)", "pass"),
     # recording
@@ -179,7 +179,7 @@ MUTATIONS = (
     of_ticking("a stranger's run may be named", REUSING + "find_earlier", "named.tenant != spec.tenant", "False"),
     of_ticking("strangers' runs are looked at", DISK + "ModelStore.final_runs_of", "and run.tenant == tenant", ""),
     of_ticking("a run that still runs is taken over", REUSING + "check_usable", "run.finished_at_s and not", "not"),
-    of_ticking("a pruned run is taken over", REUSING + "check_usable", "and not run.pruned_at_s", "", 270),
+    of_ticking("a pruned run is taken over", REUSING + "check_usable", "and not run.pruned_at_s", "", 370),
     of_ticking("retention does not ask who is at a run", "xip_scheduler.retention:Retention._step", "or run_id in self._held", ""),
     of_ticking("no-reuse is not read", REUSING + "find_earlier", "spec.no_reuse or", ""),
     of_ticking("what is built on a changed object stays", "xip_core.model.scenario:ScenarioMarket.reached_by", "any(parent in touched for parent in self._objects[name].parents)", "False"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xip_core.cli.main import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -22,13 +23,14 @@ def xipctl(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         env={name: value for name, value in os.environ.items() if name != "XIP_SCHEDULER"} | environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():
     show = "import sys; from xip_core.cli.main import run_command; run_command(['--help']); print(*sys.modules)"
-    done = subprocess.run((sys.executable, "-c", show), cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
+    command = (sys.executable, "-c", show)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     for name, sentence in COMMANDS.items():
         assert f"{name} " in done.stdout
@@ -80,5 +82,5 @@ def test_version_is_printed():
 
 def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m xip_core.cli kernels -o json | head -c 1"
-    done = subprocess.run(("bash", "-c", command), cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(("bash", "-c", command), cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.stdout, done.stderr) == ("[", "")
