@@ -32,8 +32,8 @@ UPLOAD_PATIENCE_S = 30.0
 
 MESSAGE_CHUNKS = 2
 """Of 512 KiB in a message of a download: a worker's event loop takes some ms for a message while a slot runs Python. By
-fours a book of 35 MB came 50 ms sooner into a run's first tiles, but such messages are fresh pages each time: 25 ms of a
-scheduler's CPU in place of 19, and up to 40 of a reader's in place of 14."""
+fours a book of 35 MB came 50 ms sooner into a run's first tiles, but such messages are fresh pages each time: 25 ms of
+a scheduler's CPU in place of 19, and up to 40 of a reader's in place of 14."""
 
 WIDE_DOWNLOADS_MAX = 16
 """Under way at a time with messages so large; the messages of more have a chunk each, for the memory they wait in."""
