@@ -6,6 +6,7 @@ the dice fell or how busy the machine was. `python -m pytest --hypothesis-profil
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +23,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=UNTIMED)
 hypothesis.settings.load_profile("repeatable")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts pytest in the background has it ignore Ctrl-C, and so would all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["database", "new_database", "open_channel", "poison_kernels", "postgres", "prepared_database"]
 
