@@ -120,7 +120,7 @@ def test_the_plan_has_a_node_pair_for_each_of_fourteen_groups(plan):
 
 
 def test_the_plan_is_small(plan):
-    assert len(plan.encode()) < 36_000
+    assert len(plan.encode()) < 40_000  # value nodes name the kernels of calibrating beside their own
     assert sum(node.tile_count for node in plan.nodes) < 300
 
 
