@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from xip_worker.events import Fetched
 
@@ -26,23 +26,21 @@ class FetchMeter:
     def __init__(self) -> None:
         self._own = _OfThread()
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """For an input: also while another slot fetches it."""
-        begun_ns = time.perf_counter_ns()
-        try:
-            yield
-        finally:
-            self._own.waited_ns += time.perf_counter_ns() - begun_ns
+        return self._counting(1)
+
+    def working(self) -> AbstractContextManager[None]:
+        """Within `waiting`: what the thread does itself is no waiting."""
+        return self._counting(-1)
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Within `waiting`: what the thread does itself is no waiting."""
+    def _counting(self, sign: int) -> Iterator[None]:
         begun_ns = time.perf_counter_ns()
         try:
             yield
         finally:
-            self._own.waited_ns -= time.perf_counter_ns() - begun_ns
+            self._own.waited_ns += sign * (time.perf_counter_ns() - begun_ns)
 
     def received(self, kind: str, size_bytes: int) -> None:
         total_bytes, count = self._own.received.get(kind, (0, 0))

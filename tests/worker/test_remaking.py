@@ -109,10 +109,12 @@ def test_nothing_is_taken_for_made_again_that_does_not_say_what_it_takes() -> No
 
 
 @pytest.mark.parametrize(("remake_s", "is_sent"), [(0.01, False), (1.0, True)])
-def test_an_output_that_stays_is_there_for_the_slots_of_its_worker(remake_s: float, is_sent: bool) -> None:
+def test_an_output_that_stays_is_there_for_the_slots_of_its_worker(
+    monkeypatch: pytest.MonkeyPatch, remake_s: float, is_sent: bool
+) -> None:
     maker, store = Maker(remake_s), Store()
     inputs = WorkerInputs(store, maker.evaluate_tile)
-    inputs.plan = lambda digest, is_cancelled: plan_with(NodeKind.CALIBRATE)  # type: ignore[method-assign]  # no blob
+    monkeypatch.setattr(inputs, "plan", lambda digest, is_cancelled: plan_with(NodeKind.CALIBRATE))
     free = threading.Event()
     executor = Executor(1, inputs, maker, lambda is_free: free.set() if is_free else None, lambda *_: None)
     executor.evaluate(SlotIndex(0), (Lease(Epoch(1), "run-1", 0, 3, 4, b"plan"),))
