@@ -150,7 +150,7 @@ def results_message(action: SendResults) -> worker_pb2.AttachRequest:
 
 
 def _tile_result(outcome: FinishedTiles) -> worker_pb2.TileResult:
-    if not (outcome.output or outcome.detail or outcome.quarantine):
+    if not (outcome.output or outcome.detail or outcome.quarantine or outcome.fetch_ns or outcome.fetched):
         return worker_pb2.TileResult(
             epoch=outcome.epoch,
             tile_begin=outcome.tile_begin,

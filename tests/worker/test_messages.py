@@ -124,3 +124,11 @@ def test_a_heartbeat_tells_progress_stalls_and_memory() -> None:
         ],
         memory_bytes=55_000_000,
     )
+
+
+def test_what_came_for_a_tile_without_output_is_told() -> None:
+    finished = FinishedTiles(Epoch(1), 3, 4, 0, 700, fetch_ns=500, fetched=(("scenarios", 9, 1),))
+    (result,) = results_message(SendResults(1, (finished,))).results.results
+    assert (result.fetch_ns, [(one.kind, one.size_bytes, one.count) for one in result.fetched]) == (
+        500, [("scenarios", 9, 1)],
+    )  # fmt: skip
